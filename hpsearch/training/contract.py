@@ -1,0 +1,96 @@
+"""What a trainer is: plain data types and the one protocol that the search knows.
+
+A trainer is a module with `prepare` (everything that trials share, built once and cached) and
+`train` (one explicit epoch loop). Progress, pruning and storage all happen through `report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hpsearch.errors import HpsearchError
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch of one trial did: a row of `hps_epoch`.
+
+    `epoch` counts from 1 through the whole trial (it is Optuna's step), `epochs` is how many the
+    trial will have if nothing stops it. `lrs` holds the learning rate of each parameter group,
+    first layers first, at its highest in this epoch. `seconds` is wall time.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    train_loss: float
+    valid_loss: float
+    metrics: Mapping[str, float]
+    lrs: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The metrics after the last epoch, and what it took."""
+
+    metrics: Mapping[str, float]
+    epochs: int
+    seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Diverged(HpsearchError):
+    """The loss became infinite or not a number; the trial is recorded as failed for that reason."""
+
+
+Report = Callable[[EpochRecord], None]
+Progress = Callable[[str, float, float], None]
+"""progress(what, done, total): called now and then during long shared work."""
+
+
+class Prepared(Protocol):
+    """What `prepare` returns: opaque to the search but for where the data came from."""
+
+    @property
+    def source(self) -> str:
+        """One phrase for people: which of the possible sources the data came from."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hex digest of the data's content and of how it was prepared."""
+
+
+class Trainer(Protocol):
+    """A module such as `hpsearch.text.train_classifier`."""
+
+    def prepare(
+        self,
+        data: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        data_path: Path | None,
+        device: str,
+        progress: Progress,
+    ) -> Prepared:
+        """Find the data, build or load the cached stages that all trials share."""
+
+    def train(
+        self,
+        settings: Mapping[str, Any],
+        params: Mapping[str, Any],
+        data: Any,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        checkpoint: Path | None,
+    ) -> TrainResult:
+        """Train one model with the preset's `settings` and the trial's `params`.
+
+        `checkpoint` is a folder that is this trial's alone: the state after each epoch is kept
+        there, and a run that finds one continues from it to the same result.
+        """
