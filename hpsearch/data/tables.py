@@ -1,0 +1,289 @@
+"""Reading the user's own CSV or Parquet file, and saying in one sentence what is wrong with it."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.data.dataset import make_table
+from hpsearch.data.fetch import why
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+PARQUET = (".parquet", ".pq")
+SPLITS = ("train", "test", "unsup")
+LONGEST_ROW = 64 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what. Several text columns are joined with `xxfld 1 … xxfld 2 …`."""
+
+    text: tuple[str, ...] = ("text",)
+    label: str = "label"
+    split: str | None = None
+
+    def all(self) -> tuple[str, ...]:
+        return (*self.text, self.label, *((self.split,) if self.split else ()))
+
+
+def is_table(path: Path) -> bool:
+    """Whether the name is that of a CSV or Parquet file."""
+    return path.name.lower().endswith(CSV + PARQUET)
+
+
+def read_table(path: Path, columns: Columns) -> tuple[pa.Table, str | None]:
+    """(table of text, label and split in the file's order, what to tell the user about it).
+
+    Labels and texts stay what the file says: "NA", "0" and "True" are themselves; only an empty
+    cell (or one of spaces) is missing. Rows without a label become "unsup", and those of them
+    without a text are dropped. Raises InputError, one sentence that names file, column and rows.
+    """
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty: give a file with the columns {_list(columns.all())}.")
+    is_csv = path.name.lower().endswith(CSV)
+    raw = _read_csv(path, columns) if is_csv else _read_parquet(path, columns)
+    if len(raw) == 0:
+        raise InputError(f"{path} has a header but no rows: give a file with texts and labels.")
+    texts = [_strings(path, raw, name) for name in columns.text]
+    labels = _strings(path, raw, columns.label)
+    splits = _strings(path, raw, columns.split) if columns.split else None
+    return _checked(path, columns, texts, labels, splits)
+
+
+def _read_csv(path: Path, columns: Columns) -> pa.Table:
+    """The columns wanted, all as strings, so that nothing is guessed from what they look like."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    header, delimiter = _read_header(path)
+    _check_columns(path, header, columns)
+    wanted = list(dict.fromkeys(columns.all()))
+    try:
+        return pa_csv.read_csv(
+            path,
+            # One thread: only then does an error say in which row it is.
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=LONGEST_ROW),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.large_string()),
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise InputError(_csv_problem(path, str(error), header)) from error
+
+
+def _csv_problem(path: Path, message: str, header: Sequence[str]) -> str:
+    row = re.search(r"Row #(\d+)", message)  # counts the header as row 1
+    where = f"row {int(row[1]) - 1}" if row else "some row"
+    if "UTF8" in message:
+        column = re.search(r"column #(\d+)", message)
+        name = f" column {header[int(column[1])]!r}," if column else ""
+        return f"{path},{name} {where} is not UTF-8 text: save the file as UTF-8."
+    if shape := re.search(r"Expected (\d+) columns, got (\d+)", message):
+        return (
+            f"{path}, {where} has {_many(int(shape[2]), 'column')} where the header has {shape[1]}:"
+            " put texts that hold commas, quotes or line ends in double quotes."
+        )
+    return f"{path} is not a well-formed CSV file ({where}): look for a quote that is not closed."
+
+
+def _read_header(path: Path) -> tuple[list[str], str]:
+    """(names of the columns, delimiter): a comma, or what stands in a header that has no comma."""
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            line = file.readline(1 << 20)
+            delimiter = max(",;\t|", key=line.count) if "," not in line else ","
+            file.seek(0)
+            header = next(csv.reader(file, delimiter=delimiter), [])
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+        raise InputError(
+            f"{path} does not begin with a header in UTF-8 text: save the file as UTF-8."
+        ) from error
+    return header, delimiter
+
+
+def _read_parquet(path: Path, columns: Columns) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        _check_columns(path, pq.read_schema(path).names, columns)
+        return pq.read_table(path, columns=list(dict.fromkeys(columns.all())), partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet ({why(error)}): write it again."
+        ) from error
+
+
+def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
+    for name in columns.all():
+        if found.count(name) > 1:
+            raise InputError(
+                f"{path} has {found.count(name)} columns {name!r}: rename all but one."
+            )
+        if name not in found:
+            lower = {other.lower(): other for other in found}
+            near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+            hint = f" (did you mean {lower[near[0]]!r}?)" if near else ""
+            raise InputError(
+                f"{path} has no column {name!r}{hint}; its columns are {_list(found)}:"
+                " name yours as text and label in the [data] section of a study.toml."
+            )
+
+
+def _strings(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column as large strings, empty where it is missing or only spaces."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table[name]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(column.type):  # Arrow would write true and false
+        column = pc.if_else(column, "True", "False")
+    try:
+        if pa.types.is_floating(column.type):  # integers that had gaps: 0.0 was 0
+            column = _without_fraction(column)
+        column = column.cast(pa.large_string()).fill_null("")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"{path}, column {name!r} has the type {column.type}, which is not text:"
+            " write it as strings."
+        ) from error
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), "", column)
+
+
+def _without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pc.if_else(pc.is_nan(column), None, column)
+    whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
+    return column.cast(pa.int64()) if whole else column
+
+
+def _checked(
+    path: Path,
+    columns: Columns,
+    texts: list[pa.ChunkedArray],
+    labels: pa.ChunkedArray,
+    splits: pa.ChunkedArray | None,
+) -> tuple[pa.Table, str | None]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    label: list[str] = labels.to_pylist()
+    split = (
+        _read_splits(path, columns.split, splits) if splits is not None else ["train"] * len(label)
+    )
+    label = ["" if part == "unsup" else name for name, part in zip(label, split, strict=True)]
+    empty = [set(_empty_rows(column)) for column in texts]
+    blank = sorted(set.intersection(*empty))
+    if bad := [row for row in blank if label[row]]:
+        raise InputError(
+            f"{path}, column {_list(columns.text)} has no text in {_rows(bad)}, which"
+            f" {'has a label' if len(bad) == 1 else 'have labels'}: fill in or remove"
+            f" {'that row' if len(bad) == 1 else 'those rows'} (row 1 follows the header)."
+        )
+    _check_classes(path, columns.label, label, split)
+    keep = pa.array([not dropped for dropped in _flags(blank, len(label))])
+    split = [part if name else "unsup" for name, part in zip(label, split, strict=True)]
+    table = make_table(
+        _joined(texts).filter(keep),
+        pc.if_else(pc.equal(pa.array(label, pa.large_string()), ""), None, label).filter(keep),
+        pa.array(split, pa.large_string()).filter(keep),
+    )
+    unlabelled = label.count("") - len(blank)
+    notes = [f"{_many(unlabelled, 'row')} without a label"] if unlabelled else []
+    notes += [f"dropped {_many(len(blank), 'row')} without text or label"] if blank else []
+    return table, "; ".join(notes) or None
+
+
+def _joined(texts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """One text a row; several columns as fields, in the form the tokenizer knows."""
+    import pyarrow.compute as pc
+
+    if len(texts) == 1:
+        return texts[0]
+    fields = [part for n, text in enumerate(texts, 1) for part in (f"xxfld {n}", text)]
+    return pc.binary_join_element_wise(*fields, " ")
+
+
+def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[str]:
+    values: list[str] = [value.strip().lower() for value in splits.to_pylist()]
+    for row, value in enumerate(values):
+        if value not in SPLITS:
+            raise InputError(
+                f"{path}, column {name!r} has {value[:40]!r} in row {row + 1}:"
+                f" use {', '.join(SPLITS[:-1])} or {SPLITS[-1]}."
+            )
+    return values
+
+
+def _check_classes(path: Path, column: str, label: list[str], split: list[str]) -> None:
+    counted = Counter(filter(None, label))
+    here = f"{path}, column {column!r}"
+    if not counted:
+        raise InputError(f"{here} has no labels: name the column that has them.")
+    if once := [name for name, times in counted.items() if times == 1]:
+        are = "is a label that occurs" if len(once) == 1 else "are labels that occur"
+        raise InputError(
+            f"{here}: {_list(once)} {are} only once, and one text can not be both learnt from"
+            " and tested on: give it more rows, or remove it."
+        )
+    if len(counted) == 1:
+        raise InputError(
+            f"{here} has only the label {next(iter(counted))!r}: a classifier needs two or more."
+        )
+    training = {name for name, part in zip(label, split, strict=True) if part == "train"}
+    if missing := sorted(counted.keys() - training):
+        raise InputError(f"{here}: {_list(missing)} has no row in the split 'train': add some.")
+
+
+def _empty_rows(column: pa.ChunkedArray) -> list[int]:
+    import pyarrow.compute as pc
+
+    rows: list[int] = pc.indices_nonzero(pc.equal(column, "")).to_pylist()
+    return rows
+
+
+def _flags(rows: Iterable[int], length: int) -> list[bool]:
+    flags = [False] * length
+    for row in rows:
+        flags[row] = True
+    return flags
+
+
+def _rows(rows: Sequence[int], show: int = 3) -> str:
+    """'row 3', 'rows 3 and 7', 'rows 3, 7, 12 and 5 more'; rows count from 1 for people."""
+    shown = [str(row + 1) for row in rows[:show]]
+    if len(rows) > show:
+        shown.append(f"{len(rows) - show:,} more")
+    if len(shown) == 1:
+        return f"row {shown[0]}"
+    return f"rows {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _list(names: Iterable[str], show: int = 12) -> str:
+    quoted = [repr(name[:40]) for name in names]
+    more = [f"{len(quoted) - show:,} more"] if len(quoted) > show else []
+    return ", ".join(quoted[:show] + more)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
