@@ -1,0 +1,118 @@
+"""What `explain` returns: everything said about one study, and the formats it prints in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.console import RenderableType
+
+from hpsearch.analysis.axes import Floats, Value
+from hpsearch.analysis.effects import Effect
+from hpsearch.analysis.rules import Rule
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the forest predicts configurations it has not seen.
+
+    `r2` and `rank_correlation` are out of bag; `null` is the 95th percentile of R2 when the
+    parameters are shuffled against the values.
+    """
+
+    r2: float
+    rank_correlation: float
+    null: float
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The share of variance of one parameter, or of the interaction of two, with its interval.
+
+    `within` says, for parameters that only some trials used, inside which trials the share holds;
+    `active` is the share of those trials.
+    """
+
+    params: tuple[str, ...]
+    share: float
+    low: float
+    high: float
+    active: float = 1.0
+    within: str | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviation of repeating one configuration, and where it was learned from."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Failed trials: their share of all, and P(failure) along each parameter."""
+
+    rate: float
+    n_failed: int
+    curves: dict[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the trials of one study say, and how far to trust it.
+
+    Without trust there are no rules, `reason` says why in one sentence and `more_trials` estimates
+    how many more would do (None where it cannot be estimated). Shares, effects and rules are on the
+    sampling scale; values in the metric's and the parameters' own units.
+    """
+
+    study: str
+    metric: str
+    maximize: bool
+    level: float
+    surrogate: str
+    seed: int
+    n_trials: int
+    n_complete: int
+    n_pruned: int
+    n_failed: int
+    n_configurations: int
+    cohorts: dict[str, int]
+    trusted: bool
+    reason: str | None
+    more_trials: int | None
+    quality: Quality
+    noise: Noise
+    best_value: float
+    best_params: dict[str, Value]
+    importances: tuple[Importance, ...]
+    remainder: float
+    effects: tuple[Effect, ...]
+    rules: tuple[Rule, ...]
+    failures: Failures
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+
+    @property
+    def main_importances(self) -> tuple[Importance, ...]:
+        """Those of single parameters, largest first."""
+        return tuple(i for i in self.importances if len(i.params) == 1)
+
+    def to_json(self) -> str:
+        from hpsearch.analysis.report.json import render_json
+
+        return render_json(self)
+
+    def to_markdown(self) -> str:
+        from hpsearch.analysis.report.markdown import render_markdown
+
+        return render_markdown(self)
+
+    def to_table(self) -> RenderableType:
+        """Something for `rich.console.Console.print`."""
+        from hpsearch.analysis.report.table import render_table
+
+        return render_table(self)
+
+    def __rich__(self) -> RenderableType:
+        return self.to_table()

@@ -1,0 +1,170 @@
+"""Analyse one subspace: fit, refit, judge, and read off shares and curves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from hpsearch.analysis.axes import Floats
+from hpsearch.analysis.effects import Grid, build_grid
+from hpsearch.analysis.explanation import Importance, Noise, Quality
+from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
+from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
+from hpsearch.analysis.readings import Estimate, Reading, recentred
+from hpsearch.analysis.refits import Fit, Refits, fit, no_refits, refit
+from hpsearch.analysis.subspaces import Subspace
+
+MIN_CONFIGURATIONS = 10  # below it no forest is trusted, whatever its R2
+MIN_REPLICATE_PAIRS = 4  # degrees of freedom below which replicates do not set the noise floor
+
+
+@dataclass(frozen=True)
+class Part:
+    """One subspace, analysed. `p_value`: share of shuffled refits with an R2 as good."""
+
+    subspace: Subspace
+    n_configurations: int
+    quality: Quality
+    p_value: float
+    noise: Noise
+    importances: list[Importance]
+    remainder: float
+    readings: list[Reading]
+
+    def trusted(self, alpha: float) -> bool:
+        enough = self.n_configurations >= MIN_CONFIGURATIONS
+        return enough and self.quality.r2 > 0 and self.p_value <= alpha
+
+
+def analyse(
+    frame: Frame, space: Subspace, level: float, surrogate: str, stream: np.random.SeedSequence
+) -> Part:
+    """Everything about one subspace; `stream` decides all randomness."""
+    rows, columns = space.rows, space.columns
+    grids = [build_grid(frame.axes[c]) for c in columns]
+    table = _table(frame, space)
+    first, second = stream.spawn(2)
+    fitted = fit(table, grids, surrogate, np.random.default_rng(first))
+    exact = surrogate == "exact"
+    refits = no_refits(fitted) if exact else refit(table, grids, fitted.settings, second)
+    noise = _noise(frame.value[rows], frame.group[rows], frame.state[rows] == COMPLETE, fitted)
+    importances, remainder = _importances(frame, space, fitted, refits, level)
+    return Part(
+        subspace=space,
+        n_configurations=table.n_groups,
+        quality=Quality(1.0, 1.0, 0.0) if exact else _quality(table, fitted, refits),
+        p_value=0.0 if exact else _p_value(table, fitted, refits),
+        noise=noise,
+        importances=importances,
+        remainder=remainder,
+        readings=_readings(frame, space, grids, fitted, refits, noise.value, level),
+    )
+
+
+def _table(frame: Frame, space: Subspace) -> Table:
+    rows = space.rows
+    pruned = bool(np.any(frame.state[rows] == PRUNED))
+    return build_table(
+        [frame.axes[c] for c in space.columns],
+        frame.unit[np.ix_(rows, space.columns)],
+        frame.value[rows],
+        frame.group[rows],
+        frame.steps[rows] if pruned else None,
+    )
+
+
+def _quality(table: Table, fitted: Fit, refits: Refits) -> Quality:
+    predicted = fitted.forest.out_of_bag
+    return Quality(
+        r2=r2(table.y, predicted),
+        rank_correlation=rank_correlation(table.y, predicted),
+        null=float(np.quantile(refits.null_r2, 0.95)),
+    )
+
+
+def _p_value(table: Table, fitted: Fit, refits: Refits) -> float:
+    """Of the permutation test: the study itself counts as one of the shuffles."""
+    observed = r2(table.y, fitted.forest.out_of_bag)
+    return float((1 + np.sum(refits.null_r2 >= observed)) / (1 + len(refits.null_r2)))
+
+
+def _noise(value: Floats, group: np.ndarray, complete: np.ndarray, fitted: Fit) -> Noise:
+    """From replicated configurations; without enough of them from out-of-bag residuals."""
+    value, group = value[complete], group[complete]
+    _, index, count = np.unique(group, return_inverse=True, return_counts=True)
+    freedom = int(np.sum(count - 1))
+    if freedom >= MIN_REPLICATE_PAIRS:
+        means = np.bincount(index, value) / count
+        spread = float(np.sum((value - means[index]) ** 2) / freedom)
+        return Noise(math.sqrt(spread), "replicates")
+    residual = fitted.forest.table.y - fitted.forest.out_of_bag
+    residual = residual[np.isfinite(residual)]
+    return Noise(float(residual.std()) if len(residual) > 1 else 0.0, "residuals")
+
+
+def _importances(
+    frame: Frame, space: Subspace, fitted: Fit, refits: Refits, level: float
+) -> tuple[list[Importance], float]:
+    """Shares of the reported parameters and their pairs, and what is left to higher orders."""
+    anova = fitted.anova
+    total = anova.variance or 1.0
+    totals = np.where(refits.variance > 0, refits.variance, 1.0)
+    reported = set(space.reported.tolist())
+    names = [frame.axes[c].name for c in space.columns]
+    found = []
+
+    def add(params: tuple[str, ...], variance: float, copies: Floats) -> None:
+        share = recentred(variance / total, copies / totals, level)
+        low, high = max(share.low, 0.0), min(share.high, 1.0)
+        found.append(Importance(params, share.value, low, high, space.active, space.within))
+
+    for j, column in enumerate(space.columns):
+        if int(column) in reported:
+            add((names[j],), float(anova.main[j]), refits.main[:, j])
+    for i, j in combinations(range(len(names)), 2):
+        if {int(space.columns[i]), int(space.columns[j])} & reported:
+            add((names[i], names[j]), float(anova.pair[i, j]), refits.pair[:, i, j])
+    found.sort(key=lambda importance: -importance.share)
+    return found, anova.rest / total
+
+
+def _readings(
+    frame: Frame,
+    space: Subspace,
+    grids: list[Grid],
+    fitted: Fit,
+    refits: Refits,
+    noise: float,
+    level: float,
+) -> list[Reading]:
+    anova = fitted.anova
+    total = anova.variance or 1.0
+    totals = np.where(refits.variance > 0, refits.variance, 1.0)
+    # The largest of all parameters' effects on shuffled trials: many are tested at once.
+    threshold = float(np.quantile(refits.null_main.max(axis=1), 0.95))
+    readings = []
+    for j, column in enumerate(space.columns):
+        if column not in space.reported:
+            continue
+        grid = grids[j]
+        share = recentred(float(anova.main[j]) / total, refits.main[:, j] / totals, level)
+        readings.append(
+            Reading(
+                grid=grid,
+                curve=grid.smoother @ fitted.curves[j],
+                refits=refits.curves[j] @ grid.smoother.T,
+                sign=1.0 if frame.maximize else -1.0,
+                share=Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0)),
+                matters=bool(anova.main[j] > threshold),
+                noise=noise,
+                level=level,
+                default=int(np.argmin(np.abs(grid.points - frame.default[column]))),
+                default_given=bool(frame.default_given[column]),
+                active=space.active,
+                n_trials=int(space.rows.sum()),
+            )
+        )
+    return readings

@@ -1,0 +1,169 @@
+"""From a study to its explanation: read, analyse each subspace, judge, assemble."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+import optuna
+
+from hpsearch.analysis.axes import Value
+from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.failures import failure_rules, read_failures
+from hpsearch.analysis.frame import COMPLETE, FAILED, PRUNED, Frame, read_study
+from hpsearch.analysis.parts import MIN_CONFIGURATIONS, Part, analyse
+from hpsearch.analysis.readings import effect_of
+from hpsearch.analysis.rules import rules_of
+from hpsearch.analysis.subspaces import subspaces
+from hpsearch.errors import InputError
+
+TRUST_LEVEL = 0.05
+SURROGATES = ("forest", "exact")
+
+
+def explain(
+    study_or_studies: optuna.Study | Sequence[optuna.Study],
+    *,
+    level: float = 0.9,
+    metric: str | None = None,
+    surrogate: str = "forest",
+    seed: int = 0,
+) -> Explanation:
+    """Explain what the trials of any Optuna study say about its parameters.
+
+    Args:
+        study_or_studies: the study.
+        level: of all intervals, above 0 and below 1.
+        metric: name or number of the objective, needed when there are several.
+        surrogate: "forest", or "exact" for tables that hold every combination.
+        seed: of the forests; the same seed gives the same explanation.
+
+    Raises:
+        InputError: one sentence, when nothing can be learned from the study.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level:g}: give a number above 0 and below 1, such as 0.9.")
+    if surrogate not in SURROGATES:
+        raise InputError(f"surrogate '{surrogate}' is unknown: use {' or '.join(SURROGATES)}.")
+    frame = read_study(_one(study_or_studies), metric)
+    found, notes = subspaces(frame)
+    if not found:
+        raise InputError(
+            f"no parameter of study '{frame.study}' was used by enough trials: run more trials."
+        )
+    *streams, last = np.random.SeedSequence(seed).spawn(len(found) + 1)
+    parts = [
+        analyse(frame, space, level, surrogate, stream)
+        for space, stream in zip(found, streams, strict=True)
+    ]
+    return _assemble(frame, parts, notes, last, level=level, surrogate=surrogate, seed=seed)
+
+
+def _one(study_or_studies: optuna.Study | Sequence[optuna.Study]) -> optuna.Study:
+    if isinstance(study_or_studies, optuna.Study):
+        return study_or_studies
+    studies = list(study_or_studies)
+    if len(studies) != 1:
+        raise InputError(f"explain reads one study at a time, not {len(studies)}: name one.")
+    return studies[0]
+
+
+def _assemble(
+    frame: Frame,
+    parts: Sequence[Part],
+    notes: Sequence[str],
+    stream: np.random.SeedSequence,
+    *,
+    level: float,
+    surrogate: str,
+    seed: int,
+) -> Explanation:
+    alpha = TRUST_LEVEL / len(parts)
+    trusted = [part for part in parts if part.trusted(alpha)]
+    first, second = stream.spawn(2)
+    rules = failure_rules(frame, level, second)
+    for part in trusted:
+        rules += rules_of(part.readings, frame.metric)
+    best = _best_row(frame)
+    main = parts[0]
+    return Explanation(
+        study=frame.study,
+        metric=frame.metric,
+        maximize=frame.maximize,
+        level=level,
+        surrogate=surrogate,
+        seed=seed,
+        n_trials=frame.n_trials,
+        n_complete=int(np.sum(frame.state == COMPLETE)),
+        n_pruned=int(np.sum(frame.state == PRUNED)),
+        n_failed=int(np.sum(frame.state == FAILED)),
+        n_configurations=len(np.unique(frame.group)),
+        cohorts=dict(Counter(cohort for cohort in frame.cohort if cohort)),
+        trusted=bool(trusted),
+        reason=None if trusted else _reason(main),
+        more_trials=None if trusted else _more_trials(main),
+        quality=main.quality,
+        noise=main.noise,
+        best_value=float(frame.value[best]),
+        best_params=_params(frame, best),
+        importances=tuple(i for part in parts for i in part.importances),
+        remainder=main.remainder,
+        effects=tuple(effect_of(reading) for part in parts for reading in part.readings),
+        rules=tuple(rules) if trusted else (),
+        failures=read_failures(frame, first),
+        notes=(*frame.notes, *notes, *_constant_notes(frame)),
+        versions={name: version(name) for name in ("optuna", "scikit-learn", "numpy")},
+    )
+
+
+def _best_row(frame: Frame) -> int:
+    """The best complete trial; the best pruned one where none is complete."""
+    score = frame.value if frame.maximize else -frame.value
+    counts = frame.state == COMPLETE
+    return int(np.nanargmax(np.where(counts, score, np.nan) if counts.any() else score))
+
+
+def _params(frame: Frame, row: int) -> dict[str, Value]:
+    return {
+        axis.name: axis.from_unit(float(frame.unit[row, column]))
+        for column, axis in enumerate(frame.axes)
+        if not math.isnan(frame.unit[row, column])
+    }
+
+
+def _constant_notes(frame: Frame) -> list[str]:
+    return [f"'{name}' was always {value}: nothing to learn." for name, value in frame.constants]
+
+
+def _reason(part: Part) -> str:
+    """Why there are no rules, for a person who just spent an hour on trials."""
+    n, quality = part.n_configurations, part.quality
+    if n < MIN_CONFIGURATIONS:
+        return (
+            f"{n} different configurations are too few to tell a rule from luck; "
+            "the shares below are a first impression only."
+        )
+    return (
+        f"From {n} configurations the parameters do not predict the metric better than chance "
+        f"(out-of-bag R2 {quality.r2:.2f}, chance reaches {quality.null:.2f}); "
+        "the shares below are a first impression only."
+    )
+
+
+def _more_trials(part: Part) -> int | None:
+    """How many more would probably do, from the strength of the correlation seen so far.
+
+    A correlation r is told from chance, one-sided at 5% and with 80% power, by
+    3 + ((1.645 + 0.842) / atanh(r))^2 configurations (Fisher's z). Small samples overstate r, so
+    it is shrunk by its own standard error. None when nothing is left of it.
+    """
+    n, n_axes = part.n_configurations, len(part.readings)
+    seen = max(part.quality.rank_correlation, math.sqrt(max(part.quality.r2, 0.0)))
+    shrunk = seen - 0.5 / math.sqrt(max(n - 3, 1))
+    if shrunk <= 0.05 and n >= 10 * n_axes:
+        return None
+    needed = 3 + (2.487 / math.atanh(min(max(shrunk, 0.25), 0.95))) ** 2
+    return max(math.ceil(needed), 5 * n_axes, 2 * MIN_CONFIGURATIONS, n + 10) - n

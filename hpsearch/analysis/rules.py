@@ -1,0 +1,206 @@
+"""Rules of thumb as objects; the sentence is printed from the object (spec, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hpsearch.analysis.axes import Value
+from hpsearch.analysis.readings import Estimate, Reading
+
+Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
+
+EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
+WIDE = 0.7  # an interval wider than this share of the range recommends nothing
+PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
+PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
+NEGLIGIBLE = 0.5  # of the noise floor: an effect surely smaller is none
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One recommendation, with everything that its sentence says.
+
+    `value` with interval `low` to `high` (None for categories) in the parameter's unit; for
+    "threshold" the interval is the region to stay in, for "avoid" the region to keep away from.
+    `gain` over the default and `gain_worst` over the worst of the range are in the metric's unit,
+    positive is better. `share` is of the variance. `alternatives` are categories not clearly worse.
+    """
+
+    param: str
+    kind: Kind
+    value: Value
+    low: Value
+    high: Value
+    level: float
+    share: Estimate
+    gain: Estimate | None
+    gain_worst: Estimate | None
+    default: Value
+    metric: str
+    n_trials: int
+    flags: tuple[str, ...] = ()
+    alternatives: tuple[Value, ...] = ()
+    partner: str | None = None
+    detail: str = ""
+    unit_low: float | None = None
+    unit_high: float | None = None
+
+    @property
+    def statement(self) -> str:
+        """The rule in a few short sentences."""
+        return " ".join(part for part in (_advice(self), self.detail, _evidence(self)) if part)
+
+
+def rules_of(readings: Sequence[Reading], metric: str) -> list[Rule]:
+    """The rules of a trusted forest, the strongest parameters first."""
+    rules = [rule for reading in readings if (rule := rule_of(reading, metric)) is not None]
+    return sorted(rules, key=lambda rule: (rule.kind == "no-effect", -rule.share.value))
+
+
+def rule_of(reading: Reading, metric: str) -> Rule | None:
+    """The rule of one parameter, None where the trials support none."""
+    if not reading.matters:
+        return _no_effect(reading, metric)
+    gain_worst = reading.gain(reading.best, reading.worst)
+    if gain_worst.low <= 0:
+        return None
+    if reading.grid.axis.is_categorical:
+        return _category(reading, metric, gain_worst)
+    return _numeric(reading, metric, gain_worst)
+
+
+def _numeric(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None:
+    points = reading.grid.points
+    low, high = reading.best_interval()
+    best = float(points[reading.best])
+    plateau = _plateau(reading)
+    if plateau is not None and high - low > PLATEAU_WIDTH / 2:
+        low, high = plateau
+        return _make(reading, metric, "threshold", best, low, high, gain_worst)
+    if high - low > WIDE:
+        return None
+    if (best <= EDGE and low <= EDGE) or (best >= 1 - EDGE and high >= 1 - EDGE):
+        return _make(reading, metric, "edge", best, low, high, gain_worst)
+    return _make(reading, metric, "optimum", best, low, high, gain_worst)
+
+
+def _plateau(reading: Reading) -> tuple[float, float] | None:
+    """The region as good as the best, if it is wide and reaches exactly one end."""
+    near = np.flatnonzero(reading.near_best(PLATEAU_DROP * reading.span))
+    points = reading.grid.points
+    if len(near) != near[-1] - near[0] + 1:
+        return None
+    low, high = float(points[near[0]]), float(points[near[-1]])
+    at_start, at_end = near[0] == 0, near[-1] == len(points) - 1
+    if at_start == at_end or high - low < PLATEAU_WIDTH:
+        return None
+    return (0.0, high) if at_start else (low, 1.0)
+
+
+def _category(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None:
+    points, best = reading.grid.points, reading.best
+    equal = tuple(
+        reading.value_at(point)
+        for index, point in enumerate(points)
+        if index != best and reading.gain(best, index).low <= 0
+    )
+    if len(equal) == len(points) - 1:
+        return None
+    unit = float(points[best])
+    rule = _make(reading, metric, "optimum", unit, unit, unit, gain_worst)
+    return replace(rule, low=None, high=None, alternatives=equal)
+
+
+def _no_effect(reading: Reading, metric: str) -> Rule | None:
+    """An equivalence test: the effect is surely smaller than half the noise floor."""
+    widest = reading.gain(reading.best, reading.worst)
+    if not widest.high < NEGLIGIBLE * reading.noise:
+        return None
+    unit = float(reading.grid.points[reading.default])
+    rule = _make(reading, metric, "no-effect", unit, 0.0, 1.0, widest)
+    return replace(rule, gain=None)
+
+
+def _make(
+    reading: Reading,
+    metric: str,
+    kind: Kind,
+    unit: float,
+    low: float,
+    high: float,
+    gain_worst: Estimate,
+) -> Rule:
+    flags = []
+    if not reading.default_given:
+        flags.append("default-unknown")
+    if reading.active < 1:
+        flags.append("conditional-parameter")
+    return Rule(
+        param=reading.param,
+        kind=kind,
+        value=reading.value_at(unit),
+        low=reading.value_at(low),
+        high=reading.value_at(high),
+        level=reading.level,
+        share=reading.share,
+        gain=reading.gain(reading.best, reading.default) if reading.default_given else None,
+        gain_worst=gain_worst,
+        default=reading.value_at(float(reading.grid.points[reading.default])),
+        metric=metric,
+        n_trials=reading.n_trials,
+        flags=tuple(flags),
+        unit_low=low,
+        unit_high=high,
+    )
+
+
+def _advice(rule: Rule) -> str:
+    """What to do."""
+    name, value = f"`{rule.param}`:", show(rule.value)
+    between = f"{show(rule.low)} to {show(rule.high)}"
+    if rule.kind == "no-effect":
+        return f"{name} leave it at its default ({show(rule.default)}), it changes nothing."
+    if rule.kind == "threshold":
+        side = f"up to {show(rule.high)}" if rule.unit_low == 0 else f"from {show(rule.low)} on"
+        return f"{name} {side} nothing changes; beyond it gets worse."
+    if rule.kind == "avoid":
+        return f"{name} avoid {between}."
+    if rule.kind == "edge":
+        return f"{name} the best value, {value}, is at the edge of the range: widen it."
+    if rule.low is None:
+        also = ", ".join(show(a) for a in rule.alternatives)
+        return f"{name} use {value}" + (f" (not clearly worse: {also})." if also else ".")
+    return f"{name} use {value} ({rule.level:.0%} interval {between})."
+
+
+def _evidence(rule: Rule) -> str:
+    """Why to believe it."""
+    share = rule.share
+    parts = [
+        f"Explains {share.value:.0%} of the variance ({share.low:.0%} to {share.high:.0%})."
+        if rule.kind != "avoid" or share.value > 0
+        else ""
+    ]
+    if rule.gain is not None and rule.value != rule.default:
+        parts.append(f"Against {show(rule.default)} it gains {_amount(rule.gain)}.")
+    elif rule.gain_worst is not None and rule.kind != "no-effect":
+        parts.append(f"Against the worst of the range it gains {_amount(rule.gain_worst)}.")
+    parts.append(f"{rule.n_trials} trials.")
+    return " ".join(part for part in parts if part)
+
+
+def _amount(gain: Estimate) -> str:
+    return f"{gain.value:.3g} ({gain.low:.2g} to {gain.high:.2g})"
+
+
+def show(value: Value) -> str:
+    """A parameter's value as a person writes it: three digits, 0.001 rather than 1e-3."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e3 else f"{value:,.0f}"
+    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
