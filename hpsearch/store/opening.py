@@ -1,0 +1,217 @@
+"""Opening a store: Optuna's storage and our tables, or one sentence why it cannot be opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from hpsearch.errors import HpsearchError, InputError
+from hpsearch.store import migrate
+from hpsearch.store.locks import exclusive
+from hpsearch.store.url import EXTRAS, full_url, redact, shown_url, sqlite_path
+
+HEARTBEAT_S = 30
+GRACE_S = 90
+BUSY_S = 60
+CONNECT_S = 10
+
+
+def open_storage(url: URL, *, create: bool) -> optuna.storages.RDBStorage:
+    """Optuna's storage at `url`, its tables and ours made or migrated.
+
+    Raises InputError in one sentence, without the password, if that cannot be done.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        _check_path(url, create=create)
+    with translated(url):
+        if path is not None:
+            _use_wal(url)
+        if not create and path is None:
+            _check_studies(url)
+        if _is_new(url):
+            # Optuna's own table creation is as racy as ours, so both happen under the lock.
+            with exclusive(url, "schema"):
+                storage = _build(url)
+        else:
+            storage = _build(url)
+        try:
+            if migrate.current(storage.engine) != migrate.HEAD:
+                with exclusive(url, "schema"):
+                    migrate.upgrade(storage.engine)
+        except BaseException:
+            storage.engine.dispose()
+            raise
+    return storage
+
+
+def _build(url: URL) -> optuna.storages.RDBStorage:
+    kwargs: dict[str, Any] = {"connect_args": _connect_args(url)}
+    if sqlite_path(url) is None:
+        kwargs["pool_pre_ping"] = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(
+            # Optuna runs the URL through str.format.
+            full_url(url).replace("{", "{{").replace("}", "}}"),
+            engine_kwargs=kwargs,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+        )
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    if url.drivername.startswith("sqlite"):
+        return {"timeout": BUSY_S}
+    return {"connect_timeout": CONNECT_S}
+
+
+def _small_engine(url: URL) -> sa.Engine:
+    return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=_connect_args(url))
+
+
+def _is_new(url: URL) -> bool:
+    """Whether the tables are yet to be made, ours or Optuna's."""
+    engine = _small_engine(url)
+    try:
+        with engine.connect() as connection:
+            inspector = sa.inspect(connection)
+            return not all(map(inspector.has_table, ("alembic_version", migrate.VERSION_TABLE)))
+    finally:
+        engine.dispose()
+
+
+def _check_studies(url: URL) -> None:
+    engine = _small_engine(url)
+    try:
+        with engine.connect() as connection:
+            found = sa.inspect(connection).has_table("studies")
+    finally:
+        engine.dispose()
+    if not found:
+        raise InputError(_no_store(url))
+
+
+def _check_path(url: URL, *, create: bool) -> None:
+    path = sqlite_path(url)
+    assert path is not None
+    if path.is_dir():
+        raise InputError(f"The store {shown_url(url)} is a folder: name a file in it.")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"The store {shown_url(url)} cannot be opened: there is no folder {path.parent}; "
+            "make it first."
+        )
+    if not create and not path.exists():
+        raise InputError(_no_store(url))
+
+
+def _no_store(url: URL) -> str:
+    return (
+        f"There is no store at {shown_url(url)}: run `hpsearch run imdb-clas` first "
+        "or pass --storage."
+    )
+
+
+def _use_wal(url: URL) -> None:
+    """Write-ahead logging: readers and the one writer do not wait for each other.
+
+    It is a property of the file. `synchronous` stays FULL, so that a power cut loses no trial.
+    """
+    engine = _small_engine(url)
+    try:
+        with engine.connect() as connection:
+            if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                with exclusive(url, "schema"):
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            # What cannot be written is better known now than after the first trial.
+            # (BEGIN IMMEDIATE succeeds on a read-only file; a write does not. It is rolled back.)
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(f"PRAGMA user_version = {version:d}")
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Turn whatever a driver raises into one sentence that shows no password."""
+    try:
+        yield
+    except HpsearchError:
+        raise
+    except (ImportError, sa.exc.NoSuchModuleError) as error:
+        raise InputError(_missing_driver(url)) from error
+    except migrate.TooNewError as error:
+        raise InputError(
+            f"The store {shown_url(url)} was made by a newer hpsearch: "
+            "upgrade with pip install -U hpsearch."
+        ) from error
+    except RuntimeError as error:
+        if "optuna storage upgrade" not in str(error) and "updating optuna" not in str(error):
+            raise
+        older = "optuna storage upgrade" in str(error)
+        way = "run `optuna storage upgrade` on it" if older else "pip install -U optuna"
+        raise InputError(
+            f"The store {shown_url(url)} was made by another version of Optuna: {way}."
+        ) from error
+    except (
+        sa.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
+        # The driver's text may quote the URL: the chain is cut where it could show a password.
+        raise InputError(f"The store {shown_url(url)} {_why(error, url)}.") from None
+
+
+def _missing_driver(url: URL) -> str:
+    dialect = url.get_backend_name()
+    extra = EXTRAS.get(dialect)
+    if extra is None or url.drivername.split("+")[-1] not in ("psycopg", "pymysql"):
+        return f"The driver that {url.drivername}:// asks for is not installed."
+    return (
+        f"The driver for {dialect}:// is not installed: pip install 'hpsearch[{extra}]', "
+        "then try again."
+    )
+
+
+def _why(error: BaseException, url: URL) -> str:
+    cause = error
+    while cause.__cause__ is not None and not hasattr(cause, "orig"):
+        cause = cause.__cause__
+    cause = getattr(cause, "orig", None) or cause
+    text = redact(" ".join(str(cause).split()), url)
+    where = f"{url.host or 'localhost'}:{url.port or _port(url)}"
+    for sign, sentence in (
+        ("file is not a database", "is not a database: name another file"),
+        ("readonly database", "is read-only: copy it or change its permissions"),
+        ("Permission denied", "cannot be written: change the permissions of its folder"),
+        ("unable to open database file", "cannot be opened: check the permissions of its folder"),
+        ("database or disk is full", "cannot be written: the disk is full"),
+        ("refused", f"cannot be reached: nothing listens at {where}; start the server"),
+        ("timed out", f"cannot be reached: {where} does not answer"),
+        ("timeout expired", f"cannot be reached: {where} does not answer"),
+        ("resolve host name", f"cannot be reached: the host {url.host} is unknown"),
+        ("Name or service not known", f"cannot be reached: the host {url.host} is unknown"),
+        ("Unknown database", f"does not exist yet: make it with CREATE DATABASE {url.database}"),
+        ("authentication failed", "cannot be opened: the server refuses this user or password"),
+        ("no password supplied", "cannot be opened: the server wants a password"),
+        ("Access denied", "cannot be opened: the server refuses this user or password"),
+    ):
+        if sign.lower() in text.lower():
+            return sentence
+    if url.get_backend_name() == "postgresql" and f'database "{url.database}" does not' in text:
+        return f"does not exist yet: make it with CREATE DATABASE {url.database}"
+    return f"cannot be opened: {text[:300].rstrip('.')}"
+
+
+def _port(url: URL) -> int:
+    return {"postgresql": 5432, "mysql": 3306}.get(url.get_backend_name(), 0)

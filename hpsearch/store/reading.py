@@ -1,0 +1,175 @@
+"""Queries that only read: summaries of studies, rows of our tables, counts for the display."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from hpsearch.store import schema
+from hpsearch.store.queue import STUDIES, TRIALS
+
+VALUES: sa.Table = models.TrialValueModel.__table__
+DIRECTIONS: sa.Table = models.StudyDirectionModel.__table__
+STUDY_ATTRS: sa.Table = models.StudyUserAttributeModel.__table__
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study at a glance. `best_value` and `best_number` are None before a trial is complete."""
+
+    study_id: int
+    name: str
+    directions: tuple[str, ...]
+    counts: dict[str, int]
+    """Trials by state: complete, pruned, fail, running, waiting."""
+    best_value: float | None
+    best_number: int | None
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def finished(self) -> int:
+        return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "fail"))
+
+
+def study_id(engine: sa.Engine, name: str) -> int | None:
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
+def studies(engine: sa.Engine) -> list[StudySummary]:
+    """All studies, oldest first. One query a table, whatever the number of studies."""
+    with engine.connect() as connection:
+        names = connection.execute(
+            sa.select(STUDIES.c.study_id, STUDIES.c.study_name).order_by(STUDIES.c.study_id)
+        ).all()
+        directions: dict[int, list[StudyDirection]] = {}
+        for row in connection.execute(sa.select(DIRECTIONS).order_by(DIRECTIONS.c.objective)):
+            directions.setdefault(row.study_id, []).append(row.direction)
+        attrs: dict[int, dict[str, Any]] = {}
+        for row in connection.execute(sa.select(STUDY_ATTRS)):
+            attrs.setdefault(row.study_id, {})[row.key] = json.loads(row.value_json)
+        counts: dict[int, Counter[str]] = {}
+        query = sa.select(TRIALS.c.study_id, TRIALS.c.state, sa.func.count()).group_by(
+            TRIALS.c.study_id, TRIALS.c.state
+        )
+        for one, state, count in connection.execute(query):
+            counts.setdefault(one, Counter())[state.name.lower()] = count
+        summaries = []
+        for one, name in names:
+            directed = directions.get(one, [])
+            best = _best(connection, one, directed[0]) if len(directed) == 1 else None
+            summaries.append(
+                StudySummary(
+                    study_id=one,
+                    name=name,
+                    directions=tuple(direction.name.lower() for direction in directed),
+                    counts=dict(counts.get(one, {})),
+                    best_value=best[0] if best else None,
+                    best_number=best[1] if best else None,
+                    attrs=attrs.get(one, {}),
+                )
+            )
+    return summaries
+
+
+def _best(
+    connection: sa.Connection, study: int, direction: StudyDirection
+) -> tuple[float, int] | None:
+    """Value and number of the best complete trial with a finite value."""
+    order = VALUES.c.value.desc() if direction == StudyDirection.MAXIMIZE else VALUES.c.value
+    query = (
+        sa.select(VALUES.c.value, TRIALS.c.number)
+        .join(TRIALS, TRIALS.c.trial_id == VALUES.c.trial_id)
+        .where(TRIALS.c.study_id == study, TRIALS.c.state == TrialState.COMPLETE)
+        .where(VALUES.c.value.is_not(None))
+        .order_by(order, TRIALS.c.number)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row.value, row.number)
+
+
+def best(engine: sa.Engine, study: int, direction: StudyDirection) -> tuple[float, int] | None:
+    with engine.connect() as connection:
+        return _best(connection, study, direction)
+
+
+def rows(
+    engine: sa.Engine,
+    table: sa.Table,
+    order: sa.Column[Any],
+    where: sa.ColumnElement[bool] | None = None,
+) -> list[Row]:
+    query = sa.select(table).order_by(order)
+    if where is not None:
+        query = query.where(where)
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def trials(engine: sa.Engine, study: int) -> list[Row]:
+    query = (
+        sa.select(TRIALS.c.number, schema.trial)
+        .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study)
+        .order_by(TRIALS.c.number)
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def epochs(engine: sa.Engine, study: int) -> list[Row]:
+    query = (
+        sa.select(TRIALS.c.number, schema.epoch)
+        .join(schema.epoch, schema.epoch.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study)
+        .order_by(TRIALS.c.number, schema.epoch.c.epoch)
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def newest_rules(engine: sa.Engine, study: int) -> list[Row]:
+    table = schema.rule
+    newest = (
+        sa.select(sa.func.max(table.c.explained_at))
+        .where(table.c.study_id == study)
+        .scalar_subquery()
+    )
+    where = sa.and_(table.c.study_id == study, table.c.explained_at == newest)
+    return rows(engine, table, table.c.rule_id, where)
+
+
+def table_counts(engine: sa.Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        names = sorted(sa.inspect(connection).get_table_names())
+        count = sa.select(sa.func.count())
+        return {
+            name: connection.execute(count.select_from(sa.table(name))).scalar_one()
+            for name in names
+        }
+
+
+def states(engine: sa.Engine, study: int, run_id: int | None = None) -> dict[TrialState, int]:
+    """How many trials of the study (or of one run of it) are in each state."""
+    query = sa.select(TRIALS.c.state, sa.func.count()).where(TRIALS.c.study_id == study)
+    if run_id is not None:
+        query = query.join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        query = query.where(schema.trial.c.run_id == run_id)
+    with engine.connect() as connection:
+        rows = connection.execute(query.group_by(TRIALS.c.state))
+        return {state: count for state, count in rows}  # noqa: C416 (a Row is typed as a tuple)

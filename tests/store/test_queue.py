@@ -1,0 +1,195 @@
+"""Trials change hands one at a time, on every server, whatever dies."""
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from hpsearch.store import queue, schema
+from hpsearch.store.identity import Worker, is_dead, machine, this_worker
+from hpsearch.store.queue import Planned
+
+SPACE = {
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "kind": CategoricalDistribution(["a", "b"]),
+}
+
+
+def planned(number, count):
+    params = {"lr": 0.01, "kind": "b"}
+    return [Planned("design", 100 + number + i, params) for i in range(count)]
+
+
+@pytest.fixture
+def study(store):
+    return optuna.create_study(storage=store.optuna, study_name="s")
+
+
+def enqueue(store, study, count, run_id=1):
+    return queue.enqueue(
+        store.engine, study._study_id, run_id, SPACE, lambda first: planned(first, count)
+    )
+
+
+def test_planned_trials_are_waiting_optuna_trials(store, study):
+    assert enqueue(store, study, 2) == [0, 1]
+    queue.enqueue(store.engine, study._study_id, 1, SPACE, lambda _: [Planned("exploit", 7, {}, 1)])
+    trials = study.get_trials()
+    assert [trial.state for trial in trials] == [TrialState.WAITING] * 3
+    assert trials[0].params == {"lr": 0.01, "kind": "b"}
+    assert trials[0].distributions == SPACE
+    assert trials[0].user_attrs == {"hps_cohort": "design", "hps_seed": 100}
+    assert trials[2].params == {}
+    assert trials[2].user_attrs["hps_replicate_of"] == 1
+    assert [row["seed"] for row in store.trials("s")] == [100, 101, 7]
+
+
+def test_a_plan_that_fails_leaves_nothing(store, study):
+    def broken(first):
+        return [*planned(first, 3), Planned("design", 1, {"unknown": 1})]
+
+    with pytest.raises(KeyError):
+        queue.enqueue(store.engine, study._study_id, 1, SPACE, broken)
+    assert study.get_trials() == []
+    assert store.table_counts()["hps_trial"] == 0
+
+
+CLAIMER = """
+import sys
+import time
+from hpsearch.store import Store, queue
+from hpsearch.store.identity import this_worker
+with Store.open(sys.argv[1]) as store:
+    study = store.study_id("s")
+    while (trial := store.patiently(
+        lambda: queue.claim(store.engine, study, this_worker(), None))) is not None:
+        print(trial)
+"""
+
+
+def test_four_processes_claim_every_trial_once(store, study, url):
+    enqueue(store, study, 120)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", CLAIMER, url], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    claims = [line for process in processes for line in process.communicate()[0].split()]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(claims) == 120
+    assert len(set(claims)) == 120
+
+
+def test_a_claim_is_by_number_and_by_run(store, study):
+    enqueue(store, study, 2, run_id=1)
+    enqueue(store, study, 1, run_id=2)
+    worker = this_worker("w")
+    ids = [trial._trial_id for trial in study.get_trials()]
+    assert queue.claim(store.engine, study._study_id, worker, 2) == ids[2]
+    assert queue.claim(store.engine, study._study_id, worker, 2) is None
+    assert queue.claim(store.engine, study._study_id, worker, None) == ids[0]
+    (trial,) = [row for row in store.trials("s") if row["number"] == 0]
+    assert (trial["attempts"], trial["worker"], trial["pid"]) == (1, "w", worker.pid)
+
+
+def test_a_released_trial_is_the_next_again(store, study):
+    enqueue(store, study, 2)
+    worker = this_worker()
+    trial_id = queue.claim(store.engine, study._study_id, worker, None)
+    stranger = Worker("x", "elsewhere", "elsewhere", worker.pid)
+    assert not queue.release(store.engine, trial_id, stranger)
+    assert queue.release(store.engine, trial_id, worker)
+    assert not queue.release(store.engine, trial_id, worker)
+    assert queue.claim(store.engine, study._study_id, worker, None) == trial_id
+
+
+def age_heartbeat(store, trial_id, seconds):
+    beats = queue.BEATS
+    with store.engine.begin() as connection:
+        now = connection.execute(sa.select(sa.func.now())).scalar_one().replace(tzinfo=None)
+        connection.execute(
+            sa.update(beats)
+            .where(beats.c.trial_id == trial_id)
+            .values(heartbeat=now - timedelta(seconds=seconds))
+        )
+
+
+def test_a_trial_without_a_heartbeat_is_requeued_once(store, study):
+    enqueue(store, study, 1)
+    far = Worker("far", "another machine", "far.example", 1)
+    trial_id = queue.claim(store.engine, study._study_id, far, None)
+    assert queue.find_orphaned(store.engine, study._study_id, 90) == []
+    age_heartbeat(store, trial_id, 100)
+    (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
+    assert (orphan.number, orphan.worker, orphan.host) == (0, "far", "far.example")
+    assert queue.requeue(store.engine, orphan) == TrialState.WAITING
+    # A second observer that saw the same comes too late, even when a third runs it by now.
+    assert queue.requeue(store.engine, orphan) is None
+    queue.claim(store.engine, study._study_id, this_worker(), None)
+    assert queue.requeue(store.engine, orphan) is None
+    assert queue.find_orphaned(store.engine, study._study_id, 90) == []
+
+
+def test_a_trial_of_a_dead_process_here_is_found_at_once(store, study):
+    enqueue(store, study, 2)
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    dead = Worker("w", machine(), "here", process.pid)
+    queue.claim(store.engine, study._study_id, dead, None)
+    queue.claim(store.engine, study._study_id, this_worker(), None)
+    orphans = queue.find_orphaned(store.engine, study._study_id, 90)
+    assert [orphan.number for orphan in orphans] == [0]
+
+
+def test_a_process_nobody_waited_for_is_dead():
+    process = subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE)
+    process.stdout.read()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while not is_dead(machine(), process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_dead(machine(), process.pid)
+    process.wait()
+
+
+def test_a_trial_that_kills_its_workers_fails_in_the_end(store, study):
+    enqueue(store, study, 1)
+    far = Worker("far", "another machine", "far", 1)
+    outcomes = []
+    for _ in range(queue.MAX_DEATHS):
+        trial_id = queue.claim(store.engine, study._study_id, far, None)
+        age_heartbeat(store, trial_id, 100)
+        (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
+        outcomes.append(queue.requeue(store.engine, orphan))
+    assert outcomes == [TrialState.WAITING] * (queue.MAX_DEATHS - 1) + [TrialState.FAIL]
+    assert study.get_trials()[0].datetime_complete is not None
+
+
+def test_a_worker_thought_dead_takes_its_trial_back(store, study):
+    enqueue(store, study, 1)
+    slow = this_worker("slow")
+    trial_id = queue.claim(store.engine, study._study_id, slow, None)
+    age_heartbeat(store, trial_id, 100)
+    (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
+    queue.requeue(store.engine, orphan)
+    assert queue.retake(store.engine, trial_id, slow)
+    assert study.get_trials()[0].state == TrialState.RUNNING
+    assert not queue.retake(store.engine, trial_id, slow)
+
+
+def test_rows_of_deleted_trials_go_before_their_ids_return(store, study):
+    enqueue(store, study, 1)
+    trial_id = study.get_trials()[0]._trial_id
+    store.record_event("x", "y", study_id=study._study_id, trial_id=trial_id)
+    store.record_event("general", "kept")
+    optuna.delete_study(study_name="s", storage=store.optuna)
+    queue.drop_orphans(store.engine)
+    counts = store.table_counts()
+    assert (counts["hps_trial"], counts["hps_event"]) == (0, 1)
+    with store.engine.connect() as connection:
+        assert connection.execute(sa.select(schema.event.c.message)).scalar_one() == "kept"
