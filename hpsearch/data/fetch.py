@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from hpsearch.errors import HpsearchError
 
 if TYPE_CHECKING:
+    import requests
+
     from hpsearch.data.dataset import Progress, Say
 
 CONNECT_SECONDS = 4.0  # how long a host may take to be found and to accept a connection
@@ -136,10 +138,22 @@ def _transfer(archive: Archive, part: Path, progress: Progress) -> str | None:
         status = "" if error.response is None else error.response.status_code
         raise UnavailableError(f"{archive.url} answered with HTTP status {status}") from error
     except requests.RequestException as error:
-        if not (arrived := part.stat().st_size):
-            raise UnavailableError(f"{archive.url} did not answer ({why(error)})") from error
-        return f"broke off after {arrived:,} of {archive.size:,} bytes"
+        arrived = part.stat().st_size
+        if arrived or isinstance(error, requests.exceptions.ChunkedEncodingError):
+            return f"broke off before its {archive.size:,} bytes were there"
+        raise UnavailableError(f"{archive.url} did not answer ({_kind(error)})") from error
     return None
+
+
+def _kind(error: requests.RequestException) -> str:
+    """What went wrong in two or three words; what requests itself writes is for programmers."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return f"nothing came for {READ_SECONDS:g} s"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate was not accepted"
+    return type(error).__name__
 
 
 def _damage(archive: Archive, part: Path) -> str | None:
@@ -171,7 +185,7 @@ class _Bar:
         """pooch calls this after its last update."""
 
 
-def check_reachable(url: str, seconds: float = CONNECT_SECONDS) -> None:
+def check_reachable(url: str) -> None:
     """Raise `UnavailableError` unless the host of `url` (or the proxy to it) accepts a connection.
 
     Looking up a name has no time limit of its own and each of a host's addresses has its own one,
@@ -182,16 +196,16 @@ def check_reachable(url: str, seconds: float = CONNECT_SECONDS) -> None:
 
     def connect() -> None:
         try:
-            socket.create_connection((host, port), timeout=seconds).close()
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
             outcome.append(None)
         except OSError as error:
             outcome.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(CONNECT_SECONDS)
     if not outcome or isinstance(outcome[0], TimeoutError):
-        raise UnavailableError(f"{host} did not answer within {seconds:.0f} s")
+        raise UnavailableError(f"{host} did not answer within {CONNECT_SECONDS:g} s")
     if outcome[0] is not None:
         raise UnavailableError(f"{host} cannot be reached ({why(outcome[0])})") from outcome[0]
 

