@@ -43,7 +43,7 @@ class TrainResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Diverged(HpsearchError):
+class DivergedError(HpsearchError):
     """The loss became infinite or not a number; the trial is recorded as failed for that reason."""
 
 
@@ -82,7 +82,7 @@ class Trainer(Protocol):
         self,
         settings: Mapping[str, Any],
         params: Mapping[str, Any],
-        data: Any,
+        data: Any,  # noqa: ANN401 (what this trainer's own prepare returned)
         *,
         seed: int,
         device: str,

@@ -1,0 +1,114 @@
+"""Batches as index slices of flat token arrays: a stream for the language model, documents for the
+classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hpsearch.errors import HpsearchError
+from hpsearch.text.vocab import PAD_ID
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Numericalised texts: document i is `ids[offsets[i]:offsets[i + 1]]`."""
+
+    ids: Ids
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens per document (documents,)."""
+        return np.diff(self.offsets)
+
+    def take(self, which: npt.NDArray[np.int64]) -> Documents:
+        """The documents `which`, in that order, copied together."""
+        lengths = self.lengths[which]
+        offsets = np.zeros(len(which) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        # For every token of the result, where it stands in `ids`.
+        shift = np.repeat(self.offsets[:-1][which] - offsets[:-1], lengths)
+        return Documents(self.ids[np.arange(offsets[-1]) + shift], offsets)
+
+
+def stream_batches(docs: Documents, bs: int, seq_len: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The documents, joined in their order and cut into `bs` streams, as (input, target) pairs of
+    (T, bs) int64, T = seq_len but for the last. The target is the input shifted by one token.
+
+    Raises HpsearchError if there are fewer than two tokens per stream.
+    """
+    per_stream = (len(docs.ids) - 1) // bs
+    if per_stream < 1:
+        raise HpsearchError(
+            f"{len(docs.ids)} tokens are too few for {bs} parallel streams; "
+            "give more text or lower the batch size."
+        )
+    flat = torch.from_numpy(docs.ids[: per_stream * bs + 1].astype(np.int64))
+    inputs = flat[:-1].view(bs, per_stream).t().contiguous()
+    targets = flat[1:].view(bs, per_stream).t().contiguous()
+    for start in range(0, per_stream, seq_len):
+        yield inputs[start : start + seq_len], targets[start : start + seq_len]
+
+
+def count_stream_batches(n_tokens: int, bs: int, seq_len: int) -> int:
+    """How many pairs `stream_batches` gives."""
+    return -(-((n_tokens - 1) // bs) // seq_len)
+
+
+def training_order(
+    lengths: npt.NDArray[np.int64], bs: int, rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """Shuffled batches of documents of similar length, those with the longest document first.
+
+    Shuffle, sort by length inside mega-batches of 50 * bs, cut into batches, shuffle these
+    (fastai's SortedDL; ULMFiT's sampler). A last batch of one document joins the one before it:
+    batch norm cannot train on one.
+    """
+    order = rng.permutation(len(lengths))
+    batches: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(order), 50 * bs):
+        mega = order[start : start + 50 * bs]
+        mega = mega[np.argsort(-lengths[mega], kind="stable")]
+        batches += [mega[i : i + bs] for i in range(0, len(mega), bs)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] = np.concatenate([batches[-1], last])
+    longest = max(range(len(batches)), key=lambda i: int(lengths[batches[i]].max()))
+    rest = [batch for i, batch in enumerate(batches) if i != longest]
+    return [batches[longest], *(rest[i] for i in rng.permutation(len(rest)))]
+
+
+def by_length(lengths: npt.NDArray[np.int64], bs: int) -> list[npt.NDArray[np.int64]]:
+    """Batches from the longest document to the shortest, for validation and prediction."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + bs] for i in range(0, len(order), bs)]
+
+
+def pad_documents(docs: Documents, which: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Documents `which` as tokens (T, B), padded at the end, and their lengths (B,), longest first
+    if `which` is sorted so."""
+    lengths = docs.lengths[which]
+    tokens = np.full((len(which), int(lengths.max())), PAD_ID, dtype=np.int64)
+    for row, doc in enumerate(which):
+        start = docs.offsets[doc]
+        tokens[row, : lengths[row]] = docs.ids[start : start + lengths[row]]
+    return torch.from_numpy(tokens).t().contiguous(), torch.from_numpy(lengths)
+
+
+def join(parts: Sequence[Documents]) -> Documents:
+    """Several collections as one."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return Documents(np.concatenate([part.ids for part in parts]), offsets)

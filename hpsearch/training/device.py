@@ -1,0 +1,31 @@
+"""Where a model trains, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def default_device() -> str:
+    """The GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_precision(wanted: str, device: str) -> torch.dtype:
+    """The type of the large products: bfloat16 where the hardware multiplies it natively.
+
+    On a processor without AVX-512 BF16 or AMX, bfloat16 is emulated and slower than float32.
+    """
+    if wanted != "auto":
+        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    cpu = torch.backends.cpu.get_cpu_capability()
+    flags = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if flags and "AVX512" in cpu else torch.float32
+
+
+def autocast(device: str, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Mixed precision over a block; does nothing for float32."""
+    return torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32)

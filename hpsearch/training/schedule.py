@@ -1,0 +1,35 @@
+"""The one-cycle schedule (Smith 2018, arXiv 1803.09820) with fastai 2's shape and defaults."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """Half a cosine wave from `start` (share 0) to `end` (share 1)."""
+    return start + (1 + math.cos(math.pi * (1 - share))) * (end - start) / 2
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Rates rise from lr/25 to lr over the first `pct_start` of the steps, then fall to lr/1e5.
+
+    The momentum (Adam's beta1) goes the other way: `moms[0]` -> `moms[1]` -> `moms[0]`.
+    """
+
+    steps: int
+    pct_start: float = 0.25
+    moms: tuple[float, float] = (0.95, 0.85)
+    div: float = 25.0
+    div_final: float = 1e5
+
+    def at(self, step: int) -> tuple[float, float]:
+        """(share of the highest rate, momentum) for step 0, 1, ..., steps - 1."""
+        position = step / self.steps
+        high, low = self.moms
+        if position < self.pct_start:
+            share = position / self.pct_start
+            return cosine(1 / self.div, 1.0, share), cosine(high, low, share)
+        share = (position - self.pct_start) / (1 - self.pct_start) if self.pct_start < 1 else 1.0
+        return cosine(1.0, 1 / self.div_final, share), cosine(low, high, share)
