@@ -103,7 +103,7 @@ class AWDLSTM(nn.Module):
         x = self._embed(tokens, masks)
         new_state: State = []
         for i, rnn in enumerate(self.layers):
-            weight = rnn.weight_hh
+            weight: Tensor = rnn.weight_hh
             if masks and self.drop.weight:
                 weight = weight * masks.draw(tuple(weight.shape), self.drop.weight, weight)
             x, layer_state = rnn(x, state[i], weight)

@@ -29,7 +29,8 @@ class Vocab:
     ) -> Vocab:
         """The `max_vocab` most common tokens that occur at least `min_freq` times.
 
-        `ids` (tokens,) index into `strings`, as `Tokenizer.encode` returns them. Ties go to the token that sorts first, so that the order of the texts does not matter.
+        `ids` (tokens,) index into `strings`, as `Tokenizer.encode` returns them. Ties go to the
+        token that sorts first, so that the order of the texts does not matter.
         Raises HpsearchError when no token is common enough.
         """
         counts = np.bincount(ids, minlength=len(strings))
