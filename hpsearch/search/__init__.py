@@ -1,0 +1,5 @@
+"""The search: plans a study's trials, runs them, and survives what long runs meet."""
+
+from hpsearch.search.run import run
+
+__all__ = ["run"]

@@ -261,15 +261,19 @@ def requeue(engine: sa.Engine, orphan: Orphaned) -> TrialState | None:
     if last:
         values["datetime_complete"] = schema.utc_now()
     with begin(engine) as connection:
+        # Our row first: whoever changes it has the trial, and a second finds another count.
         counted = connection.execute(
             sa.update(ours)
             .where(ours.c.trial_id == orphan.trial_id, ours.c.attempts == orphan.attempts)
             .where(ours.c.deaths == orphan.deaths)
             .values(deaths=orphan.deaths + 1)
         ).rowcount
-        # Our row first: whoever changes it has the trial, and a second finds another count.
         if not counted or not _change(connection, orphan.trial_id, TrialState.RUNNING, values):
             return None
+        if last:
+            reason = f"its worker died {MAX_DEATHS} times while it ran this trial"
+            attr = {"trial_id": orphan.trial_id, "key": "hps_failure"}
+            connection.execute(sa.insert(ATTRS).values(**attr, value_json=json.dumps(reason)))
     return TrialState(values["state"])
 
 

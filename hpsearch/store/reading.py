@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
-from hpsearch.store.queue import STUDIES, TRIALS
+from hpsearch.store.queue import ATTRS, STUDIES, TRIALS
 
 VALUES: sa.Table = models.TrialValueModel.__table__
 DIRECTIONS: sa.Table = models.StudyDirectionModel.__table__
@@ -162,6 +162,23 @@ def table_counts(engine: sa.Engine) -> dict[str, int]:
             name: connection.execute(count.select_from(sa.table(name))).scalar_one()
             for name in names
         }
+
+
+def failures(engine: sa.Engine, study: int, run_id: int | None = None) -> list[str]:
+    """Why the failed trials of the study (or of one run of it) failed."""
+    reasons = ATTRS.c.value_json
+    query = (
+        sa.select(reasons)
+        .join(TRIALS, TRIALS.c.trial_id == ATTRS.c.trial_id)
+        .where(TRIALS.c.study_id == study, TRIALS.c.state == TrialState.FAIL)
+        .where(ATTRS.c.key == "hps_failure")
+        .order_by(TRIALS.c.number)
+    )
+    if run_id is not None:
+        query = query.join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        query = query.where(schema.trial.c.run_id == run_id)
+    with engine.connect() as connection:
+        return [json.loads(row.value_json) for row in connection.execute(query)]
 
 
 def states(engine: sa.Engine, study: int, run_id: int | None = None) -> dict[TrialState, int]:

@@ -80,8 +80,9 @@ class Store:
 
     def start_run(self, study_id: int, **facts: object) -> int:
         """Note that a call of `run` begins; the columns of hps_run as keywords. Its id."""
-        now = schema.utc_now()
-        row = {"study_id": study_id, "started_at": now, "seen_at": now, **facts}
+        # The server's clock says when a run was last seen: those of two machines may differ.
+        seen = sa.func.current_timestamp()
+        row = {"study_id": study_id, "started_at": schema.utc_now(), "seen_at": seen, **facts}
         with self.engine.begin() as connection:
             result = connection.execute(sa.insert(schema.run).values(**row))
             key = result.inserted_primary_key
@@ -90,7 +91,8 @@ class Store:
 
     def touch_run(self, run_id: int) -> None:
         """Note that the run is alive."""
-        self._update(schema.run, schema.run.c.run_id == run_id, {"seen_at": schema.utc_now()})
+        values = {"seen_at": sa.func.current_timestamp()}
+        self._update(schema.run, schema.run.c.run_id == run_id, values)
 
     def end_run(self, run_id: int, outcome: str) -> None:
         values = {"ended_at": schema.utc_now(), "outcome": outcome}

@@ -1,0 +1,1 @@
+"""Where a run's workers live: processes of this machine."""

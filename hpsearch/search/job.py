@@ -1,0 +1,93 @@
+"""What a worker needs to know, as plain JSON: it goes to another process's standard input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from optuna.distributions import BaseDistribution
+
+from hpsearch.search.space import space_from_json
+from hpsearch.training.contract import Trainer
+
+CHECKPOINTS = "checkpoints"
+
+
+class Preset(Protocol):
+    """A study at one size (hpsearch.studies.ResolvedPreset)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def trials(self) -> int: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]: ...
+    @property
+    def defaults(self) -> Mapping[str, Any]: ...
+
+
+class Spec(Protocol):
+    """What the search asks of a study's declaration (hpsearch.studies.StudySpec)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def direction(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+    def resolve(self, preset: str) -> Preset: ...
+    def trainer_module(self) -> Trainer: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run's work, the same for all its workers.
+
+    `storage` is the URL with its password: a job is never logged, printed or put into arguments.
+    `run_id` None means any waiting trial of the study. `uid` tells this study's checkpoints from
+    those of one of the same name in another store. `deadline` is in seconds since the epoch.
+    """
+
+    storage: str
+    study: str
+    uid: str
+    run_id: int | None
+    trainer: str
+    metric: str
+    space: dict[str, Any]
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    data_path: str | None
+    preset: str
+    device: str
+    seed: int
+    pruner: str
+    deadline: float | None
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        return space_from_json(self.space)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        return cls(**json.loads(text))
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.data_path is None else Path(self.data_path)
+
+    def checkpoint(self, number: int) -> Path:
+        """The folder for the state of trial `number` after each of its epochs."""
+        from hpsearch.data import home
+
+        return home() / CHECKPOINTS / f"{self.study}-{self.uid}" / str(number)

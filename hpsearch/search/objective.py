@@ -1,0 +1,248 @@
+"""One trial: its parameters drawn, its model trained, every epoch written, its end told."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from hpsearch.errors import HpsearchError
+from hpsearch.search import circumstances
+from hpsearch.search.cohorts import BASELINE, DESIGN, EXPLOIT, trial_seed
+from hpsearch.search.job import Job
+from hpsearch.search.stopping import Stopper
+from hpsearch.store import Store, queue
+from hpsearch.store.identity import Worker
+from hpsearch.training.contract import EpochRecord, Prepared, Report, Trainer, TrainResult
+
+STARTUP_TRIALS = 5
+"""Finished trials before TPE and the median rule have an opinion; the design provides them."""
+
+
+class StoreLostError(HpsearchError):
+    """The database stayed out of reach for longer than anybody waits."""
+
+
+class NoMetricError(HpsearchError):
+    """The trainer does not compute the metric that the study is to improve."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one worker runs its trials with."""
+
+    job: Job
+    store: Store
+    study: optuna.Study
+    trainer: Trainer
+    prepared: Prepared
+    worker: Worker
+    stop: Stopper
+
+
+def make_pruner(name: str) -> optuna.pruners.BasePruner:
+    match name:
+        case "median":
+            return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+        case "hyperband":
+            return optuna.pruners.HyperbandPruner()
+        case "none":
+            return optuna.pruners.NopPruner()
+    raise ValueError(f"no such pruner: {name}")
+
+
+def run_trial(bench: Bench, trial_id: int) -> TrialState:
+    """Train the claimed trial and tell how it ended; KeyboardInterrupt passes, untold.
+
+    Raises NoMetricError and StoreLostError, which end the run. Everything else that a trainer
+    raises is the trial's own failure.
+    """
+    with bench.stop.shielded():
+        trial = _start(bench, trial_id)
+        report = _reporter(bench, trial)
+    try:
+        result = _train(bench, trial, report)
+    except optuna.TrialPruned:
+        with bench.stop.shielded():
+            return _tell(bench, trial, TrialState.PRUNED)
+    except StoreLostError:
+        raise
+    except Exception as error:
+        with bench.stop.shielded():
+            return _fail(bench, trial, error)
+    with bench.stop.shielded():
+        return _finish(bench, trial, result)
+
+
+def _start(bench: Bench, trial_id: int) -> optuna.Trial:
+    """The Optuna trial with all parameters set, its circumstances recorded."""
+    store, study, job = bench.store, bench.study, bench.job
+    # Optuna's cache must know the trial before its parameters can be set.
+    store.patiently(lambda: study.get_trials(deepcopy=False, states=()))
+    frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
+    seed = frozen.user_attrs.get("hps_seed", trial_seed(job.seed, frozen.number))
+    # A sampler of its own for every trial: what a study draws must not depend on who ran the
+    # trials before, or on whether the study was interrupted.
+    if frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN):
+        study.sampler = optuna.samplers.RandomSampler(seed)
+    else:
+        study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
+    trial = store.patiently(lambda: optuna.Trial(study, trial_id))
+    for name, distribution in job.distributions.items():
+        store.patiently(lambda n=name, d=distribution: _suggest(trial, n, d))  # type: ignore[misc]
+    store.record_context(
+        trial_id,
+        data_source=bench.prepared.source,
+        data_fingerprint=bench.prepared.fingerprint,
+        preset=job.preset,
+        device=job.device,
+        precision=job.settings.get("precision"),
+        threads=circumstances.threads(),
+        versions=circumstances.versions(),
+        git_commit=circumstances.git_commit(),
+    )
+    return trial
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            trial.suggest_categorical(name, choices)
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_int(name, low, high, step=step, log=log)
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_float(name, low, high, step=step, log=log)
+
+
+def _train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
+    job = bench.job
+    checkpoint = job.checkpoint(trial.number)
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    return bench.trainer.train(
+        job.settings,
+        dict(trial.params),
+        bench.prepared,
+        seed=trial.user_attrs.get("hps_seed", trial_seed(job.seed, trial.number)),
+        device=job.device,
+        report=report,
+        checkpoint=checkpoint,
+    )
+
+
+def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
+    """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
+    store = bench.store
+    may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT
+    known = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
+
+    def write(record: EpochRecord) -> bool:
+        store.record_epoch(trial._trial_id, record)
+        value = record.metrics.get(bench.job.metric)
+        if value is None:  # an epoch of a stage that has another goal
+            return False
+        if record.epoch not in known:  # a resumed trial may repeat its last epoch
+            store.patiently(lambda: trial.report(value, record.epoch))
+            known.add(record.epoch)
+        return may_prune and store.patiently(trial.should_prune)
+
+    def report(record: EpochRecord) -> None:
+        with bench.stop.shielded():
+            try:
+                prune = write(record)
+            except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+                raise lost(store) from error
+        if prune:
+            raise optuna.TrialPruned
+
+    return report
+
+
+def lost(store: Store) -> StoreLostError:
+    return StoreLostError(
+        f"The store {store.shown_url} was out of reach for {store.patience_s:.0f} s: no finished "
+        "trial is lost; make it reachable, then run the same command again."
+    )
+
+
+def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialState:
+    job, store = bench.job, bench.store
+    if job.metric not in result.metrics:
+        error = NoMetricError(
+            f"The trainer {job.trainer} gives no metric {job.metric!r} but "
+            f"{', '.join(sorted(result.metrics)) or 'none at all'}: "
+            "name one of those as the study's metric."
+        )
+        _fail(bench, trial, error)
+        raise error
+    value = float(result.metrics[job.metric])
+    facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
+    if "precision" in result.facts:
+        facts["precision"] = str(result.facts["precision"])
+    store.record_context(trial._trial_id, **facts)
+    if not math.isfinite(value):
+        return _fail(bench, trial, HpsearchError(f"{job.metric} is {value}, not a finite number"))
+    metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
+    _set_attr(store, trial, "hps_metrics", metrics)
+    return _tell(bench, trial, TrialState.COMPLETE, value)
+
+
+def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState:
+    """Record the trial as failed, with its reason where people look and its traceback."""
+    reason = bench.store.redact(reason_of(error))
+    bench.store.record_event(
+        "trial-failed",
+        reason,
+        traceback="".join(traceback.format_exception(error)),
+        study_id=bench.study._study_id,
+        trial_id=trial._trial_id,
+        run_id=bench.job.run_id,
+        worker=bench.worker.name,
+    )
+    _set_attr(bench.store, trial, "hps_failure", reason)
+    return _tell(bench, trial, TrialState.FAIL)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a trial failed, in one line."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    low = text.lower()
+    if isinstance(error, MemoryError) or "out of memory" in low or "can't allocate" in low:
+        text = "out of memory" + (f": {text}" if text else "")
+    elif not isinstance(error, HpsearchError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return (text or "the trainer gave no reason")[:500]
+
+
+def _set_attr(store: Store, trial: optuna.Trial, key: str, value: Any) -> None:  # noqa: ANN401
+    # Another worker, which thought this one dead, may have finished the trial.
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        store.patiently(lambda: store.optuna.set_trial_user_attr(trial._trial_id, key, value))
+
+
+def _tell(
+    bench: Bench, trial: optuna.Trial, state: TrialState, value: float | None = None
+) -> TrialState:
+    """Tell the trial's end, once: whoever tells a trial second changes nothing."""
+    store, study = bench.store, bench.study
+
+    def tell() -> None:
+        if store.optuna.get_trial(trial._trial_id).state == TrialState.WAITING:
+            queue.retake(store.engine, trial._trial_id, bench.worker)
+        study.tell(trial, value, state=state, skip_if_finished=True)
+
+    store.patiently(tell)
+    shutil.rmtree(bench.job.checkpoint(trial.number), ignore_errors=True)
+    return state

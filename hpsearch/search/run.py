@@ -1,0 +1,243 @@
+"""`run`: prepare the data, plan the trials, let the workers run them, say what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from hpsearch.errors import HpsearchError, InputError
+from hpsearch.search import circumstances, planning
+from hpsearch.search.display import Display, describe_params, duration, number, shown_of
+from hpsearch.search.engines.local import run_processes
+from hpsearch.search.job import Job, Preset, Spec
+from hpsearch.search.planning import Planned, plain
+from hpsearch.search.space import space_to_json
+from hpsearch.search.stopping import Stopper
+from hpsearch.search.worker import quiet_optuna, work
+from hpsearch.store import Store, reading
+from hpsearch.store.opening import translated
+from hpsearch.training.contract import Prepared, Trainer
+from hpsearch.training.contract import Progress as Report
+
+PRUNERS = ("median", "hyperband", "none")
+ENGINES = ("local",)
+
+
+def run(
+    spec: Spec,
+    *,
+    trials: int | None = None,
+    timeout: float | None = None,
+    storage: str | None = None,
+    preset: str = "auto",
+    workers: int = 1,
+    engine: str = "local",
+    seed: int = 0,
+    data_path: str | Path | None = None,
+    device: str | None = None,
+    design_share: float = 0.5,
+    pruner: str = "median",
+    console: Console | None = None,
+) -> optuna.Study:
+    """Finish `trials` more trials of a study (default: the preset's budget) and return the study.
+
+    After `timeout` seconds no new trial is started. `seed` counts for a new study only: one that is
+    continued keeps its own. Raises InputError for what was asked wrongly, HpsearchError if the run
+    failed as a whole, and KeyboardInterrupt after Ctrl-C or SIGTERM, when every running trial has
+    been put back.
+    """
+    console = console or Console()
+    resolved = spec.resolve(preset)
+    wanted = resolved.trials if trials is None else trials
+    _check_arguments(wanted, timeout, workers, engine, seed, design_share, pruner)
+    path = None if data_path is None else Path(data_path)
+    with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
+        with translated(store.url):
+            planning.check_unchanged(store, spec, resolved)
+        trainer = spec.trainer_module()
+        device = device or circumstances.default_device()
+        with _progress(console) as report:
+            prepared = trainer.prepare(
+                plain(spec.data),
+                plain(resolved.settings),
+                data_path=path,
+                device=device,
+                progress=report,
+            )
+        console.print(Text(f"data: {prepared.source}"), soft_wrap=True)
+        with stop.shielded(), translated(store.url):
+            planning.check_same_data(store, spec, resolved, prepared)
+            planned = planning.plan_run(
+                store, spec, resolved, prepared,
+                trials=wanted, seed=seed, design_share=design_share,
+                workers=workers, engine=engine,
+            )  # fmt: skip
+        job = _job(store, spec, resolved, planned, trainer, path, device, pruner, timeout)
+        _announce(console, planned, seed)
+        _work(job, store, planned, trainer, prepared, workers, stop, console)
+        return planned.study
+
+
+def _check_arguments(
+    trials: int,
+    timeout: float | None,
+    workers: int,
+    engine: str,
+    seed: int,
+    design_share: float,
+    pruner: str,
+) -> None:
+    for name, value in (("--trials", trials), ("--workers", workers)):
+        if value < 1:
+            raise InputError(f"{name} {value} is not possible: give a whole number from 1 on.")
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"--timeout {timeout:g} is not possible: give a time above zero.")
+    if seed < 0:
+        raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
+    if not 0 <= design_share <= 1:
+        raise InputError(
+            f"A design share of {design_share:g} is not possible: give a number from 0 to 1."
+        )
+    for name, word, words in (("--pruner", pruner, PRUNERS), ("--engine", engine, ENGINES)):
+        if word not in words:
+            raise InputError(f"{name} {word} is not known: choose one of {', '.join(words)}.")
+
+
+def _job(
+    store: Store,
+    spec: Spec,
+    preset: Preset,
+    planned: Planned,
+    trainer: Trainer,
+    data_path: Path | None,
+    device: str,
+    pruner: str,
+    timeout: float | None,
+) -> Job:
+    return Job(
+        storage=store.secret_url,
+        study=planned.study.study_name,
+        uid=planned.uid,
+        run_id=planned.run_id,
+        trainer=str(getattr(trainer, "__name__", type(trainer).__name__)),
+        metric=spec.metric,
+        space=space_to_json(preset.distributions),
+        settings=plain(preset.settings),
+        data=plain(spec.data),
+        data_path=None if data_path is None else str(data_path.absolute()),
+        preset=preset.name,
+        device=device,
+        seed=planned.seed,
+        pruner=pruner,
+        deadline=None if timeout is None else time.time() + timeout,
+    )
+
+
+def _announce(console: Console, planned: Planned, seed: int) -> None:
+    notes = []
+    if planned.left_over:
+        notes.append(f"{planned.left_over} of them left over from an earlier run")
+    if planned.seed != seed:
+        notes.append(f"with the study's own seed {planned.seed}")
+    more = f" ({', '.join(notes)})" if notes else ""
+    trials = "1 trial" if planned.trials == 1 else f"{planned.trials} trials"
+    console.print(Text(f"{planned.study.study_name}: {trials} to run{more}"), soft_wrap=True)
+
+
+def _work(
+    job: Job,
+    store: Store,
+    planned: Planned,
+    trainer: Trainer,
+    prepared: Prepared,
+    workers: int,
+    stop: Stopper,
+    console: Console,
+) -> None:
+    """Let the workers run, and write down and say how the run ended, however it did."""
+    started = time.monotonic()
+    outcome = "failed"
+    study_id = planned.study._study_id
+    shown = shown_of(planned.study, planned.run_id, job.metric, planned.trials)
+    try:
+        with Display(store, shown, console):
+            if workers == 1:
+                work(job, store, trainer, prepared, stop)
+            else:
+                run_processes(job, store, study_id, workers)
+        outcome = "finished"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        with stop.shielded():
+            store.end_run(planned.run_id, outcome)
+            _summarise(store, job, planned, time.monotonic() - started, outcome, console)
+    _check_success(store, planned)
+
+
+def _summarise(
+    store: Store, job: Job, planned: Planned, seconds: float, outcome: str, console: Console
+) -> None:
+    study_id = planned.study._study_id
+    counts = reading.states(store.engine, study_id, planned.run_id)
+    words = (
+        (TrialState.COMPLETE, "complete"),
+        (TrialState.PRUNED, "pruned"),
+        (TrialState.FAIL, "failed"),
+    )
+    ends = ", ".join(f"{counts.get(state, 0)} {word}" for state, word in words)
+    text = f"{job.study}: {outcome} after {duration(seconds)}: {ends}"
+    if left := planning.unfinished(counts):
+        text += f", {left} still to run (the same command goes on with them)"
+    console.print(Text(text), soft_wrap=True, highlight=False)
+    best = reading.best(store.engine, study_id, planned.study.direction)
+    if best is not None:
+        value, best_number = best
+        params = next(one.params for one in planned.study.trials if one.number == best_number)
+        line = f"best {job.metric} {number(value)}, trial {best_number}: {describe_params(params)}"
+        console.print(Text(line), soft_wrap=True, highlight=False)
+
+
+def _check_success(store: Store, planned: Planned) -> None:
+    """Raise HpsearchError if every trial of the run failed."""
+    study_id = planned.study._study_id
+    counts = reading.states(store.engine, study_id, planned.run_id)
+    failed = counts.get(TrialState.FAIL, 0)
+    if failed and not (counts.get(TrialState.COMPLETE) or counts.get(TrialState.PRUNED)):
+        reason = reading.failures(store.engine, study_id, planned.run_id)[-1]
+        which = "The only trial" if failed == 1 else f"All {failed} trials"
+        raise HpsearchError(f"{which} of this run failed, the last one thus: {reason}")
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Report]:
+    """Something to call during shared work: a bar on a terminal, a line a task elsewhere."""
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def say(what: str, done: float, total: float) -> None:
+            if what not in said:
+                said.add(what)
+                console.print(Text(f"{what} ..."), soft_wrap=True)
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: float, total: float) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield show

@@ -1,0 +1,209 @@
+"""A worker: claims one waiting trial after the other until none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import optuna
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from hpsearch.errors import HpsearchError
+from hpsearch.search.heartbeat import Heartbeat
+from hpsearch.search.job import Job
+from hpsearch.search.objective import Bench, lost, make_pruner, run_trial
+from hpsearch.search.stopping import Stopper
+from hpsearch.store import Store, queue, reading
+from hpsearch.store.identity import Worker, this_worker
+from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
+from hpsearch.training.contract import Prepared, Trainer
+
+ALIKE = 5
+"""So many failures of one kind before any success, and the run is stopped."""
+
+IDLE_S = 0.3
+LOOK_FOR_ORPHANS_S = 10.0
+
+
+class HopelessError(HpsearchError):
+    """All of the first trials failed for one reason."""
+
+
+def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Stopper) -> None:
+    """Run the job's waiting trials, one after the other, until none is left or the time is over.
+
+    A trial that another worker is running may yet come back to the queue, so the worker stays until
+    those are finished too. KeyboardInterrupt passes after the running trial was put back.
+    """
+    with quiet_optuna(), Heartbeat(store, HEARTBEAT_S) as heart:
+        try:
+            study = store.patiently(
+                lambda: optuna.load_study(
+                    study_name=job.study, storage=store.optuna, pruner=make_pruner(job.pruner)
+                )
+            )
+            worker = this_worker(f"{os.getpid()}")
+            bench = Bench(job, store, study, trainer, prepared, worker, stop)
+            _loop(bench, heart)
+        except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+            raise lost(store) from error
+
+
+def _loop(bench: Bench, heart: Heartbeat) -> None:
+    job, looked = bench.job, -LOOK_FOR_ORPHANS_S
+    while job.deadline is None or time.time() < job.deadline:
+        if time.monotonic() - looked >= LOOK_FOR_ORPHANS_S:
+            looked = time.monotonic()
+            with bench.stop.shielded():
+                requeue_orphans(bench.store, bench.study._study_id, bench.worker, job.run_id)
+        trial_id, state = None, None
+        try:
+            with bench.stop.shielded():
+                trial_id = _claim(bench)
+                heart.watch(trial_id)
+            if trial_id is not None:
+                state = run_trial(bench, trial_id)
+        except KeyboardInterrupt:
+            if trial_id is not None:
+                _put_back(bench, trial_id)
+            raise
+        finally:
+            heart.watch(None)
+        if trial_id is not None:
+            if state == TrialState.FAIL:
+                _stop_if_hopeless(bench)
+        elif _others_are_running(bench):
+            time.sleep(IDLE_S)
+        else:
+            return
+
+
+def _claim(bench: Bench) -> int | None:
+    store, study_id = bench.store, bench.study._study_id
+    return store.patiently(
+        lambda: queue.claim(store.engine, study_id, bench.worker, bench.job.run_id)
+    )
+
+
+def _put_back(bench: Bench, trial_id: int) -> None:
+    """Put an interrupted trial back, unless it was told just before."""
+    store = bench.store
+    with bench.stop.shielded():
+        if store.patiently(lambda: queue.release(store.engine, trial_id, bench.worker)):
+            store.record_event(
+                "trial-put-back",
+                "interrupted; another worker will take it up",
+                study_id=bench.study._study_id,
+                trial_id=trial_id,
+                run_id=bench.job.run_id,
+                worker=bench.worker.name,
+            )
+
+
+def _others_are_running(bench: Bench) -> bool:
+    store, study_id = bench.store, bench.study._study_id
+    if bench.job.run_id is None:
+        return False
+    counts = store.patiently(lambda: reading.states(store.engine, study_id, bench.job.run_id))
+    return bool(counts.get(TrialState.RUNNING) or counts.get(TrialState.WAITING))
+
+
+def requeue_orphans(store: Store, study_id: int, worker: Worker, run_id: int | None) -> None:
+    """Put the trials of workers that died back into the queue, and say so in the events."""
+    found = store.patiently(lambda: queue.find_orphaned(store.engine, study_id, GRACE_S))
+    for orphan in found:
+        state = store.patiently(lambda one=orphan: queue.requeue(store.engine, one))  # type: ignore[misc]
+        if state is None:
+            continue
+        end = "its trial is back in the queue" if state == TrialState.WAITING else "its trial fails"
+        store.record_event(
+            "trial-requeued" if state == TrialState.WAITING else "trial-failed",
+            f"worker {orphan.worker} on {orphan.host} died; {end}",
+            study_id=study_id,
+            trial_id=orphan.trial_id,
+            run_id=run_id,
+            worker=worker.name,
+        )
+
+
+def _stop_if_hopeless(bench: Bench) -> None:
+    """Raise HopelessError once the run's first trials have all failed for the same reason."""
+    store, study_id, run_id = bench.store, bench.study._study_id, bench.job.run_id
+    counts = store.patiently(lambda: reading.states(store.engine, study_id, run_id))
+    failed = counts.get(TrialState.FAIL, 0)
+    succeeded = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
+    if succeeded or failed < ALIKE:
+        return
+    reasons = store.patiently(lambda: reading.failures(store.engine, study_id, run_id))
+    # Without their numbers: the epoch or the loss in a reason differs from trial to trial.
+    if len({re.sub(r"[-+]?\d[\d.e+-]*", "#", one) for one in reasons}) == 1:
+        raise HopelessError(
+            f"The first {failed} trials all failed alike, so the run was stopped: {reasons[0]}"
+        )
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's own log lines off: the display says what matters."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def main() -> int:
+    """A worker process: reads its job from standard input, ends when that is closed.
+
+    Standard input because arguments are visible to every user of the machine and the job's URL may
+    hold a password; and because its end tells that the parent is gone. What the parent should know
+    is one line of JSON on standard output; whatever a trainer prints goes to standard error.
+    """
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    with Stopper() as stop:
+        try:
+            job = Job.from_json(sys.stdin.readline())
+            _lifeline(stop)
+            _serve(job, stop)
+        except KeyboardInterrupt:
+            return 130
+        except HpsearchError as error:
+            report = {"error": str(error), "status": error.exit_status}
+            os.write(answer, json.dumps(report).encode())
+            return 1
+    return 0
+
+
+def _lifeline(stop: Stopper) -> None:
+    """Stop when the parent closes our standard input, or dies."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdin.read()
+        stop.stop()
+
+    threading.Thread(target=wait, name="hpsearch-lifeline", daemon=True).start()
+
+
+def _serve(job: Job, stop: Stopper) -> None:
+    trainer = cast(Trainer, importlib.import_module(job.trainer))
+    prepared = trainer.prepare(
+        job.data,
+        job.settings,
+        data_path=job.path,
+        device=job.device,
+        progress=lambda what, done, total: None,
+    )
+    with Store.open(job.storage, create=False) as store:
+        work(job, store, trainer, prepared, stop)

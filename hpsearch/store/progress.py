@@ -1,0 +1,136 @@
+"""What a display asks the store twice a second: counts, the newest ends, the latest epochs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import json_to_distribution
+from optuna.trial import TrialState
+
+from hpsearch.store import schema
+from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, TRIALS
+from hpsearch.store.reading import VALUES
+
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished trial. `value` is None for a failed one, `reason` for any other."""
+
+    trial_id: int
+    number: int
+    cohort: str
+    state: TrialState
+    value: float | None
+    seconds: float
+    ended_at: datetime
+    params: dict[str, Any]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running trial and its latest epoch, None before the first."""
+
+    number: int
+    cohort: str
+    stage: str | None
+    epoch: int | None
+    epochs: int | None
+    valid_loss: float | None
+    metrics: dict[str, Any]
+
+
+def newly_ended(
+    engine: sa.Engine, run_id: int, since: datetime | None, known: set[int]
+) -> list[Ended]:
+    """The run's finished trials that are not in `known`, in the order in which they ended.
+
+    `since` is the latest end seen so far; a little before it is looked at again, because the clocks
+    of several machines write the times.
+    """
+    query = (
+        sa.select(TRIALS, schema.trial.c.cohort, VALUES.c.value, ATTRS.c.value_json)
+        .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(
+            ATTRS,
+            sa.and_(ATTRS.c.trial_id == TRIALS.c.trial_id, ATTRS.c.key == "hps_failure"),
+        )
+        .where(schema.trial.c.run_id == run_id, TRIALS.c.state.in_(FINISHED))
+        .order_by(TRIALS.c.datetime_complete, TRIALS.c.number)
+    )
+    if since is not None:
+        query = query.where(TRIALS.c.datetime_complete >= since - CLOCK_SKEW)
+    with engine.connect() as connection:
+        rows = [row for row in connection.execute(query) if row.trial_id not in known]
+        params = _params(connection, [row.trial_id for row in rows])
+    return [
+        Ended(
+            trial_id=row.trial_id,
+            number=row.number,
+            cohort=row.cohort,
+            state=row.state,
+            value=row.value,
+            seconds=_seconds(row.datetime_start, row.datetime_complete),
+            ended_at=row.datetime_complete,
+            params=params.get(row.trial_id, {}),
+            reason=json.loads(row.value_json) if row.value_json else None,
+        )
+        for row in rows
+    ]
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float:
+    return (end - start).total_seconds() if start and end else 0.0
+
+
+def _params(connection: sa.Connection, trial_ids: list[int]) -> dict[int, dict[str, Any]]:
+    params: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(trial_ids), 500):  # databases limit the length of IN (...)
+        query = (
+            sa.select(PARAMS)
+            .where(PARAMS.c.trial_id.in_(trial_ids[start : start + 500]))
+            .order_by(PARAMS.c.param_id)
+        )
+        for row in connection.execute(query):
+            distribution = json_to_distribution(row.distribution_json)
+            value = distribution.to_external_repr(row.param_value)
+            params.setdefault(row.trial_id, {})[row.param_name] = value
+    return params
+
+
+def running(engine: sa.Engine, run_id: int) -> list[Running]:
+    """The run's running trials by number, each with its latest epoch."""
+    epoch = schema.epoch
+    latest = (
+        sa.select(sa.func.max(epoch.c.epoch))
+        .where(epoch.c.trial_id == TRIALS.c.trial_id)
+        .correlate(TRIALS)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(TRIALS.c.number, schema.trial.c.cohort, epoch)
+        .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(epoch, sa.and_(epoch.c.trial_id == TRIALS.c.trial_id, epoch.c.epoch == latest))
+        .where(schema.trial.c.run_id == run_id, TRIALS.c.state == TrialState.RUNNING)
+        .order_by(TRIALS.c.number)
+    )
+    with engine.connect() as connection:
+        return [
+            Running(
+                number=row.number,
+                cohort=row.cohort,
+                stage=row.stage,
+                epoch=row.epoch,
+                epochs=row.epochs,
+                valid_loss=row.valid_loss,
+                metrics=row.metrics or {},
+            )
+            for row in connection.execute(query)
+        ]

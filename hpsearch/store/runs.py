@@ -1,0 +1,58 @@
+"""Runs: whose the waiting trials are, and what a run that ended or died leaves to the next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from hpsearch.store import schema
+from hpsearch.store.identity import is_dead
+from hpsearch.store.queue import TRIALS, begin
+
+
+def adopt(engine: sa.Engine, study_id: int, run_id: int, limit: int, grace_s: float) -> int:
+    """Make up to `limit` waiting trials of no living run those of `run_id`; how many there were."""
+    ours = schema.trial
+    with begin(engine) as connection:
+        living = _living(connection, study_id, grace_s)
+        query = (
+            sa.select(ours.c.trial_id)
+            .join(TRIALS, TRIALS.c.trial_id == ours.c.trial_id)
+            .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
+            .where(sa.or_(ours.c.run_id.is_(None), ours.c.run_id.not_in(living)))
+            .order_by(TRIALS.c.number)
+            .limit(limit)
+        )
+        ids = [row.trial_id for row in connection.execute(query)]
+        update = sa.update(ours).where(ours.c.trial_id == sa.bindparam("id"))
+        if ids:
+            connection.execute(update.values(run_id=run_id), [{"id": one} for one in ids])
+    return len(ids)
+
+
+def _living(connection: sa.Connection, study_id: int, grace_s: float) -> list[int]:
+    """The runs of the study that have not ended and whose process is not known to be gone."""
+    now = connection.execute(sa.select(sa.func.now())).scalar_one().replace(tzinfo=None)
+    query = sa.select(schema.run).where(
+        schema.run.c.study_id == study_id, schema.run.c.ended_at.is_(None)
+    )
+    return [
+        row.run_id
+        for row in connection.execute(query)
+        if not is_dead(row.machine, row.pid) and row.seen_at >= now - timedelta(seconds=grace_s)
+    ]
+
+
+def strangers(engine: sa.Engine, study_id: int) -> list[tuple[int, int]]:
+    """Waiting trials that no run of ours planned (Optuna's enqueue_trial made them): id, number."""
+    planned = sa.select(schema.trial.c.trial_id)
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
+        .where(TRIALS.c.trial_id.not_in(planned))
+        .order_by(TRIALS.c.number)
+    )
+    with engine.connect() as connection:
+        return [(row.trial_id, row.number) for row in connection.execute(query)]

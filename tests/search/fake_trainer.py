@@ -1,0 +1,81 @@
+"""A trainer for tests: a formula instead of a model. Its text becomes the module hps_fake_trainer."""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpsearch.training.contract import DivergedError, EpochRecord, TrainResult
+
+
+@dataclass
+class Prepared:
+    source: str
+    fingerprint: str
+
+
+def note(settings, **entry):
+    """One line a call: appends below 4 KiB are whole, also from several processes."""
+    with open(settings["journal"], "a") as file:
+        file.write(json.dumps({"pid": os.getpid(), **entry}) + "\n")
+
+
+def prepare(data, settings, *, data_path, device, progress):
+    note(settings, what="prepare")
+    progress("preparing", 0, 1)
+    progress("preparing", 1, 1)
+    text = json.dumps(data, sort_keys=True) + str(data_path)
+    return Prepared(f"source {data_path or 'fake'}", hashlib.sha256(text.encode()).hexdigest())
+
+
+def score(params, seed, epoch, epochs):
+    """Best at x = 0.3, lr = 0.01; the seed's noise has a spread of 0.01."""
+    noise = int(hashlib.sha256(str(seed).encode()).hexdigest()[:8], 16) / 2**32 - 0.5
+    value = 1 - (params["x"] - 0.3) ** 2 - 0.05 * abs(math.log10(params["lr"]) + 2)
+    return (value + 0.02 * noise) * epoch / epochs
+
+
+def train(settings, params, data, *, seed, device, report, checkpoint):
+    epochs, name = settings["epochs"], settings.get("metric", "score")
+    state = Path(checkpoint) / "state.json"
+    done = json.loads(state.read_text())["epoch"] if state.exists() else 0
+    note(settings, what="train", seed=seed, params=params, start=done + 1)
+    for epoch in range(done + 1, epochs + 1):
+        time.sleep(settings.get("sleep", 0))
+        misbehave(settings, params, epoch)
+        value = score(params, seed, epoch, epochs)
+        if not settings.get("no_checkpoint"):
+            state.write_text(json.dumps({"epoch": epoch}))
+        lrs = (params["lr"],)
+        report(EpochRecord("main", epoch, epochs, 1.0, 1 - value, {name: value}, lrs, 0.0))
+    note(settings, what="end", seed=seed)
+    final = score(params, seed, 1, 1)
+    if settings.get("nan"):
+        final = math.nan
+    return TrainResult({name: final, "loss": 1 - final}, epochs, 0.5, {"precision": "fp32"})
+
+
+def misbehave(settings, params, epoch):
+    bad = settings.get("bad")
+    if bad is None or params["x"] < settings.get("bad_above", -2) or epoch < 2:
+        return
+    once = Path(settings["journal"] + ".once")
+    if bad == "raise":
+        raise ValueError(f"x is {params['x']}\nsecond line")
+    if bad == "diverge":
+        raise DivergedError(f"the loss became nan in epoch {epoch}")
+    if bad == "memory":
+        raise MemoryError
+    if bad == "kill" or (bad == "kill once" and not once.exists()):
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if bad == "interrupt once" and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGINT)
+    if bad == "exit":
+        print("last words of the trainer")
+        os._exit(3)
