@@ -1,3 +1,90 @@
-"""Search hyperparameters, and read rules of thumb off the trials."""
+"""Search hyperparameters, and read rules of thumb with honest intervals off the trials.
+
+>>> study = hpsearch.run("imdb-clas", trials=12, preset="quick")  # doctest: +SKIP
+>>> print(hpsearch.explain(study).to_markdown())                  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+    from rich.console import Console
+
+    from hpsearch.analysis import Explanation, Rule
 
 __version__ = "0.1.0"
+__all__ = ["Explanation", "Rule", "explain", "load_study", "run"]
+
+
+def run(
+    study: str | Path,
+    *,
+    trials: int | None = None,
+    timeout: float | None = None,
+    storage: str | None = None,
+    preset: str = "auto",
+    workers: int = 1,
+    engine: str = "local",
+    seed: int = 0,
+    data: str | Path | None = None,
+    console: Console | None = None,
+) -> optuna.Study:
+    """Run `trials` more trials of a study: a built-in name or the path of a study.toml.
+
+    `timeout` is in seconds; `trials` None means the preset's budget. Raises InputError for what was
+    given wrongly, HpsearchError when the run fails, each with one sentence that says the way out.
+    """
+    from hpsearch.search import run as search
+    from hpsearch.studies import load_spec
+
+    return search(
+        load_spec(study),
+        trials=trials,
+        timeout=timeout,
+        storage=storage,
+        preset=preset,
+        workers=workers,
+        engine=engine,
+        seed=seed,
+        data_path=data,
+        console=console,
+    )
+
+
+def explain(
+    study_or_studies: optuna.Study | Sequence[optuna.Study],
+    *,
+    level: float = 0.9,
+    metric: str | None = None,
+    surrogate: str = "forest",
+    seed: int = 0,
+) -> Explanation:
+    """What the trials of any Optuna study say about its parameters (see hpsearch.analysis)."""
+    from hpsearch.analysis import explain as analyse
+
+    return analyse(study_or_studies, level=level, metric=metric, surrogate=surrogate, seed=seed)
+
+
+def load_study(study: str, *, storage: str | None = None) -> optuna.Study:
+    """The Optuna study that `study` names in a store: its own name, or that of a study.toml.
+
+    Raises InputError if there is none, or more than one.
+    """
+    from hpsearch.library import find_one, open_study
+    from hpsearch.store import Store
+
+    store = Store.open(storage, create=False)
+    return open_study(store, find_one(store, study))
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    # The two classes are here for annotations and isinstance; importing them costs a second.
+    if name in ("Explanation", "Rule"):
+        from hpsearch import analysis
+
+        return getattr(analysis, name)
+    raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")

@@ -167,6 +167,10 @@ class StudySpec(_Strict):
             )
         return self._merge(preset)
 
+    def base(self) -> ResolvedPreset:
+        """The study's whole space and its settings, without any preset's changes."""
+        return self._merge(None)
+
     def _merge(self, preset: str | None) -> ResolvedPreset:
         given = self.presets[cast(Any, preset)] if preset else Preset(trials=1)
         where = f"presets.{preset}.space" if preset else "space"

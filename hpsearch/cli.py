@@ -1,0 +1,321 @@
+"""The command line: each command parses, calls the API and prints."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch import __version__
+from hpsearch.errors import HpsearchError, InputError
+
+if TYPE_CHECKING:
+    from hpsearch.analysis import Explanation
+    from hpsearch.store import Store
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(highlight=False)
+
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Database URL, such as sqlite:///my.db or postgresql://host/db. "
+        "Default: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.",
+        show_default=False,
+    ),
+]
+
+
+def main() -> None:
+    """The entry point: errors are one sentence on stderr; --debug anywhere shows the traceback."""
+    # Threads that spin while they wait stall each other as soon as a core is shared; libgomp reads
+    # this when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, standalone_mode=True)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        sys.exit(130)
+    except HpsearchError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        sys.exit(error.exit_status)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(
+            f"hpsearch failed unexpectedly ({type(error).__name__}: {error}); "
+            "add --debug to see where, and please report it."
+        )
+        sys.exit(1)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True, highlight=False).print(
+        Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True
+    )
+
+
+@app.callback(
+    epilog="Start with: [bold]hpsearch run imdb-clas --preset quick[/], "
+    "then [bold]hpsearch explain[/]."
+)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Search hyperparameters, and read rules of thumb with honest intervals off the trials."""
+    if version:
+        console.print(f"hpsearch {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Examples: [bold]hpsearch run imdb-clas --preset quick --trials 12[/]; "
+    "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]"
+)
+def run(
+    study: Annotated[str, typer.Argument(help="A built-in study or a path to a study.toml.")],
+    trials: Annotated[
+        int | None,
+        typer.Option(help="How many more trials to run. Default: the preset's budget."),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="Start no trial after this time: 90s, 30m, 2h, 1h30m.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="How large a trial is: quick, cpu, full; auto asks the device.")
+    ] = "auto",
+    storage: Storage = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that run trials. Default: one a core, or one on a GPU."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Where workers run: local.")] = "local",
+    seed: Annotated[int, typer.Option(help="Of a new study; one worker repeats it exactly.")] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own copy of the data: a folder, an archive, a CSV or Parquet."),
+    ] = None,
+) -> None:
+    """Run trials of a study; run it again to add more."""
+    import hpsearch
+
+    study_seconds = None if timeout is None else parse_duration(timeout)
+    hpsearch.run(
+        study,
+        trials=trials,
+        timeout=study_seconds,
+        storage=storage,
+        preset=preset,
+        workers=_default_workers(trials) if workers is None else workers,
+        engine=engine,
+        seed=seed,
+        data=data,
+        console=console,
+    )
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in '90', '90s', '30m', '2h' or '1h30m'. Raises InputError for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise InputError(f"--timeout {text!r} is not a time: write 90s, 30m, 2h or 1h30m.")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def _default_workers(trials: int | None) -> int:
+    """One a core; one on a GPU, which several would have to share."""
+    from hpsearch.search.circumstances import cores, default_device
+
+    if default_device() != "cpu":
+        return 1
+    return max(1, min(cores(), trials or cores()))
+
+
+@app.command(
+    epilog="Examples: [bold]hpsearch explain imdb-clas[/]; "
+    "[bold]hpsearch explain --format json --output rules.json[/]"
+)
+def explain(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies in the store. Default: all of them.")
+    ] = None,
+    storage: Storage = None,
+    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    level: Annotated[float, typer.Option(help="Of all intervals.")] = 0.9,
+    metric: Annotated[
+        str | None, typer.Option(help="Which objective, if the study has several.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the forests.")] = 0,
+) -> None:
+    """Say what matters and which rules of thumb the trials support."""
+    import hpsearch
+    from hpsearch.library import find, open_study
+    from hpsearch.store import Store
+
+    if format not in ("table", "md", "json"):
+        raise InputError(f"--format {format} is not known: choose one of table, md, json.")
+    with Store.open(storage, create=False) as store:
+        found = find(store, studies or [])
+        if format == "json" and len(found) > 1:
+            raise InputError(
+                "JSON holds one study a file: name one of " + ", ".join(s.name for s in found) + "."
+            )
+        explanations = []
+        for summary in found:
+            with console.status(f"Explaining {summary.name} ..."):
+                study = open_study(store, summary)
+                explanation = hpsearch.explain(study, level=level, metric=metric, seed=seed)
+            _keep_rules(store, summary.study_id, explanation)
+            explanations.append(explanation)
+        _print_explanations(explanations, format, output)
+        if format == "table" and output is None:
+            console.print(f"\nSee the trials: {_command('dashboard', storage)}", soft_wrap=True)
+
+
+def _keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
+    """Rules are rows in the store, with where they come from."""
+    from hpsearch.analysis.report.json import to_dict
+
+    document = to_dict(explanation)
+    provenance = {
+        key: document[key] for key in ("study", "trials", "surrogate", "seed", "level", "versions")
+    }
+    rows = [
+        {
+            "param": rule["param"],
+            "kind": rule["kind"],
+            "statement": rule["statement"],
+            "value": rule["value"],
+            "low": rule["low"],
+            "high": rule["high"],
+            "level": rule["level"],
+            "share": rule["share"]["value"],
+            "provenance": provenance,
+            "payload": rule,
+        }
+        for rule in document["rules"]
+    ]
+    store.save_rules(study_id, rows)
+
+
+def _print_explanations(explanations: list[Explanation], format: str, output: Path | None) -> None:
+    if format == "table" and output is None:
+        for i, explanation in enumerate(explanations):
+            console.print(*([""] if i else []), explanation.to_table())
+        return
+    if format == "table":
+        plain = Console(record=True, width=100, file=io.StringIO())
+        for explanation in explanations:
+            plain.print(explanation.to_table())
+        text = plain.export_text()
+    else:
+        parts = [e.to_json() if format == "json" else e.to_markdown() for e in explanations]
+        text = "\n\n".join(parts)
+    if output is None:
+        sys.stdout.write(text + "\n")
+    else:
+        _write(output, text + "\n")
+        console.print(f"Wrote {output}", soft_wrap=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """The whole file or none of it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _command(name: str, storage: str | None) -> str:
+    """A command that can be pasted: with the path that this one was called by if need be."""
+    called = sys.argv[0]
+    found = shutil.which("hpsearch")
+    program = "hpsearch" if found and Path(found).samefile(called) else called
+    from hpsearch.store.url import parse_url, shown_url
+
+    option = "" if storage is None else f" --storage {shown_url(parse_url(storage))}"
+    return f"{program} {name}{option}"
+
+
+@app.command(epilog="Example: [bold]hpsearch dashboard --port 8081[/]")
+def dashboard(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8080,
+) -> None:
+    """Serve the Optuna dashboard of the store."""
+    from hpsearch.dashboard import serve
+    from hpsearch.store import Store
+
+    with Store.open(storage, create=False) as store:
+        serve(store, host, port, console)
+
+
+@app.command(epilog="Example: [bold]hpsearch studies[/]")
+def studies(storage: Storage = None) -> None:
+    """List the built-in studies, and those in the store with their trials."""
+    from hpsearch import listing
+
+    console.print(listing.builtin_studies())
+    with _store_if_any(storage) as store:
+        if store is not None:
+            console.print("", listing.stored_studies(store))
+
+
+@app.command(epilog="Example: [bold]hpsearch show imdb-clas --preset quick[/]")
+def show(
+    study: Annotated[str, typer.Argument(help="A built-in study or a path to a study.toml.")],
+    preset: Annotated[str | None, typer.Option(help="With the ranges of this preset.")] = None,
+    storage: Storage = None,
+) -> None:
+    """Print a study: its data, space, defaults and budgets, and its trials so far."""
+    from hpsearch import listing
+    from hpsearch.studies import load_spec
+
+    spec = load_spec(study)
+    console.print(listing.describe_spec(spec, preset))
+    with _store_if_any(storage) as store:
+        if store is not None:
+            console.print(listing.trials_so_far(store, spec))
+
+
+@contextmanager
+def _store_if_any(storage: str | None) -> Iterator[Store | None]:
+    """The store; None where none was asked for and the default one is not there yet."""
+    from hpsearch.store import Store
+    from hpsearch.store.url import parse_url, sqlite_path
+
+    path = sqlite_path(parse_url(storage))
+    if storage is None and path is not None and not path.exists():
+        yield None
+        return
+    with Store.open(storage, create=False) as store:
+        yield store

@@ -1,0 +1,50 @@
+"""optuna-dashboard on our store."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from rich.console import Console
+
+from hpsearch.errors import InputError
+from hpsearch.library import find
+from hpsearch.store import Store
+
+
+def serve(store: Store, host: str, port: int, console: Console) -> None:
+    """Serve the dashboard until Ctrl-C, having said where.
+
+    Raises InputError if the store holds no study, or nothing can listen at `host`:`port`.
+    """
+    find(store, [])
+    _check_free(host, port)
+    from optuna_dashboard import run_server
+
+    shown = f"[{host}]" if ":" in host else host
+    console.print(
+        f"The dashboard of {store.shown_url} is at http://{shown}:{port} (Ctrl-C ends it)",
+        soft_wrap=True,
+        highlight=False,
+    )
+    run_server(store.optuna, host=host, port=port)
+
+
+def _check_free(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise InputError(f"--port {port} is not possible: give a number from 1 to 65535.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(
+                f"Port {port} of {host} is taken: end what uses it, "
+                f"or give another, such as --port {port % 65535 + 1}."
+            ) from error
+        reason = error.strerror or error
+        raise InputError(f"Nothing can listen at {host}:{port}: {reason}.") from error

@@ -1,0 +1,56 @@
+"""The studies in a store, found by what a person calls them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import optuna
+
+from hpsearch.errors import InputError
+from hpsearch.store import Store, StudySummary
+
+
+def find(store: Store, names: Sequence[str]) -> list[StudySummary]:
+    """The studies called `names`, all of them if there are no names.
+
+    A name is a study's own (`imdb-clas-quick`) or that of its study.toml (`imdb-clas`), which may
+    stand for several: one a preset. Raises InputError if a name fits none, or the store is empty.
+    """
+    studies = store.studies()
+    if not studies:
+        raise InputError(
+            f"The store {store.shown_url} holds no study yet: run `hpsearch run imdb-clas` first."
+        )
+    if not names:
+        return studies
+    found: list[StudySummary] = []
+    for name in names:
+        fits = [s for s in studies if s.name == name] or [
+            s for s in studies if s.attrs.get("hps_study") == name
+        ]
+        if not fits:
+            have = [s.name for s in studies]
+            close = difflib.get_close_matches(name, have, n=1, cutoff=0.4)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(
+                f"The store {store.shown_url} has no study {name!r}{hint}: "
+                f"it has {', '.join(have)}."
+            )
+        found += [s for s in fits if s not in found]
+    return found
+
+
+def find_one(store: Store, name: str) -> StudySummary:
+    """The only study that `name` fits. Raises InputError if it fits several."""
+    found = find(store, [name])
+    if len(found) > 1:
+        raise InputError(
+            f"{name!r} fits several studies: name one of {', '.join(s.name for s in found)}."
+        )
+    return found[0]
+
+
+def open_study(store: Store, summary: StudySummary) -> optuna.Study:
+    """The Optuna study of a summary."""
+    return optuna.load_study(study_name=summary.name, storage=store.optuna)

@@ -1,0 +1,112 @@
+"""Tables for people: the studies there are, and what one of them declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.store import Store
+from hpsearch.studies import (
+    ChoiceParam,
+    FloatParam,
+    IntParam,
+    ResolvedPreset,
+    StudySpec,
+    builtin_names,
+    load_spec,
+)
+
+
+def builtin_studies() -> Table:
+    table = _table("Built-in studies", "study", "what", "metric", "presets")
+    for name in builtin_names():
+        spec = load_spec(name)
+        table.add_row(name, escape(spec.title), spec.metric, ", ".join(spec.presets))
+    return table
+
+
+def stored_studies(store: Store) -> RenderableType:
+    """The studies of a store with their counts of trials and their best."""
+    summaries = store.studies()
+    if not summaries:
+        return Text(f"{store.shown_url} holds no study yet.")
+    table = _table(f"In {store.shown_url}", "study", "trials", "best", "by trial")
+    for summary in summaries:
+        counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items()) or "none"
+        best = "" if summary.best_value is None else f"{summary.best_value:.4g}"
+        number = "" if summary.best_number is None else str(summary.best_number)
+        table.add_row(escape(summary.name), counts, best, number)
+    return table
+
+
+def describe_spec(spec: StudySpec, preset: str | None) -> RenderableType:
+    """Data, trainer, metric, space and presets of a study; the ranges of `preset` if given."""
+    aim = "higher" if spec.direction == "maximize" else "lower"
+    source = spec.data.get("source") or spec.data.get("path") or spec.data
+    title = f"What is searched ({preset})" if preset else "What is searched"
+    return Group(
+        Text.assemble((spec.name, "bold"), f": {spec.title}" if spec.title else ""),
+        f"data: {source}; trainer: {spec.trainer}; metric: {spec.metric} ({aim} is better)",
+        "",
+        _space(title, spec.resolve(preset) if preset else spec.base()),
+        "",
+        _presets(spec),
+    )
+
+
+def trials_so_far(store: Store, spec: StudySpec) -> RenderableType:
+    lines = [
+        f"{summary.name}: {summary.finished} trials so far"
+        + ("" if summary.best_value is None else f", best {summary.best_value:.4g}")
+        for summary in store.studies()
+        if summary.attrs.get("hps_study") == spec.name
+    ]
+    return Text("\n" + "\n".join(lines)) if lines else Text("")
+
+
+def _space(title: str, resolved: ResolvedPreset) -> Table:
+    table = _table(title, "parameter", "range", "scale", "default", "meaning")
+    for name, param in resolved.space.items():
+        table.add_row(name, _range(param), _scale(param), str(param.default), escape(param.help))
+    return table
+
+
+def _range(param: FloatParam | IntParam | ChoiceParam) -> str:
+    if isinstance(param, ChoiceParam):
+        return escape(", ".join(map(str, param.choices)))
+    return f"{param.low:g} to {param.high:g}"
+
+
+def _scale(param: FloatParam | IntParam | ChoiceParam) -> str:
+    if isinstance(param, ChoiceParam):
+        return "choice"
+    kind = "whole numbers" if isinstance(param, IntParam) else "linear"
+    return "log" + (" (whole)" if isinstance(param, IntParam) else "") if param.log else kind
+
+
+def _presets(spec: StudySpec) -> Table:
+    table = _table("Presets", "preset", "trials", "settings", "other ranges")
+    for name, preset in spec.presets.items():
+        ranges = "; ".join(f"{key}: {_brief(value)}" for key, value in preset.space.items())
+        table.add_row(name, str(preset.trials), escape(_brief(preset.settings)), escape(ranges))
+    return table
+
+
+def _brief(content: Mapping[str, Any]) -> str:
+    parts = [
+        f"{key} ({_brief(value)})" if isinstance(value, Mapping) else f"{key} {value}"
+        for key, value in content.items()
+    ]
+    return ", ".join(parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, style="cyan" if i == 0 else None, no_wrap=i == 0)
+    return table
