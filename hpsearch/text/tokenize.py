@@ -133,12 +133,13 @@ class Tokenizer:
 
 
 def _clean(text: str) -> str:
-    """The rules that see more than one piece, in fastai's order."""
+    """The rules that see more than one piece."""
+    # Whole entities first: fastai does it last, which turns &amp; into two ampersands.
+    if "&" in text:
+        text = html.unescape(text)
     for old, new in _LEFTOVERS:
         if old in text:
             text = text.replace(old, new)
-    if "&" in text:
-        text = html.unescape(text)
     text = _SAME_CHARACTER.sub(_tell_characters, text)
     words = text.split()
     # Only a text with two equal neighbours can hold three in a row: the slow pattern waits.

@@ -1,0 +1,63 @@
+"""Padding and chunks change no prediction; pooling is what the paper says."""
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.text.awd_lstm import AWDLSTM, Dropouts
+from hpsearch.text.batches import Documents, pad_documents
+from hpsearch.text.classifier import TextClassifier
+
+
+@pytest.fixture
+def model():
+    encoder = AWDLSTM(60, 8, 12, 2, Dropouts(0, 0, 0, 0, 0))
+    encoder.init_weights(torch.Generator().manual_seed(1))
+    model = TextClassifier(encoder, 3, lin_ftrs=5, drop_mult=0, seq_len=6, max_len=10)
+    model.head.init_weights(torch.Generator().manual_seed(2))
+    return model.eval()
+
+
+@pytest.fixture
+def docs():
+    lengths = [25, 24, 13, 12, 6, 5, 1]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = np.random.default_rng(0).integers(2, 60, offsets[-1]).astype(np.int32)
+    return Documents(ids, offsets)
+
+
+def test_a_document_alone_and_beside_longer_ones_gets_the_same_prediction(model, docs):
+    together = model(*pad_documents(docs, np.arange(7)), None)
+    alone = torch.cat([model(*pad_documents(docs, np.array([i])), None) for i in range(7)])
+    assert (together - alone).abs().max().item() < 1e-5
+
+
+def test_what_stands_in_the_padding_does_not_matter(model, docs):
+    tokens, lengths = pad_documents(docs, np.arange(7))
+    expected = model(tokens, lengths, None)
+    noise = torch.randint(2, 60, tokens.shape)
+    inside = torch.arange(len(tokens))[:, None] < lengths
+    got = model(torch.where(inside, tokens, noise), lengths, None)
+    assert torch.equal(got, expected)
+
+
+def test_pools_are_last_max_and_mean_of_the_last_max_len_outputs(model, docs):
+    tokens, lengths = pad_documents(docs, np.arange(7))
+    pooled = model._pool(tokens, lengths, None)
+    for i, length in enumerate(lengths.tolist()):
+        whole, _ = model.encoder(tokens[:length, i : i + 1], model.encoder.zero_state(1), None)
+        tail = whole[-10:, 0]
+        expected = torch.cat([tail[-1], tail.amax(0), tail.mean(0)])
+        torch.testing.assert_close(pooled[i], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_head_has_the_published_shape(model):
+    head = [tuple(p.shape) for p in model.head.parameters()]
+    assert head == [(24,), (24,), (5, 24), (5,), (5,), (3, 5)]
+
+
+def test_the_groups_are_embedding_layers_and_head(model):
+    groups = model.layer_groups()
+    assert len(groups) == 4
+    grouped = [id(p) for group in groups for p in group.parameters()]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters())
