@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
 
 from hpsearch.search.space import Space, space_from_unit
 from hpsearch.store.queue import Planned
@@ -108,6 +107,8 @@ def sobol(space: Space, seed: int, *, start: int, count: int) -> list[dict[str, 
     """`count` configurations from the study's scrambled Sobol sequence, the first being `start`."""
     if count <= 0:
         return []
+    from scipy.stats import qmc  # half a second that the workers need not spend
+
     engine = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng([seed, 1]))
     if start:
         engine.fast_forward(start)

@@ -24,6 +24,7 @@ from hpsearch.search.objective import Bench, lost, make_pruner, run_trial
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue, reading
 from hpsearch.store.identity import Worker, this_worker
+from hpsearch.store.lean import LeanStorage
 from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
 from hpsearch.training.contract import Prepared, Trainer
 
@@ -48,7 +49,9 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
         try:
             study = store.patiently(
                 lambda: optuna.load_study(
-                    study_name=job.study, storage=store.optuna, pruner=make_pruner(job.pruner)
+                    study_name=job.study,
+                    storage=LeanStorage(store.optuna),
+                    pruner=make_pruner(job.pruner),
                 )
             )
             worker = this_worker(f"{os.getpid()}")

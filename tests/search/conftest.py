@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,9 +27,7 @@ class FakePreset:
             "kind": CategoricalDistribution(["a", "b"]),
         }
     )
-    defaults: dict = field(
-        default_factory=lambda: {"x": 0.5, "lr": 0.01, "depth": 3, "kind": "a"}
-    )
+    defaults: dict = field(default_factory=lambda: {"x": 0.5, "lr": 0.01, "depth": 3, "kind": "a"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ class FakeSpec:
     def journal(self):
         path = Path(self.preset.settings["journal"])
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """In memory where possible: the tests of the store wait for the disk, these need not."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="hpsearch-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

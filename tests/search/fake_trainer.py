@@ -1,4 +1,4 @@
-"""A trainer for tests: a formula instead of a model. Its text becomes the module hps_fake_trainer."""
+"""A trainer for tests, a formula instead of a model; its text becomes hps_fake_trainer.py."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ class Prepared:
 
 def note(settings, **entry):
     """One line a call: appends below 4 KiB are whole, also from several processes."""
-    with open(settings["journal"], "a") as file:
+    with Path(settings["journal"]).open("a") as file:
         file.write(json.dumps({"pid": os.getpid(), **entry}) + "\n")
 
 

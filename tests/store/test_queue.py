@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from hpsearch.store import queue, schema
 from hpsearch.store.identity import Worker, is_dead, machine, this_worker
+from hpsearch.store.lean import LeanStorage
 from hpsearch.store.queue import Planned
 
 SPACE = {
@@ -167,7 +168,9 @@ def test_a_trial_that_kills_its_workers_fails_in_the_end(store, study):
         (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
         outcomes.append(queue.requeue(store.engine, orphan))
     assert outcomes == [TrialState.WAITING] * (queue.MAX_DEATHS - 1) + [TrialState.FAIL]
-    assert study.get_trials()[0].datetime_complete is not None
+    (trial,) = study.get_trials()
+    assert trial.datetime_complete is not None
+    assert "died 3 times" in trial.user_attrs["hps_failure"]
 
 
 def test_a_worker_thought_dead_takes_its_trial_back(store, study):
@@ -180,6 +183,41 @@ def test_a_worker_thought_dead_takes_its_trial_back(store, study):
     assert queue.retake(store.engine, trial_id, slow)
     assert study.get_trials()[0].state == TrialState.RUNNING
     assert not queue.retake(store.engine, trial_id, slow)
+
+
+def test_a_workers_view_leaves_out_what_waits_and_nothing_else(store, study):
+    """Whatever the order in which trials start, end and come back, against the whole storage."""
+    enqueue(store, study, 6)
+    ids = [trial._trial_id for trial in study.get_trials()]
+    view = optuna.load_study(study_name="s", storage=LeanStorage(store.optuna))
+    worker = this_worker()
+
+    def agrees():
+        whole = [(t.number, t.state) for t in study.get_trials()]
+        seen = {t.number: t.state for t in view.get_trials()}
+        started = {n: state for n, state in whole if state != TrialState.WAITING}
+        waits = {n: state for n, state in seen.items() if n not in started}
+        return {n: seen[n] for n in started} == started and set(waits.values()) <= {
+            TrialState.WAITING
+        }
+
+    assert view.get_trials() == []
+    taken = [queue.claim(store.engine, study._study_id, worker, None) for _ in range(3)]
+    assert taken == ids[:3]
+    assert agrees()
+    queue.release(store.engine, ids[0], worker)  # seen running, waits again
+    study.tell(2, 0.5)  # a later one is finished
+    assert agrees()
+    fresh = optuna.load_study(study_name="s", storage=LeanStorage(store.optuna))
+    assert [trial.number for trial in fresh.get_trials()] == [1, 2]
+    assert queue.claim(store.engine, study._study_id, worker, None) == ids[0]
+    study.tell(0, 0.25)
+    assert agrees()
+    assert [trial.number for trial in fresh.get_trials()] == [0, 1, 2]
+    study.tell(1, 0.75)
+    assert view.best_value == fresh.best_value == 0.25
+    optuna.Trial(fresh, queue.claim(store.engine, study._study_id, worker, None))
+    assert agrees()
 
 
 def test_rows_of_deleted_trials_go_before_their_ids_return(store, study):

@@ -1,0 +1,321 @@
+"""A run in this process: what it plans, records, refuses, survives and repeats."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from hpsearch.errors import HpsearchError, InputError
+from hpsearch.search import run
+from hpsearch.search.cohorts import trial_seed
+from hpsearch.store import Store
+
+
+def outline(study):
+    """What must be the same when a study is repeated."""
+    return [
+        (trial.number, trial.state, trial.params, trial.value, trial.intermediate_values)
+        for trial in study.trials
+    ]
+
+
+def test_a_run_fills_the_store(spec, storage, console):
+    study = run(spec, trials=12, storage=storage, console=console)
+    assert study.study_name == "fake-quick"
+    cohorts = [trial.user_attrs["hps_cohort"] for trial in study.trials]
+    assert cohorts == ["baseline"] + ["design"] * 6 + ["exploit"] * 5
+    assert study.trials[0].params == spec.preset.defaults
+    assert all(trial.state.is_finished() for trial in study.trials)
+    with Store.open(storage) as store:
+        counts = store.table_counts()
+        assert counts["hps_trial"] == 12
+        epochs = store.epochs("fake-quick")
+        trials = store.trials("fake-quick")
+    reported = [(t.number, epoch) for t in study.trials for epoch in t.intermediate_values]
+    assert [(row["number"], row["epoch"]) for row in epochs] == reported
+    for row, trial in zip(trials, study.trials, strict=True):
+        assert row["seed"] == trial.user_attrs["hps_seed"] == trial_seed(0, trial.number)
+        assert row["cohort"] == trial.user_attrs["hps_cohort"]
+        assert (row["preset"], row["device"], row["attempts"]) == ("quick", "cpu", 1)
+        assert row["pid"] == os.getpid()
+        assert row["versions"]["optuna"] == optuna.__version__
+        assert len(row["data_fingerprint"]) == 64
+        if trial.state == TrialState.COMPLETE:
+            assert row["metrics"]["score"] == trial.value
+            assert row["precision"] == "fp32"
+            assert trial.user_attrs["hps_metrics"]["loss"] == 1 - trial.value
+    assert [entry["what"] for entry in spec.journal].count("prepare") == 1
+
+
+def test_running_again_adds_trials(spec, storage, console):
+    first = outline(run(spec, trials=5, storage=storage, console=console))
+    study = run(spec, trials=4, storage=storage, console=console)
+    assert outline(study)[:5] == first
+    cohorts = [trial.user_attrs["hps_cohort"] for trial in study.trials]
+    assert len(cohorts) == 9
+    assert cohorts.count("baseline") == 1
+
+
+def test_the_budget_of_the_preset_is_the_default(spec, storage, console):
+    assert len(run(spec, storage=storage, console=console).trials) == 6
+
+
+def test_the_same_seed_gives_the_same_study(spec, tmp_path, console):
+    studies = [
+        run(spec, trials=14, storage=f"sqlite:///{tmp_path / name}.db", seed=5, console=console)
+        for name in "ab"
+    ]
+    assert outline(studies[0]) == outline(studies[1])
+    other = run(spec, trials=14, storage=f"sqlite:///{tmp_path}/c.db", seed=6, console=console)
+    assert outline(other)[1][2] != outline(studies[0])[1][2]
+
+
+@pytest.mark.parametrize("no_checkpoint", [False, True])
+def test_an_interrupted_study_ends_as_an_uninterrupted_one(spec, tmp_path, console, no_checkpoint):
+    """Ctrl-C in the middle of a trial, the same command again: the same study, trial for trial."""
+    spec = spec.but(bad="interrupt once", bad_above=-2, no_checkpoint=no_checkpoint)
+    storage = f"sqlite:///{tmp_path / 'interrupted.db'}"
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, trials=14, storage=storage, console=console)
+    assert signal.getsignal(signal.SIGINT) is before
+    with Store.open(storage) as store:
+        (summary,) = store.studies()
+        assert summary.counts == {"waiting": 14}
+        assert [event["kind"] for event in store.events()] == ["trial-put-back"]
+    assert "interrupted" in console.file.getvalue()
+    assert "14 still to run" in console.file.getvalue()
+    interrupted = run(spec, trials=14, storage=storage, console=console)
+    assert "14 of them left over" in console.file.getvalue()
+    whole = run(spec, trials=14, storage=f"sqlite:///{tmp_path / 'whole.db'}", console=console)
+    assert outline(interrupted) == outline(whole)
+    starts = [entry["start"] for entry in spec.journal if entry["what"] == "train"]
+    assert starts[1] == (1 if no_checkpoint else 2)
+
+
+def test_waiting_trials_count_towards_the_next_run(spec, storage, console):
+    with pytest.raises(KeyboardInterrupt):
+        run(spec.but(bad="interrupt once"), trials=6, storage=storage, console=console)
+    study = run(spec.but(bad="interrupt once"), trials=8, storage=storage, console=console)
+    assert len(study.trials) == 8
+    assert run(spec.but(bad="interrupt once"), trials=1, storage=storage, console=console)
+    assert len(study.trials) == 9
+
+
+def test_a_shorter_run_leaves_the_rest_waiting(spec, storage, console):
+    with pytest.raises(KeyboardInterrupt):
+        run(spec.but(bad="interrupt once"), trials=6, storage=storage, console=console)
+    study = run(spec.but(bad="interrupt once"), trials=2, storage=storage, console=console)
+    states = [trial.state for trial in study.trials]
+    assert states == [TrialState.COMPLETE] * 2 + [TrialState.WAITING] * 4
+
+
+def test_failing_trials_are_recorded_and_the_search_goes_on(spec, storage, console):
+    spec = spec.but(bad="raise", bad_above=0.6)
+    study = run(spec, trials=20, storage=storage, pruner="none", console=console)
+    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    assert failed
+    assert len(study.trials) == 20
+    for trial in study.trials:
+        assert (trial.state == TrialState.FAIL) == (trial.params["x"] >= 0.6)
+    reason = failed[0].user_attrs["hps_failure"]
+    assert reason == f"ValueError: x is {failed[0].params['x']}"
+    with Store.open(storage) as store:
+        event = store.events("fake-quick")[0]
+    assert (event["kind"], event["message"]) == ("trial-failed", reason)
+    assert "second line" in event["traceback"]
+    assert "misbehave" in event["traceback"]
+    assert f"failed    {reason}" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("diverge", "the loss became nan in epoch 2"),
+        ("memory", "out of memory"),
+        ("raise", "ValueError: x is 0.5"),
+    ],
+)
+def test_what_fails_five_times_alike_ends_the_run(spec, storage, console, bad, reason):
+    with pytest.raises(HpsearchError, match="first 5 trials all failed alike") as caught:
+        run(spec.but(bad=bad), trials=30, storage=storage, console=console)
+    assert reason in str(caught.value)
+    with Store.open(storage) as store:
+        assert store.studies()[0].counts == {"fail": 5, "waiting": 25}
+
+
+def test_a_run_whose_trials_all_fail_says_why(spec, storage, console):
+    with pytest.raises(HpsearchError, match=r"All 2 trials of this run failed.*ValueError"):
+        run(spec.but(bad="raise"), trials=2, storage=storage, console=console)
+
+
+def test_a_metric_that_is_not_a_number_fails_the_trial(spec, storage, console):
+    with pytest.raises(HpsearchError, match="score is nan, not a finite number"):
+        run(spec.but(nan=True), trials=1, storage=storage, console=console)
+
+
+def test_a_metric_the_trainer_does_not_give_ends_the_run(spec, storage, console):
+    with pytest.raises(HpsearchError, match="gives no metric 'f1' but loss, score"):
+        run(replace(spec, metric="f1"), trials=3, storage=storage, console=console)
+    with Store.open(storage) as store:
+        assert store.studies()[0].counts == {"fail": 1, "waiting": 2}
+
+
+def test_only_exploit_trials_are_pruned(spec, storage, console):
+    study = run(spec, trials=60, storage=storage, console=console)
+    pruned = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert {trial.user_attrs["hps_cohort"] for trial in pruned} == {"exploit"}
+    for trial in pruned:
+        assert trial.value == trial.intermediate_values[trial.last_step]
+    # TPE finds the optimum at x = 0.3, lr = 0.01 of a surface whose median is far below.
+    assert study.best_value > 0.97
+
+
+@pytest.mark.parametrize(("pruner", "prunes"), [("none", False), ("hyperband", True)])
+def test_pruners_by_name(spec, storage, console, pruner, prunes):
+    spec = spec.but(epochs=9)
+    study = run(spec, trials=40, storage=storage, pruner=pruner, console=console)
+    assert any(trial.state == TrialState.PRUNED for trial in study.trials) == prunes
+
+
+def test_minimising_works_too(spec, storage, console):
+    spec = replace(spec, metric="loss", direction="minimize")
+    study = run(spec, trials=6, storage=storage, console=console)
+    assert study.best_value == min(trial.value for trial in study.trials)
+
+
+def test_replicates_differ_by_their_seed_alone(spec, storage, console):
+    study = run(spec, trials=30, storage=storage, design_share=1, console=console)
+    replicates = [t for t in study.trials if "hps_replicate_of" in t.user_attrs]
+    assert len(replicates) == 3
+    for trial in replicates:
+        original = study.trials[trial.user_attrs["hps_replicate_of"]]
+        assert trial.params == original.params
+        assert trial.value != original.value
+        assert trial.value == pytest.approx(original.value, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("space", "lr is 1e-05 to 0.1, log (was 0.0001 to 0.1, log)"),
+        ("settings", "settings.epochs is 5 (was 3)"),
+        ("data", 'data.source is "other" (was "fake")'),
+        ("metric", "the metric is loss (was score)"),
+        ("direction", "the direction is minimize"),
+        ("files", "the data is source /elsewhere, fingerprint"),
+    ],
+)
+def test_a_changed_study_is_refused_with_the_difference(spec, storage, console, change, says):
+    run(spec, trials=1, storage=storage, console=console)
+    options = {}
+    if change == "space":
+        lr = FloatDistribution(1e-5, 1e-1, log=True)
+        space = {**spec.preset.distributions, "lr": lr}
+        spec = replace(spec, preset=replace(spec.preset, distributions=space))
+    elif change == "settings":
+        spec = spec.but(epochs=5)
+    elif change == "data":
+        spec = replace(spec, data={"source": "other"})
+    elif change == "files":
+        options = {"data_path": "/elsewhere"}
+    else:
+        spec = replace(spec, **{change: {"metric": "loss", "direction": "minimize"}[change]})
+    with pytest.raises(InputError) as caught:
+        run(spec, trials=1, storage=storage, console=console, **options)
+    assert says in str(caught.value)
+    assert "--storage" in str(caught.value)
+    with Store.open(storage) as store:
+        assert store.studies()[0].trials == 1
+        assert store.table_counts()["hps_run"] == 1
+
+
+def test_a_study_of_that_name_made_by_others_is_left_alone(spec, storage, console):
+    plain = optuna.create_study(storage=storage, study_name="fake-quick")
+    plain.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=2)
+    with pytest.raises(InputError, match="did not make"):
+        run(spec, trials=1, storage=storage, console=console)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"trials": 0}, "--trials 0"),
+        ({"trials": -3}, "--trials -3"),
+        ({"workers": 0}, "--workers 0"),
+        ({"timeout": 0}, "--timeout 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"design_share": 1.5}, "design share of 1.5"),
+        ({"pruner": "best"}, "choose one of median, hyperband, none"),
+        ({"engine": "cloud"}, "choose one of local"),
+    ],
+)
+def test_impossible_wishes_are_refused_before_anything_is_made(
+    spec, storage, console, options, says, tmp_path
+):
+    with pytest.raises(InputError) as caught:
+        run(spec, storage=storage, console=console, **options)
+    assert says in str(caught.value)
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_no_trial_starts_after_the_timeout(spec, storage, console):
+    study = run(spec.but(sleep=0.2), trials=50, timeout=0.5, storage=storage, console=console)
+    states = {trial.state for trial in study.trials}
+    assert states == {TrialState.COMPLETE, TrialState.WAITING}
+    assert "still to run" in console.file.getvalue()
+
+
+def test_a_trial_enqueued_with_optuna_is_run_too(spec, storage, console):
+    study = run(spec, trials=2, storage=storage, console=console)
+    study.enqueue_trial({"x": 0.25, "lr": 0.005})
+    study = run(spec, trials=1, storage=storage, console=console)
+    assert len(study.trials) == 3
+    trial = study.trials[2]
+    assert (trial.params["x"], trial.params["lr"]) == (0.25, 0.005)
+    assert set(trial.params) == set(spec.preset.distributions)
+    assert trial.user_attrs["hps_cohort"] == "enqueued"
+
+
+def test_checkpoints_of_finished_trials_are_removed(spec, storage, console, tmp_path):
+    run(spec, trials=4, storage=storage, console=console)
+    folders = list((tmp_path / "home" / "checkpoints").glob("*/*"))
+    assert folders == []
+
+
+def test_a_study_of_the_same_name_elsewhere_has_its_own_checkpoints(spec, tmp_path, console):
+    """Its trial 0 must not go on from the checkpoint of another store's trial 0."""
+    spec = spec.but(bad="interrupt once")
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, trials=2, storage=f"sqlite:///{tmp_path}/a.db", console=console)
+    run(spec, trials=2, storage=f"sqlite:///{tmp_path}/b.db", console=console)
+    starts = [entry["start"] for entry in spec.journal if entry["what"] == "train"]
+    assert starts == [1, 1, 1]
+
+
+def test_the_study_keeps_its_seed(spec, storage, console):
+    run(spec, trials=1, storage=storage, seed=4, console=console)
+    study = run(spec, trials=2, storage=storage, console=console)
+    assert "with the study's own seed 4" in console.file.getvalue()
+    assert study.trials[2].user_attrs["hps_seed"] == trial_seed(4, 2)
+
+
+def test_optunas_own_tools_go_on_with_the_study(spec, storage, console):
+    run(spec, trials=6, storage=storage, console=console)
+    study = optuna.load_study(study_name="fake-quick", storage=storage)
+    assert set(optuna.importance.get_param_importances(study)) == set(spec.preset.distributions)
+    study.optimize(lambda trial: trial.suggest_float("x", -1, 1), n_trials=1)
+    assert len(run(spec, trials=2, storage=storage, console=console).trials) == 9
+
+
+def test_the_context_is_plain_json(spec, storage, console):
+    study = run(spec, trials=2, storage=storage, console=console)
+    assert json.loads(json.dumps(study.user_attrs)) == study.user_attrs
+    assert study.user_attrs["hps_settings"]["epochs"] == 3
+    assert study.user_attrs["hps_data"]["declared"] == {"source": "fake"}
