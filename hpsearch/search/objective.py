@@ -146,7 +146,8 @@ def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
     """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
     store = bench.store
     may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT
-    known = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
+    frozen = store.patiently(lambda: store.optuna.get_trial(trial._trial_id))
+    known = set(frozen.intermediate_values)
 
     def write(record: EpochRecord) -> bool:
         store.record_epoch(trial._trial_id, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -203,6 +204,9 @@ def _make_or_load(
             "hps_study": spec.name,
             "hps_uid": uuid.uuid4().hex[:12],  # last: it tells that the others are there
         }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([spec.metric])
         for key, value in attrs.items():
             study.set_user_attr(key, value)
     return study

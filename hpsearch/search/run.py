@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,6 +19,7 @@ from hpsearch.search import circumstances, planning
 from hpsearch.search.display import Display, describe_params, duration, number, shown_of
 from hpsearch.search.engines.local import run_processes
 from hpsearch.search.job import Job, Preset, Spec
+from hpsearch.search.objective import lost
 from hpsearch.search.planning import Planned, plain
 from hpsearch.search.space import space_to_json
 from hpsearch.search.stopping import Stopper
@@ -29,6 +31,9 @@ from hpsearch.training.contract import Progress as Report
 
 PRUNERS = ("median", "hyperband", "none")
 ENGINES = ("local",)
+
+LOST = (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError)
+"""What a database that stays out of reach raises."""
 
 
 def run(
@@ -173,15 +178,20 @@ def _work(
                 work(job, store, trainer, prepared, stop)
             else:
                 run_processes(job, store, study_id, workers)
-        outcome = "finished"
+        late = job.deadline is not None and time.time() >= job.deadline
+        outcome = "out of time" if late else "finished"
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise
+    except LOST as error:
+        raise lost(store) from error
     finally:
-        with stop.shielded():
+        # Where the store is lost, the reason why the run ends matters more than this.
+        with stop.shielded(), contextlib.suppress(*LOST):
             store.end_run(planned.run_id, outcome)
             _summarise(store, job, planned, time.monotonic() - started, outcome, console)
-    _check_success(store, planned)
+    with translated(store.url):
+        _check_success(store, planned)
 
 
 def _summarise(
@@ -218,7 +228,7 @@ def _check_success(store: Store, planned: Planned) -> None:
         raise HpsearchError(f"{which} of this run failed, the last one thus: {reason}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _progress(console: Console) -> Iterator[Report]:
     """Something to call during shared work: a bar on a terminal, a line a task elsewhere."""
     if not console.is_terminal:

@@ -56,7 +56,12 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
             )
             worker = this_worker(f"{os.getpid()}")
             bench = Bench(job, store, study, trainer, prepared, worker, stop)
-            _loop(bench, heart)
+            _note(bench, "worker-started", f"on {worker.host}, {job.device}")
+            try:
+                _loop(bench, heart)
+            finally:
+                with stop.shielded():
+                    _note(bench, "worker-ended", _ending())
         except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
             raise lost(store) from error
 
@@ -90,6 +95,25 @@ def _loop(bench: Bench, heart: Heartbeat) -> None:
             return
 
 
+def _note(bench: Bench, kind: str, message: str, trial_id: int | None = None) -> None:
+    bench.store.record_event(
+        kind,
+        message,
+        study_id=bench.study._study_id,
+        trial_id=trial_id,
+        run_id=bench.job.run_id,
+        worker=bench.worker.name,
+    )
+
+
+def _ending() -> str:
+    """How the worker's loop is being left, for its last event."""
+    error = sys.exc_info()[1]
+    if error is None:
+        return "nothing left to do"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+
+
 def _claim(bench: Bench) -> int | None:
     store, study_id = bench.store, bench.study._study_id
     return store.patiently(
@@ -102,14 +126,7 @@ def _put_back(bench: Bench, trial_id: int) -> None:
     store = bench.store
     with bench.stop.shielded():
         if store.patiently(lambda: queue.release(store.engine, trial_id, bench.worker)):
-            store.record_event(
-                "trial-put-back",
-                "interrupted; another worker will take it up",
-                study_id=bench.study._study_id,
-                trial_id=trial_id,
-                run_id=bench.job.run_id,
-                worker=bench.worker.name,
-            )
+            _note(bench, "trial-put-back", "interrupted; the next run goes on with it", trial_id)
 
 
 def _others_are_running(bench: Bench) -> bool:

@@ -87,7 +87,8 @@ def test_an_interrupted_study_ends_as_an_uninterrupted_one(spec, tmp_path, conso
     with Store.open(storage) as store:
         (summary,) = store.studies()
         assert summary.counts == {"waiting": 14}
-        assert [event["kind"] for event in store.events()] == ["trial-put-back"]
+        kinds = [event["kind"] for event in store.events()]
+        assert kinds == ["worker-started", "trial-put-back", "worker-ended"]
     assert "interrupted" in console.file.getvalue()
     assert "14 still to run" in console.file.getvalue()
     interrupted = run(spec, trials=14, storage=storage, console=console)
@@ -126,7 +127,8 @@ def test_failing_trials_are_recorded_and_the_search_goes_on(spec, storage, conso
     reason = failed[0].user_attrs["hps_failure"]
     assert reason == f"ValueError: x is {failed[0].params['x']}"
     with Store.open(storage) as store:
-        event = store.events("fake-quick")[0]
+        start, event, *_, end = store.events("fake-quick")
+    assert (start["kind"], end["kind"]) == ("worker-started", "worker-ended")
     assert (event["kind"], event["message"]) == ("trial-failed", reason)
     assert "second line" in event["traceback"]
     assert "misbehave" in event["traceback"]
@@ -269,6 +271,7 @@ def test_no_trial_starts_after_the_timeout(spec, storage, console):
     study = run(spec.but(sleep=0.2), trials=50, timeout=0.5, storage=storage, console=console)
     states = {trial.state for trial in study.trials}
     assert states == {TrialState.COMPLETE, TrialState.WAITING}
+    assert "out of time after" in console.file.getvalue()
     assert "still to run" in console.file.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import threading
+import time
 import uuid
 
 import pytest
@@ -96,3 +98,54 @@ def test_a_killed_worker_on_a_server(spec, server, console):
     assert kinds.count("worker-crashed") == 1
     assert kinds.count("trial-requeued") == 1
     assert os.getpid() not in {entry["pid"] for entry in spec.journal if entry["what"] == "train"}
+
+
+def cut_off(engine, name, url):
+    """End every connection to the database and let no new one in; what lets them in again."""
+    with engine.connect() as connection:
+        if url.startswith("postgresql"):
+            connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            connection.exec_driver_sql(end)
+            return [f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"]
+        user = name[:30]
+        for host in ("127.0.0.1", "localhost"):
+            connection.exec_driver_sql(f"ALTER USER {user}@'{host}' ACCOUNT LOCK")
+        query = f"SELECT id FROM information_schema.processlist WHERE user = '{user}'"
+        for (one,) in connection.exec_driver_sql(query).all():
+            connection.exec_driver_sql(f"KILL {one}")
+        return [f"ALTER USER {user}@'{host}' ACCOUNT UNLOCK" for host in ("127.0.0.1", "localhost")]
+
+
+def test_a_run_outlives_a_server_that_goes_away(spec, server, console):
+    """Every connection ended and none let in for three seconds, in the middle of a run."""
+    scheme = server.split(":")[0]
+    driver, user, host, maintenance = SERVERS[scheme]
+    driver = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[scheme]
+    engine = sa.create_engine(
+        f"{driver}://{user}@{host}/{maintenance}",
+        isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool,
+    )  # fmt: skip
+    name = server.rsplit("/", 1)[1]
+
+    def outage():
+        deadline = time.monotonic() + 60
+        while len(spec.journal) < 4 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        again = cut_off(engine, name, server)
+        time.sleep(3)
+        with engine.connect() as connection:
+            for command in again:
+                connection.exec_driver_sql(command)
+
+    thread = threading.Thread(target=outage)
+    thread.start()
+    study = run(spec.but(sleep=0.1), trials=8, storage=server, console=console, design_share=1)
+    thread.join()
+    assert "does not answer; waiting for it" in console.file.getvalue()
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 8
+    ends = [entry["seed"] for entry in spec.journal if entry["what"] == "end"]
+    assert len(ends) == len(set(ends)) == 8
+    with Store.open(server) as store:
+        assert store.table_counts()["hps_epoch"] == 24
+    study._storage._backend.engine.dispose()
