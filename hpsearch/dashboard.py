@@ -28,6 +28,8 @@ def serve(store: Store, host: str, port: int, console: Console) -> None:
         highlight=False,
     )
     run_server(store.optuna, host=host, port=port)
+    # The server swallows Ctrl-C, the only thing that ends it.
+    raise KeyboardInterrupt
 
 
 def _check_free(host: str, port: int) -> None:

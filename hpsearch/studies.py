@@ -283,7 +283,8 @@ def _check_config(trainer: str, resolved: ResolvedPreset) -> None:
 
 def _first_problem(error: ValidationError, where: str = "") -> str:
     """'key: reason' of the first thing that pydantic found, and how many more there are."""
-    problems = error.errors()
+    # A key nobody knows is often the reason why another is missing.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
     tags = {"float", "int", "choice"}
     path = [str(part) for part in first["loc"] if not (where and str(part) in tags)]

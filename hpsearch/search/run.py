@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import sqlalchemy as sa
 from optuna.trial import TrialState
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
@@ -21,13 +19,13 @@ from hpsearch.search.engines.local import run_processes
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.objective import lost
 from hpsearch.search.planning import Planned, plain
+from hpsearch.search.progress import shown_progress
 from hpsearch.search.space import space_to_json
 from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import quiet_optuna, work
 from hpsearch.store import Store, reading
 from hpsearch.store.opening import translated
 from hpsearch.training.contract import Prepared, Trainer
-from hpsearch.training.contract import Progress as Report
 
 PRUNERS = ("median", "hyperband", "none")
 ENGINES = ("local",)
@@ -69,15 +67,17 @@ def run(
             planning.check_unchanged(store, spec, resolved)
         trainer = spec.trainer_module()
         device = device or circumstances.default_device()
-        with _progress(console) as report:
+        with shown_progress(console) as report:
             prepared = trainer.prepare(
                 plain(spec.data),
                 plain(resolved.settings),
                 data_path=path,
                 device=device,
                 progress=report,
+                say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
             )
-        console.print(Text(f"data: {prepared.source}"), soft_wrap=True)
+        for line in (f"data: {prepared.source}", prepared.summary):
+            console.print(Text(line), soft_wrap=True)
         with stop.shielded(), translated(store.url):
             planning.check_same_data(store, spec, resolved, prepared)
             planned = planning.plan_run(
@@ -226,28 +226,3 @@ def _check_success(store: Store, planned: Planned) -> None:
         reason = reading.failures(store.engine, study_id, planned.run_id)[-1]
         which = "The only trial" if failed == 1 else f"All {failed} trials"
         raise HpsearchError(f"{which} of this run failed, the last one thus: {reason}")
-
-
-@contextlib.contextmanager
-def _progress(console: Console) -> Iterator[Report]:
-    """Something to call during shared work: a bar on a terminal, a line a task elsewhere."""
-    if not console.is_terminal:
-        said: set[str] = set()
-
-        def say(what: str, done: float, total: float) -> None:
-            if what not in said:
-                said.add(what)
-                console.print(Text(f"{what} ..."), soft_wrap=True)
-
-        yield say
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: float, total: float) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
-        yield show

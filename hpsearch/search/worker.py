@@ -224,6 +224,7 @@ def _serve(job: Job, stop: Stopper) -> None:
         data_path=job.path,
         device=job.device,
         progress=lambda what, done, total: None,
+        say=lambda sentence: None,
     )
     with Store.open(job.storage, create=False) as store:
         work(job, store, trainer, prepared, stop)

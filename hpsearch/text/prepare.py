@@ -17,7 +17,7 @@ from hpsearch.text.batches import Documents
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
-from hpsearch.training.contract import EpochRecord, Progress
+from hpsearch.training.contract import EpochRecord, Progress, Say
 from hpsearch.training.stage_cache import cached_stage
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ class PreparedTexts:
 
     @property
     def summary(self) -> str:
-        """One line for people: sizes, and how good the language model is."""
+        """Sizes, how good the language model is, and what is special about the data."""
         perplexity = self.lm_records[-1].metrics["perplexity"]
-        return (
-            f"{len(self.train):,} training and {len(self.valid):,} held-out reviews, "
-            f"{len(self.vocab):,} tokens in the vocabulary; language model read "
-            f"{len(self.lm_texts):,} reviews, perplexity {perplexity:.0f}"
+        text = (
+            f"{len(self.train):,} training and {len(self.valid):,} held-out texts, "
+            f"{len(self.vocab):,} tokens in the vocabulary; the language model read "
+            f"{len(self.lm_texts):,} texts, perplexity {perplexity:.0f}"
         )
+        return f"{text}; {self.note}" if self.note else text
 
 
 def prepare_texts(
@@ -68,12 +69,13 @@ def prepare_texts(
     data_path: Path | None,
     device: str,
     progress: Progress,
+    say: Say = lambda _: None,
 ) -> PreparedTexts:
     """Find the reviews, split, tokenise and number them, train the language model; all cached.
 
     Raises InputError if there are too few labelled texts, or only one class.
     """
-    dataset = load_text(data, path=data_path, progress=progress)
+    dataset = load_text(data, path=data_path, progress=progress, say=say)
     model_config = config.language_model
     key = {
         "version": _VERSION,

@@ -27,7 +27,7 @@ from hpsearch.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
+from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
 from hpsearch.training.device import autocast, resolve_precision
 from hpsearch.training.loop import check_finite, optimiser_step
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
@@ -43,10 +43,13 @@ def prepare(
     data_path: Path | None,
     device: str,
     progress: Progress,
+    say: Say = lambda _: None,
 ) -> PreparedTexts:
     """Reviews and language model for the preset's `settings` (see `prepare_texts`)."""
     config = _CONFIG.validate_python(dict(settings))
-    return prepare_texts(data, config, data_path=data_path, device=device, progress=progress)
+    return prepare_texts(
+        data, config, data_path=data_path, device=device, progress=progress, say=say
+    )
 
 
 @dataclass(frozen=True)

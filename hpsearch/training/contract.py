@@ -50,6 +50,8 @@ class DivergedError(HpsearchError):
 Report = Callable[[EpochRecord], None]
 Progress = Callable[[str, float, float], None]
 """progress(what, done, total): called now and then during long shared work."""
+Say = Callable[[str], None]
+"""say(sentence): what the user should know, such as a source of data that was passed over."""
 
 
 class Prepared(Protocol):
@@ -58,6 +60,10 @@ class Prepared(Protocol):
     @property
     def source(self) -> str:
         """One phrase for people: which of the possible sources the data came from."""
+
+    @property
+    def summary(self) -> str:
+        """One line for people: sizes, and what they should know about the data."""
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +81,7 @@ class Trainer(Protocol):
         data_path: Path | None,
         device: str,
         progress: Progress,
+        say: Say,
     ) -> Prepared:
         """Find the data, build or load the cached stages that all trials share."""
 

@@ -16,6 +16,7 @@ from hpsearch.training.contract import DivergedError, EpochRecord, TrainResult
 class Prepared:
     source: str
     fingerprint: str
+    summary: str = "nothing was prepared"
 
 
 def note(settings, **entry):
@@ -24,7 +25,7 @@ def note(settings, **entry):
         file.write(json.dumps({"pid": os.getpid(), **entry}) + "\n")
 
 
-def prepare(data, settings, *, data_path, device, progress):
+def prepare(data, settings, *, data_path, device, progress, say):
     note(settings, what="prepare")
     progress("preparing", 0, 1)
     progress("preparing", 1, 1)

@@ -1,0 +1,5 @@
+"""`python -m hpsearch` is the command `hpsearch`."""
+
+from hpsearch.cli import main
+
+main()
