@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from hpsearch.analysis.axes import Floats, Ints
@@ -26,7 +28,7 @@ class Boxes:
 
     Box l spans cells `lower[l, j]` to `upper[l, j]` (exclusive) of axis j, whose cells are bounded
     by `edges[j]` (G_j + 1,) on the encoded sampling scale. `mass` (L,) is value times volume over
-    the number of trees, so that the masses add up to the forest's mean.
+    the number of trees, so that the masses add up to the forest's mean; `tree` (L,) is the leaf's.
     """
 
     lower: Ints
@@ -34,6 +36,7 @@ class Boxes:
     value: Floats
     mass: Floats
     edges: tuple[Floats, ...]
+    tree: Ints
 
     def side(self, axis: int) -> Floats:
         return self.edges[axis][self.upper[:, axis]] - self.edges[axis][self.lower[:, axis]]
@@ -64,6 +67,7 @@ def leaf_boxes(forest: Forest) -> Boxes:
     trees, n_axes = forest.trees, forest.table.n_axes
     sizes = np.array([tree.node_count for tree in trees])
     offset = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    tree_of = np.repeat(np.arange(len(trees)), sizes)
     left = np.concatenate([tree.children_left for tree in trees]) + offset
     right = np.concatenate([tree.children_right for tree in trees]) + offset
     feature = np.concatenate([tree.feature for tree in trees])
@@ -94,7 +98,7 @@ def leaf_boxes(forest: Forest) -> Boxes:
             bound[child, feature[split]] = cut[split]
         nodes = np.concatenate([follow, left[split], right[split]])
     leaf = np.concatenate(leaves)
-    return _with_mass(lower[leaf], upper[leaf], value[leaf], edges, forest.n_trees)
+    return _with_mass(lower[leaf], upper[leaf], value[leaf], edges, forest.n_trees, tree_of[leaf])
 
 
 def decompose(forest: Forest, *, pairs: bool = True, n_points_log2: int = N_POINTS_LOG2) -> Anova:
@@ -140,6 +144,33 @@ def pair_surface(boxes: Boxes, i: int, j: int) -> Floats:
     return np.asarray(surface.cumsum(0).cumsum(1)[:-1, :-1])
 
 
+def unseen_marginals(forest: Forest, boxes: Boxes) -> Floats:
+    """Marginal of each axis at each row, by the trees that did not see it, (n, d); NaN for none.
+
+    With it a row's out-of-bag prediction splits into what one parameter adds and the rest, both by
+    the same trees.
+    """
+    x, unseen = forest.encode(forest.table.x), forest.unseen
+    count = unseen.sum(axis=0)
+    marginals = np.empty((len(x), len(boxes.edges)))
+    for axis, edge in enumerate(boxes.edges):
+        size = len(edge)
+        weight = boxes.mass * forest.n_trees / boxes.side(axis)
+        tree = boxes.tree % forest.n_trees  # the trees of all stages that share one bag
+        length = forest.n_trees * size
+        begins = np.bincount(tree * size + boxes.lower[:, axis], weight, minlength=length)
+        ends = np.bincount(tree * size + boxes.upper[:, axis], weight, minlength=length)
+        steps = np.cumsum((begins - ends).reshape(forest.n_trees, size), axis=1)
+        total = (steps[:, cell_of(edge, x[:, axis])] * unseen).sum(axis=0)
+        marginals[:, axis] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return marginals
+
+
+def cell_of(edges: Floats, x: NDArray[np.floating[Any]]) -> Ints:
+    """The cell of each position (m,); trees send one that equals a threshold to the left."""
+    return np.clip(np.searchsorted(edges, x, side="left") - 1, 0, len(edges) - 2)
+
+
 def _marginal(boxes: Boxes, axis: int) -> Floats:
     """Mean of the forest in each cell of one axis, (G,)."""
     weight = boxes.mass / boxes.side(axis)
@@ -150,12 +181,12 @@ def _marginal(boxes: Boxes, axis: int) -> Floats:
 
 
 def _with_mass(
-    lower: Ints, upper: Ints, value: Floats, edges: tuple[Floats, ...], n_trees: int
+    lower: Ints, upper: Ints, value: Floats, edges: tuple[Floats, ...], n_trees: int, tree: Ints
 ) -> Boxes:
     volume = np.ones(len(value))
     for axis, edge in enumerate(edges):
         volume *= edge[upper[:, axis]] - edge[lower[:, axis]]
-    return Boxes(lower, upper, value, value * volume / n_trees, edges)
+    return Boxes(lower, upper, value, value * volume / n_trees, edges, tree)
 
 
 @lru_cache(maxsize=8)
@@ -177,11 +208,7 @@ def _rest_at_points(
     if forest.table.has_steps:
         points = np.column_stack([points, np.ones(len(points), np.float32)])
     left_over = forest.predict_encoded(points) - mean
-    # Trees send a point that equals a threshold to the left, hence side="left".
-    cells = [
-        np.clip(np.searchsorted(boxes.edges[a], points[:, a], side="left") - 1, 0, None)
-        for a in range(n_axes)
-    ]
+    cells = [cell_of(boxes.edges[axis], points[:, axis]) for axis in range(n_axes)]
     for axis in range(n_axes):
         left_over -= marginals[axis][cells[axis]] - mean
     for (i, j), surface in surfaces.items():

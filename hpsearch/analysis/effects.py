@@ -1,34 +1,29 @@
-"""Marginal curves of the parameters, smoothed, on common grids (spec "explain", section 4)."""
+"""Marginal effects of the parameters and the grids they are read on (spec, section 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.analysis.anova import Anova
+from hpsearch.analysis.anova import Anova, cell_of
 from hpsearch.analysis.axes import Axis, Floats, Value
 from hpsearch.analysis.forest import Forest
 
-N_CELLS = 64  # a continuous axis' marginal is averaged over this many cells, then smoothed
-N_OUT = 101  # points of a continuous axis' smoothed curve, both ends included
-BANDWIDTH = 0.12  # of the range: standard deviation of the smoother's Gaussian weights
+N_POINTS = 101  # of a continuous axis' curve, both ends included
 MIN_LEVELS_TO_SMOOTH = 7
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where one axis' curve is computed and shown.
+    """Where one axis' curve is computed: `points` (P,) on the sampling scale.
 
-    `cells` (C,) are the sampling-scale positions of the raw marginal, `points` (P,) those of the
-    curve shown, and `smoother` (P, C) maps the first to the second.
+    `levels`: categories and axes of few levels, whose curve is not smoothed across levels.
     """
 
     axis: Axis
-    cells: Floats
     points: Floats
-    smoother: Floats
+    levels: bool
 
     def values(self) -> tuple[Value, ...]:
         return tuple(self.axis.from_unit(point) for point in self.points)
@@ -60,41 +55,16 @@ class Effect:
 
 
 def build_grid(axis: Axis) -> Grid:
-    """The grid of an axis; few levels and categories are shown as they are."""
-    levels = axis.levels()
-    if axis.n_levels and (axis.is_categorical or axis.n_levels < MIN_LEVELS_TO_SMOOTH):
-        return Grid(axis, levels, levels, np.eye(len(levels)))
-    cells = (np.arange(N_CELLS) + 0.5) / N_CELLS
-    if 0 < axis.n_levels <= N_OUT:
-        return Grid(axis, cells, levels, smoother_matrix(cells, levels, BANDWIDTH))
-    points = np.linspace(0.0, 1.0, N_OUT)
-    return Grid(axis, cells, points, smoother_matrix(cells, points, BANDWIDTH))
+    """The levels of a discrete axis, an even grid on a continuous or very fine one."""
+    few = axis.is_categorical or 0 < axis.n_levels < MIN_LEVELS_TO_SMOOTH
+    if few or 0 < axis.n_levels <= N_POINTS:
+        return Grid(axis, axis.levels(), few)
+    return Grid(axis, np.linspace(0.0, 1.0, N_POINTS), False)
 
 
-def smoother_matrix(cells: Floats, points: Floats, bandwidth: float) -> Floats:
-    """Local quadratic regression with Gaussian weights: (P, C), rows sum to 1."""
-    rows = []
-    for point in points:
-        distance = cells - point
-        weight = np.exp(-0.5 * (distance / bandwidth) ** 2)
-        basis = np.stack([np.ones_like(distance), distance, distance**2], axis=1)
-        gram = basis.T @ (weight[:, None] * basis)
-        rows.append(np.linalg.solve(gram, basis.T * weight)[0])
-    return np.array(rows)
-
-
-def cell_curves(forest: Forest, anova: Anova, grids: Sequence[Grid]) -> list[Floats]:
-    """The raw marginal of each axis at its grid's cells, one (C,) each."""
-    curves = []
-    for column, grid in enumerate(grids):
-        edges, marginal = anova.edges[column], anova.marginals[column]
-        if column in forest.ranks:
-            at = (forest.ranks[column] + 0.5) / len(grid.cells)
-            curves.append(marginal[np.searchsorted(edges, at) - 1])
-        elif len(grid.cells) == N_CELLS and len(grid.smoother) != N_CELLS:
-            integral = np.concatenate([[0.0], np.cumsum(marginal * np.diff(edges))])
-            bounds = np.linspace(0.0, 1.0, N_CELLS + 1)
-            curves.append(np.diff(np.interp(bounds, edges, integral)) * N_CELLS)
-        else:
-            curves.append(marginal[np.searchsorted(edges, grid.cells) - 1])
-    return curves
+def marginal_at(forest: Forest, anova: Anova, column: int, points: Floats) -> Floats:
+    """The forest's own marginal of an axis at points (P,) of the sampling scale, (P,)."""
+    x = np.zeros((len(points), forest.table.x.shape[1]), np.float32)
+    x[:, column] = points
+    encoded = forest.encode(x)[:, column]
+    return np.asarray(anova.marginals[column][cell_of(anova.edges[column], encoded)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpsearch.analysis.anova import decompose
 from hpsearch.analysis.axes import Bools, Floats
-from hpsearch.analysis.effects import build_grid, cell_curves
+from hpsearch.analysis.effects import build_grid, marginal_at
 from hpsearch.analysis.explanation import Failures
 from hpsearch.analysis.forest import Settings, build_table, grow
 from hpsearch.analysis.frame import FAILED, Frame
@@ -35,16 +35,11 @@ def read_failures(frame: Frame, stream: np.random.SeedSequence) -> Failures:
     table = build_table(axes, frame.unit[:, always], failed.astype(np.float64), frame.group)
     forest = grow(table, Settings(leaf=5), np.random.default_rng(stream))
     anova = decompose(forest, pairs=False, n_points_log2=0)
-    grids = [build_grid(axis) for axis in axes]
-    curves = cell_curves(forest, anova, grids)
-    return Failures(
-        rate,
-        n_failed,
-        {
-            axis.name: np.clip(grid.smoother @ curve, 0.0, 1.0)
-            for axis, grid, curve in zip(axes, grids, curves, strict=True)
-        },
-    )
+    curves = {
+        axis.name: np.clip(marginal_at(forest, anova, column, build_grid(axis).points), 0.0, 1.0)
+        for column, axis in enumerate(axes)
+    }
+    return Failures(rate, n_failed, curves)
 
 
 def failure_rules(frame: Frame, level: float, stream: np.random.SeedSequence) -> list[Rule]:

@@ -76,14 +76,16 @@ class Forest:
     A prediction is the sum over stages of the mean of a stage's trees: the sum of all trees over
     `n_trees`. `ranks[j]` (K,) is the rank of each category of axis j by its mean value: splits
     along that order are the best ones (Fisher 1958), and the choices' order does not matter.
-    `out_of_bag` (n,) predicts each row by the trees that did not see its configuration, NaN where
-    all did; `stage_errors` (stages,) is 1 - R2 of it after each stage.
+    `unseen` (n_trees, n) says which trees of a stage did not see the row's configuration;
+    `out_of_bag` (n,) predicts each row by those, NaN where there are none; `stage_errors` (stages,)
+    is 1 - R2 of it after each stage.
     """
 
     trees: tuple[Any, ...]
     n_trees: int
     ranks: dict[int, Ints]
     table: Table
+    unseen: Bools
     out_of_bag: Floats
     stage_errors: tuple[float, ...]
 
@@ -138,7 +140,7 @@ def grow(
         predicted = predicted + (outputs * unseen).sum(0) / np.maximum(n_unseen, 1)
         trees += stage
         errors.append(1.0 - r2(table.y, predicted))
-    return Forest(tuple(trees), n_trees, ranks, table, predicted, tuple(errors))
+    return Forest(tuple(trees), n_trees, ranks, table, unseen, predicted, tuple(errors))
 
 
 def grow_exact(table: Table) -> Forest:
@@ -147,7 +149,8 @@ def grow_exact(table: Table) -> Forest:
     ranks = _category_ranks(table, ones)
     x = _encode(table.x, ranks, table.levels)
     trees = _fit_trees(x, table.y, [ones], np.random.default_rng(0), 1)
-    return Forest(tuple(trees), 1, ranks, table, np.full(len(ones), np.nan), (np.nan,))
+    unseen = np.zeros((1, len(ones)), bool)
+    return Forest(tuple(trees), 1, ranks, table, unseen, np.full(len(ones), np.nan), (np.nan,))
 
 
 def choose_settings(table: Table, rng: np.random.Generator) -> Settings:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from hpsearch.analysis.axes import Floats
-from hpsearch.analysis.effects import Grid, build_grid
+from hpsearch.analysis.effects import build_grid
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
 from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
+from hpsearch.analysis.partial import partial_curves
 from hpsearch.analysis.readings import Estimate, Reading, recentred
 from hpsearch.analysis.refits import Fit, Refits, fit, no_refits, refit
 from hpsearch.analysis.subspaces import Subspace
@@ -43,24 +45,25 @@ def analyse(
     frame: Frame, space: Subspace, level: float, surrogate: str, stream: np.random.SeedSequence
 ) -> Part:
     """Everything about one subspace; `stream` decides all randomness."""
-    rows, columns = space.rows, space.columns
-    grids = [build_grid(frame.axes[c]) for c in columns]
+    rows = space.rows
     table = _table(frame, space)
-    first, second = stream.spawn(2)
-    fitted = fit(table, grids, surrogate, np.random.default_rng(first))
+    first, second, third = stream.spawn(3)
+    fitted = fit(table, surrogate, np.random.default_rng(first))
     exact = surrogate == "exact"
-    refits = no_refits(fitted) if exact else refit(table, grids, fitted.settings, second)
+    refits = no_refits(fitted) if exact else refit(table, fitted.settings, second)
     noise = _noise(frame.value[rows], frame.group[rows], frame.state[rows] == COMPLETE, fitted)
     importances, remainder = _importances(frame, space, fitted, refits, level)
     return Part(
         subspace=space,
         n_configurations=table.n_groups,
         quality=Quality(1.0, 1.0, 0.0) if exact else _quality(table, fitted, refits),
-        p_value=0.0 if exact else _p_value(table, fitted, refits),
+        p_value=0.0 if exact else _p_value(refits),
         noise=noise,
         importances=importances,
         remainder=remainder,
-        readings=_readings(frame, space, grids, fitted, refits, noise.value, level),
+        readings=_readings(
+            frame, space, fitted, importances, noise.value, level, np.random.default_rng(third)
+        ),
     )
 
 
@@ -85,10 +88,9 @@ def _quality(table: Table, fitted: Fit, refits: Refits) -> Quality:
     )
 
 
-def _p_value(table: Table, fitted: Fit, refits: Refits) -> float:
-    """Of the permutation test: the study itself counts as one of the shuffles."""
-    observed = r2(table.y, fitted.forest.out_of_bag)
-    return float((1 + np.sum(refits.null_r2 >= observed)) / (1 + len(refits.null_r2)))
+def _p_value(refits: Refits) -> float:
+    """Of the permutation test: the trials as they are count as one of the shuffles."""
+    return float((1 + np.sum(refits.null_r2 >= refits.small_r2)) / (1 + len(refits.null_r2)))
 
 
 def _noise(value: Floats, group: np.ndarray, complete: np.ndarray, fitted: Fit) -> Noise:
@@ -134,31 +136,27 @@ def _importances(
 def _readings(
     frame: Frame,
     space: Subspace,
-    grids: list[Grid],
     fitted: Fit,
-    refits: Refits,
+    importances: Sequence[Importance],
     noise: float,
     level: float,
+    rng: np.random.Generator,
 ) -> list[Reading]:
-    anova = fitted.anova
-    total = anova.variance or 1.0
-    totals = np.where(refits.variance > 0, refits.variance, 1.0)
-    # The largest of all parameters' effects on shuffled trials: many are tested at once.
-    threshold = float(np.quantile(refits.null_main.max(axis=1), 0.95))
+    shares = {
+        i.params[0]: Estimate(i.share, i.low, i.high) for i in importances if len(i.params) == 1
+    }
+    wanted = [j for j, column in enumerate(space.columns) if column in space.reported]
+    grids = [build_grid(frame.axes[space.columns[j]]) for j in wanted]
+    curves = partial_curves(fitted, dict(zip(wanted, grids, strict=True)), rng)
     readings = []
-    for j, column in enumerate(space.columns):
-        if column not in space.reported:
-            continue
-        grid = grids[j]
-        share = recentred(float(anova.main[j]) / total, refits.main[:, j] / totals, level)
+    for grid, curve in zip(grids, curves, strict=True):
+        column = frame.axes.index(grid.axis)
         readings.append(
             Reading(
                 grid=grid,
-                curve=grid.smoother @ fitted.curves[j],
-                refits=refits.curves[j] @ grid.smoother.T,
+                curve=curve,
                 sign=1.0 if frame.maximize else -1.0,
-                share=Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0)),
-                matters=bool(anova.main[j] > threshold),
+                share=shares[grid.axis.name],
                 noise=noise,
                 level=level,
                 default=int(np.argmin(np.abs(grid.points - frame.default[column]))),

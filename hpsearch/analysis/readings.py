@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.analysis.axes import Floats, Value
+from hpsearch.analysis.axes import Bools, Floats, Ints, Value
 from hpsearch.analysis.effects import Effect, Grid
+from hpsearch.analysis.partial import Curve
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,15 @@ class Estimate:
 class Reading:
     """One parameter as n trials show it.
 
-    `curve` (P,) is the smoothed marginal and `refits` (B, P) its bootstrap copies, in the metric's
-    unit; `sign` is 1 where larger is better, else -1. `share` is that of the variance; `matters`
-    says whether the main effect exceeds what shuffled parameters give. `noise` is the standard
-    deviation of repeating one configuration. `default` is an index into the grid's points.
+    `curve` is its marginal with bootstrap copies, in the metric's unit; `sign` is 1 where larger is
+    better, else -1. `share` is that of the variance, `noise` the standard deviation of repeating
+    one configuration, `default` an index into the grid's points.
     """
 
     grid: Grid
-    curve: Floats
-    refits: Floats
+    curve: Curve
     sign: float
     share: Estimate
-    matters: bool
     noise: float
     level: float
     default: int
@@ -47,35 +45,59 @@ class Reading:
         return self.grid.axis.name
 
     @property
+    def score(self) -> Floats:
+        """The curve (P,) turned so that larger is better."""
+        return self.sign * self.curve.mean
+
+    @property
     def best(self) -> int:
-        return int(np.argmax(self.sign * self.curve))
+        return int(np.argmax(self.score))
 
     @property
     def worst(self) -> int:
-        return int(np.argmin(self.sign * self.curve))
+        return int(np.argmin(self.score))
 
     @property
     def span(self) -> float:
         """How much better the best of the curve is than its worst."""
-        return float(np.ptp(self.curve))
+        return float(np.ptp(self.curve.mean))
 
     def best_interval(self) -> tuple[float, float]:
-        """Sampling-scale interval of the optimum: percentiles of the refits' optima."""
-        best = self.grid.points[np.argmax(self.sign * self.refits, axis=1)]
+        """Sampling-scale interval of the optimum: percentiles of the copies' optima.
+
+        Between points nothing is computed, so on a continuous axis it reaches half a step further.
+        """
+        best = self.grid.points[np.argmax(self.sign * self.curve.copies, axis=1)]
         low, high = np.quantile(best, tails(self.level))
         centre = self.grid.points[self.best]
-        return float(min(low, centre)), float(max(high, centre))
+        half = 0.0 if self.grid.axis.n_levels else 0.5 / (len(self.grid.points) - 1)
+        return max(float(min(low, centre)) - half, 0.0), min(float(max(high, centre)) + half, 1.0)
 
-    def gain(self, index: int, against: int) -> Estimate:
-        """How much better the point `index` is than the point `against`."""
-        value = self.sign * float(self.curve[index] - self.curve[against])
-        spread = self.sign * (self.refits[:, index] - self.refits[:, against])
-        return recentred(value, spread, self.level)
+    def gain(self, against: int) -> Estimate:
+        """How much better the best point is than the point `against`."""
+        return self._gain(against, np.full(len(self.curve.copies), against))
 
-    def near_best(self, tolerance: float) -> Floats:
+    def gain_over_worst(self) -> Estimate:
+        """How much better the best point is than the worst of the range."""
+        return self._gain(self.worst, np.argmin(self.sign * self.curve.copies, axis=1))
+
+    def _gain(self, against: int, copies_against: Ints) -> Estimate:
+        """A gain without the winner's curse.
+
+        Each copy picks its own best point (and worst, if that is the reference) and claims a gain;
+        what the curve itself shows between the same points is how far such a claim is off.
+        """
+        copies, score = self.sign * self.curve.copies, self.score
+        rows, best = np.arange(len(copies)), np.argmax(copies, axis=1)
+        claimed = copies[rows, best] - copies[rows, copies_against]
+        excess = claimed - (score[best] - score[copies_against])
+        value = float(score[self.best] - score[against])
+        low, high = np.quantile(excess, tails(self.level))
+        return Estimate(value - float(np.median(excess)), value - float(high), value - float(low))
+
+    def near_best(self, tolerance: float) -> Bools:
         """Which points (P,) are within `tolerance` of the best."""
-        score = self.sign * self.curve
-        return np.asarray(score >= score.max() - tolerance)
+        return np.asarray(self.score >= self.score.max() - tolerance)
 
     def value_at(self, unit: float) -> Value:
         return self.grid.axis.from_unit(unit)
@@ -97,9 +119,8 @@ def recentred(value: float, spread: Floats, level: float) -> Estimate:
 
 def effect_of(reading: Reading) -> Effect:
     """The curve with its band, optimum and region within the noise floor."""
-    grid, curve = reading.grid, reading.curve
-    deviation = reading.refits - np.median(reading.refits, axis=0)
-    low, high = np.quantile(deviation, tails(reading.level), axis=0)
+    grid, curve = reading.grid, reading.curve.mean
+    low, high = np.quantile(reading.curve.copies, tails(reading.level), axis=0)
     values = grid.values()
     near = reading.near_best(reading.noise)
     if grid.axis.is_categorical:
@@ -117,8 +138,8 @@ def effect_of(reading: Reading) -> Effect:
         values=values,
         unit=grid.points,
         mean=curve,
-        low=curve + low,
-        high=curve + high,
+        low=np.minimum(low, curve),
+        high=np.maximum(high, curve),
         best=values[reading.best],
         best_low=best_low,
         best_high=best_high,

@@ -13,6 +13,7 @@ from hpsearch.analysis.readings import Estimate, Reading
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
+FALSE_RATE = 0.05  # expected share of false ones among the effects that are called real
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 WIDE = 0.7  # an interval wider than this share of the range recommends nothing
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
@@ -57,15 +58,31 @@ class Rule:
 
 def rules_of(readings: Sequence[Reading], metric: str) -> list[Rule]:
     """The rules of a trusted forest, the strongest parameters first."""
-    rules = [rule for reading in readings if (rule := rule_of(reading, metric)) is not None]
+    matters = discoveries([reading.curve.p_value for reading in readings])
+    rules = [
+        rule
+        for reading, shown in zip(readings, matters, strict=True)
+        if (rule := rule_of(reading, metric, matters=shown)) is not None
+    ]
     return sorted(rules, key=lambda rule: (rule.kind == "no-effect", -rule.share.value))
 
 
-def rule_of(reading: Reading, metric: str) -> Rule | None:
+def discoveries(p_values: Sequence[float], rate: float = FALSE_RATE) -> list[bool]:
+    """Which effects are real, the expected share of false ones at most `rate`.
+
+    Benjamini and Hochberg (1995).
+    """
+    ordered = np.sort(np.asarray(p_values, np.float64))
+    passed = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / len(ordered))
+    limit = ordered[passed[-1]] if len(passed) else -1.0
+    return [bool(p <= limit) for p in p_values]
+
+
+def rule_of(reading: Reading, metric: str, *, matters: bool) -> Rule | None:
     """The rule of one parameter, None where the trials support none."""
-    if not reading.matters:
+    if not matters:
         return _no_effect(reading, metric)
-    gain_worst = reading.gain(reading.best, reading.worst)
+    gain_worst = reading.gain_over_worst()
     if gain_worst.low <= 0:
         return None
     if reading.grid.axis.is_categorical:
@@ -106,7 +123,7 @@ def _category(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | Non
     equal = tuple(
         reading.value_at(point)
         for index, point in enumerate(points)
-        if index != best and reading.gain(best, index).low <= 0
+        if index != best and reading.gain(index).low <= 0
     )
     if len(equal) == len(points) - 1:
         return None
@@ -117,11 +134,11 @@ def _category(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | Non
 
 def _no_effect(reading: Reading, metric: str) -> Rule | None:
     """An equivalence test: the effect is surely smaller than half the noise floor."""
-    widest = reading.gain(reading.best, reading.worst)
-    if not widest.high < NEGLIGIBLE * reading.noise:
+    widest = float(np.quantile(np.ptp(reading.curve.wide_copies, axis=1), reading.level))
+    if not widest < NEGLIGIBLE * reading.noise:
         return None
     unit = float(reading.grid.points[reading.default])
-    rule = _make(reading, metric, "no-effect", unit, 0.0, 1.0, widest)
+    rule = _make(reading, metric, "no-effect", unit, 0.0, 1.0, None)
     return replace(rule, gain=None)
 
 
@@ -132,7 +149,7 @@ def _make(
     unit: float,
     low: float,
     high: float,
-    gain_worst: Estimate,
+    gain_worst: Estimate | None,
 ) -> Rule:
     flags = []
     if not reading.default_given:
@@ -147,7 +164,7 @@ def _make(
         high=reading.value_at(high),
         level=reading.level,
         share=reading.share,
-        gain=reading.gain(reading.best, reading.default) if reading.default_given else None,
+        gain=reading.gain(reading.default) if reading.default_given else None,
         gain_worst=gain_worst,
         default=reading.value_at(float(reading.grid.points[reading.default])),
         metric=metric,

@@ -73,7 +73,7 @@ def test_pure_noise_gives_no_rule(studies):
     """At most one of twelve noise studies may print any rule (nominal: 5% at most)."""
     printed = 0
     for seed in range(12):
-        study = studies.uniform(lambda p: np.zeros(len(p)), 40, 4, noise=1.0, seed=seed)
+        study = studies.uniform(lambda p: np.zeros(len(p)), 30, 3, noise=1.0, seed=seed)
         printed += bool(explain(study).rules)
     assert printed <= 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.table import MAX_PAIRS, MIN_PAIR_SHARE, heading, refusal
+from hpsearch.analysis.report.table import MAX_PAIRS, MIN_PAIR_SHARE, heading, optima, refusal
 from hpsearch.analysis.rules import show
 
 
@@ -36,7 +36,7 @@ def _shares(e: Explanation) -> list[str]:
         f"| parameter | share | {interval} | best | {interval} |",
         "|---|---:|---:|---:|---:|",
     ]
-    effects = {effect.param: effect for effect in e.effects}
+    effects = optima(e)
     pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
     for importance in (*e.main_importances, *pairs[:MAX_PAIRS]):
         effect = effects.get(importance.params[0]) if len(importance.params) == 1 else None

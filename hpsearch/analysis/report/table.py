@@ -66,13 +66,19 @@ def _shares(e: Explanation) -> Table:
     table.add_column(f"{e.level:.0%} interval", justify="right", no_wrap=True)
     table.add_column("best", justify="right", no_wrap=True)
     table.add_column(f"{e.level:.0%} interval", justify="right", no_wrap=True)
-    effects = {effect.param: effect for effect in e.effects}
+    effects = optima(e)
     for importance in e.main_importances[:MAX_PARAMS]:
         _row(table, importance, effects.get(importance.params[0]))
     pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
     for importance in pairs[:MAX_PAIRS]:
         _row(table, importance, None)
     return table
+
+
+def optima(e: Explanation) -> dict[str, Effect]:
+    """The effects whose best value a rule stands behind; others would only mislead."""
+    known = {rule.param for rule in e.rules if rule.kind not in ("no-effect", "avoid")}
+    return {effect.param: effect for effect in e.effects if effect.param in known}
 
 
 def _row(table: Table, importance: Importance, effect: Effect | None) -> None:

@@ -1,0 +1,151 @@
+"""Curves from partial residuals, smoothed by local quadratic regression (spec, section 4 and 5).
+
+A forest's own marginal is too flat, and its optimum too uncertain. So each trial's value is cleaned
+of what the forest says about the *other* parameters, out of bag, and what remains is smoothed along
+the parameter. The bandwidth is chosen by leaving out one configuration at a time, then reduced, so
+that the bias is small against the scatter: without that, intervals miss the optimum of skewed or
+narrow peaks (tests/benchmarks/bench_coverage.py). Resampling configurations gives the copies from
+which intervals are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpsearch.analysis.axes import Floats, Ints
+
+BANDWIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
+UNDERSMOOTH = 0.7
+TEST_BANDWIDTH = 0.2  # for the question whether there is an effect at all
+MIN_NEIGHBOURS = 7  # configurations within one bandwidth of every point
+RIDGE = 1e-6
+LEVEL_PRIOR = 1.0  # trials' worth of the forest's marginal in the mean of a level
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Partial residuals of G configurations along one axis, at m distinct positions.
+
+    `x` (m,) on the sampling scale, `index` (G,) the position of each configuration, `r` (G,) its
+    mean partial residual in the metric's unit, `w` (G,) its number of trials.
+    """
+
+    x: Floats
+    index: Ints
+    r: Floats
+    w: Floats
+
+    def totals(self, counts: Floats, r: Floats | None = None) -> tuple[Floats, Floats]:
+        """Weight and weighted residual at each position for B resamples: (B, G) -> 2 x (B, m)."""
+        size = len(self.x)
+        weight = [np.bincount(self.index, row * self.w, minlength=size) for row in counts]
+        values = self.w * (self.r if r is None else r)
+        total = [np.bincount(self.index, row * values, minlength=size) for row in counts]
+        return np.array(weight), np.array(total)
+
+
+def build_scatter(x: Floats, r: Floats, group: Ints) -> Scatter:
+    """From rows (n,): replicates of a configuration are averaged."""
+    size = np.bincount(group).astype(np.float64)
+    positions, index = np.unique(x, return_inverse=True)
+    of_group = np.zeros(len(size), np.int64)
+    of_group[group] = index
+    return Scatter(positions, of_group, np.bincount(group, r) / size, size)
+
+
+def local_quadratic(
+    x: Floats, weight: Floats, total: Floats, points: Floats, bandwidth: Floats
+) -> tuple[Floats, Floats]:
+    """Local quadratic fits: values (B, P) at `points`, and the leverage (B, P) of a unit weight.
+
+    `weight` and `total` (B, m) as from `Scatter.totals`; `bandwidth` (P,) of the Gaussian weights.
+    """
+    distance = (x[None, :] - points[:, None]) / bandwidth[:, None]
+    kernel = np.exp(-0.5 * distance**2)
+    powers = [(kernel * distance**k).T for k in range(5)]
+    gram = np.stack([weight @ power for power in powers], axis=-1)
+    right = np.stack([total @ power for power in powers[:3]], axis=-1)
+    order = np.add.outer(np.arange(3), np.arange(3))
+    inverse = np.linalg.inv(gram[..., order] + RIDGE * np.eye(3))
+    values = (inverse[:, :, 0] * right).sum(axis=-1)
+    return np.asarray(values, np.float64), np.asarray(inverse[:, :, 0, 0], np.float64)
+
+
+def floor_bandwidth(scatter: Scatter, points: Floats, bandwidth: float) -> Floats:
+    """`bandwidth` at each point (P,), wider where fewer than MIN_NEIGHBOURS lie within it."""
+    near = min(MIN_NEIGHBOURS, len(scatter.index)) - 1
+    distance = np.abs(scatter.x[scatter.index][None, :] - points[:, None])
+    return np.asarray(np.maximum(bandwidth, np.partition(distance, near, axis=1)[:, near]))
+
+
+def choose_bandwidth(scatter: Scatter) -> float:
+    """The bandwidth that predicts left-out configurations best, reduced to keep bias small."""
+    best, best_error = BANDWIDTHS[-1], np.inf
+    weight, total = scatter.totals(np.ones((1, len(scatter.index))))
+    for bandwidth in BANDWIDTHS:
+        width = floor_bandwidth(scatter, scatter.x, bandwidth)
+        fitted, leverage = local_quadratic(scatter.x, weight, total, scatter.x, width)
+        own = np.minimum(leverage[0][scatter.index] * scatter.w, 0.99)
+        left_out = (scatter.r - fitted[0][scatter.index]) / (1.0 - own)
+        error = float(np.average(left_out**2, weights=scatter.w))
+        if error < best_error:
+            best, best_error = bandwidth, error
+    return best * UNDERSMOOTH
+
+
+def smooth_curves(
+    scatter: Scatter, points: Floats, bandwidth: float, counts: Floats
+) -> tuple[Floats, Floats]:
+    """The curve (P,) and its copies (B, P) on resampled configurations `counts` (B, G)."""
+    width = floor_bandwidth(scatter, points, bandwidth)
+    all_counts = np.vstack([np.ones(counts.shape[1]), counts])
+    weight, total = scatter.totals(all_counts)
+    curves, _ = local_quadratic(scatter.x, weight, total, points, width)
+    return curves[0], curves[1:]
+
+
+def level_curves(
+    scatter: Scatter, points: Floats, prior: Floats, counts: Floats
+) -> tuple[Floats, Floats]:
+    """Means of the levels at `points` (P,) and their copies (B, P), shrunk to `prior` (P,)."""
+    all_counts = np.vstack([np.ones(counts.shape[1]), counts])
+    weight, total = scatter.totals(all_counts)
+    at = np.argmin(np.abs(scatter.x[:, None] - points[None, :]), axis=1)
+    place = np.eye(len(points))[at]
+    curves = (total @ place + LEVEL_PRIOR * prior) / (weight @ place + LEVEL_PRIOR)
+    return curves[0], curves[1:]
+
+
+def effect_p_value(
+    scatter: Scatter, *, levels: bool, rng: np.random.Generator, n_shuffles: int = 999
+) -> float:
+    """Permutation test of "no main effect": residuals shuffled along the axis.
+
+    The statistic is the variance of the curve over the configurations; `levels` tests the means of
+    the levels instead of a smooth curve. The trials as they are count as one of the shuffles.
+    """
+    centred = scatter.r - np.average(scatter.r, weights=scatter.w)
+    ones = np.ones((1, len(centred)))
+    weight = scatter.totals(ones)[0]
+    shuffled = np.stack([centred] + [rng.permutation(centred) for _ in range(n_shuffles)])
+    total = np.stack(
+        [np.bincount(scatter.index, row * scatter.w, minlength=len(scatter.x)) for row in shuffled]
+    )
+    if levels:
+        curves = total / weight
+    else:
+        width = floor_bandwidth(scatter, scatter.x, TEST_BANDWIDTH)
+        curves = _linear_in_total(scatter.x, weight[0], width) @ total.T
+        curves = curves.T
+    share = weight[0] / weight[0].sum()
+    variance = curves**2 @ share - (curves @ share) ** 2
+    return float(np.mean(variance >= variance[0] * (1 - 1e-9)))
+
+
+def _linear_in_total(x: Floats, weight: Floats, width: Floats) -> Floats:
+    """The local quadratic fit at the positions themselves as a matrix (m, m) on totals."""
+    size = len(x)
+    values, _ = local_quadratic(x, np.broadcast_to(weight, (size, size)), np.eye(size), x, width)
+    return values.T
