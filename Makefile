@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint picture clean
 
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
@@ -15,6 +15,10 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The picture in the README, made from what make demo prints.
+picture: .venv/installed
+	$(MAKE) --no-print-directory demo | $(BIN)/python docs/picture.py > docs/demo.svg
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

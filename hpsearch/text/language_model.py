@@ -25,7 +25,7 @@ from hpsearch.text.batches import Documents, count_stream_batches, stream_batche
 from hpsearch.text.config import LanguageModelConfig, parse_moms
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import EpochRecord
-from hpsearch.training.device import autocast, resolve_precision
+from hpsearch.training.device import autocast, keep_freed_memory, resolve_precision
 from hpsearch.training.loop import check_finite, optimiser_step
 from hpsearch.training.param_groups import make_adam
 from hpsearch.training.schedule import OneCycle
@@ -57,6 +57,7 @@ def train_language_model(
     The reported losses are cross-entropy in nats per token, without the AR and TAR terms.
     Raises DivergedError when a loss is not finite.
     """
+    keep_freed_memory()
     model.to(device)
     dtype = resolve_precision(precision, device)
     groups = model.layer_groups()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import AbstractContextManager
 
 import torch
@@ -29,3 +30,18 @@ def resolve_precision(wanted: str, device: str) -> torch.dtype:
 def autocast(device: str, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Mixed precision over a block; does nothing for float32."""
     return torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, on Linux.
+
+    It gives large blocks back to the system at once; a language model's logits are tens of
+    megabytes, and having their pages zeroed again at every step costs a third of the time.
+    """
+    trim_threshold, mmap_threshold, two_gigabytes = -1, -3, 2**31 - 1
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(trim_threshold, two_gigabytes)
+        libc.mallopt(mmap_threshold, two_gigabytes)
+    except (OSError, AttributeError):
+        pass  # another system; it is only slower
