@@ -239,6 +239,10 @@ def load_spec(study: str | Path) -> StudySpec:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        # Relative to the file that says it, wherever the command is typed.
+        data["path"] = str(path.parent.absolute() / Path(data["path"]).expanduser())
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:

@@ -102,6 +102,12 @@ def test_what_is_wrong_is_said_in_one_sentence(study, old, new, said):
     assert caught.value.exit_status == 2
 
 
+def test_a_path_counts_from_the_study_file(study, tmp_path, monkeypatch):
+    path = study()
+    monkeypatch.chdir("/")
+    assert load_spec(path).data["path"] == str(tmp_path / "reviews.csv")
+
+
 def test_an_unreadable_file_is_said(tmp_path):
     path = tmp_path / "study.toml"
     path.write_bytes(b"\xff\xfe\x00")

@@ -63,7 +63,11 @@ def check_unchanged(store: Store, spec: Spec, preset: Preset) -> None:
         space_from_json(attrs["hps_space"]), space_from_json(space_to_json(preset.distributions))
     )
     changes += _changed("settings", attrs["hps_settings"], plain(preset.settings))
-    changes += _changed("data", attrs["hps_data"]["declared"], plain(spec.data))
+    # A file may move: what it holds is compared by its fingerprint, once it is read.
+    declared = (
+        {**data, "path": None} for data in (attrs["hps_data"]["declared"], plain(spec.data))
+    )
+    changes += _changed("data", *declared)
     if attrs["hps_metric"] != spec.metric:
         changes.append(f"the metric is {spec.metric} (was {attrs['hps_metric']})")
     directions = store.optuna.get_study_directions(store.study_id(name))
