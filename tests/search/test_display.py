@@ -28,7 +28,8 @@ def test_piped_output_has_a_line_for_every_trial(spec, storage, console):
     text = console.file.getvalue()
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert lines[:3] == ["preparing ...", "data: source fake", "fake-quick: 6 trials to run"]
+    assert lines[:2] == ["preparing ...", "data: source fake"]
+    assert "fake-quick: 6 trials to run" in lines[2:5]
     trials = [line for line in lines if re.match(r"trial \d+ ", line)]
     assert len(trials) == 6
     first = study.trials[0]

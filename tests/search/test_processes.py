@@ -1,5 +1,6 @@
 """Runs with real processes: several workers, killed workers, Ctrl-C, runs beside each other."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search import run
+from hpsearch.search.engines import local
 from hpsearch.store import Store, queue
 
 RUNNER = """
@@ -23,6 +25,7 @@ sys.path.insert(0, sys.argv[1])
 from conftest import FakePreset, FakeSpec
 from hpsearch.errors import HpsearchError
 from hpsearch.search import run
+from hpsearch.search.engines import local
 options = json.load(sys.stdin)
 try:
     run(FakeSpec(FakePreset(settings=options.pop("settings"))), **options)
@@ -33,8 +36,23 @@ except KeyboardInterrupt:
 """
 
 
-def start(spec, **options):
-    """`run` in a process group of its own, as a shell starts a command."""
+@pytest.fixture
+def start():
+    """`run` in a process group of its own, as a shell starts a command; gone after the test."""
+    processes = []
+
+    def launch(spec, **options):
+        processes.append(_launch(spec, **options))
+        return processes[-1]
+
+    yield launch
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _launch(spec, **options):
     modules = Path(spec.preset.settings["journal"]).parent / "modules"
     process = subprocess.Popen(
         [sys.executable, "-c", RUNNER, str(Path(__file__).parent)],
@@ -101,7 +119,7 @@ def test_a_trial_is_the_same_whoever_runs_it(spec, tmp_path, console):
     assert values(one) == values(two)
 
 
-def test_a_killed_worker_loses_nothing(spec, tmp_path, console):
+def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
     """SIGKILL in the middle of trials, three times: each goes on from its checkpoint."""
     settings = {"sleep": 0.15, "epochs": 4}
     storage = f"sqlite:///{tmp_path / 'killed.db'}"
@@ -142,7 +160,10 @@ def test_a_trial_that_kills_every_worker_fails_and_the_others_finish(spec, stora
     assert study.trials[1].state == TrialState.COMPLETE
 
 
-def test_workers_that_always_die_end_the_run_with_their_last_words(spec, storage, console):
+def test_workers_that_always_die_end_the_run_with_their_last_words(
+    spec, storage, console, monkeypatch
+):
+    monkeypatch.setattr(local, "RESTARTS", 1)
     with pytest.raises(HpsearchError) as caught:
         run(spec.but(bad="exit"), trials=9, workers=2, storage=storage, console=console)
     assert "exit status 3" in str(caught.value)
@@ -155,7 +176,7 @@ def test_workers_that_always_die_end_the_run_with_their_last_words(spec, storage
 @pytest.mark.parametrize(
     ("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)]
 )
-def test_an_interrupted_run_puts_its_trials_back(spec, storage, console, number, workers):
+def test_an_interrupted_run_puts_its_trials_back(start, spec, storage, console, number, workers):
     """Ctrl-C reaches the whole group of processes, SIGTERM only the first."""
     process = start(spec.but(sleep=0.2), trials=5, workers=workers, storage=storage)
     wait_until(lambda: len(trainings(spec)) > workers, "the second round of trials")
@@ -185,7 +206,7 @@ def test_an_interrupted_run_puts_its_trials_back(spec, storage, console, number,
     assert kept.items() <= values(study).items()
 
 
-def test_workers_leave_when_their_parent_is_killed(spec, storage, console):
+def test_workers_leave_when_their_parent_is_killed(start, spec, storage, console):
     process = start(spec.but(sleep=0.3), trials=8, workers=2, storage=storage)
     wait_until(lambda: len({entry["pid"] for entry in trainings(spec)}) == 2, "two workers")
     process.kill()
@@ -196,7 +217,7 @@ def test_workers_leave_when_their_parent_is_killed(spec, storage, console):
     assert len(study.trials) == 8  # two of the first run's trials, none new
 
 
-def test_two_runs_that_start_a_new_study_together_make_one(spec, storage):
+def test_two_runs_that_start_a_new_study_together_make_one(start, spec, storage):
     processes = [start(spec, trials=6, storage=storage) for _ in range(2)]
     for process in processes:
         out, err = process.communicate(timeout=100)
@@ -217,7 +238,7 @@ def test_a_worker_ends_the_run_for_a_reason_of_the_user(spec, storage, console):
         run(spec.but(bad="raise"), trials=40, workers=2, storage=storage, console=console)
 
 
-def test_no_process_shows_the_storage_url(spec, tmp_path):
+def test_no_process_shows_the_storage_url(start, spec, tmp_path):
     """Anybody may read arguments, and a URL may hold a password."""
     storage = f"sqlite:///{tmp_path / 'hunter22.db'}"
     process = start(spec.but(sleep=0.3), trials=4, workers=2, storage=storage)
