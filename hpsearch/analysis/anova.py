@@ -144,26 +144,38 @@ def pair_surface(boxes: Boxes, i: int, j: int) -> Floats:
     return np.asarray(surface.cumsum(0).cumsum(1)[:-1, :-1])
 
 
-def unseen_marginals(forest: Forest, boxes: Boxes) -> Floats:
-    """Marginal of each axis at each row, by the trees that did not see it, (n, d); NaN for none.
+def unseen_marginal(forest: Forest, boxes: Boxes, axis: int) -> Floats:
+    """Marginal of an axis at each row by the trees that did not see the row, (n,); NaN for none.
 
     With it a row's out-of-bag prediction splits into what one parameter adds and the rest, both by
     the same trees.
     """
-    x, unseen = forest.encode(forest.table.x), forest.unseen
+    x, unseen, edge = forest.encode(forest.table.x)[:, axis], forest.unseen, boxes.edges[axis]
     count = unseen.sum(axis=0)
-    marginals = np.empty((len(x), len(boxes.edges)))
-    for axis, edge in enumerate(boxes.edges):
-        size = len(edge)
-        weight = boxes.mass * forest.n_trees / boxes.side(axis)
-        tree = boxes.tree % forest.n_trees  # the trees of all stages that share one bag
-        length = forest.n_trees * size
-        begins = np.bincount(tree * size + boxes.lower[:, axis], weight, minlength=length)
-        ends = np.bincount(tree * size + boxes.upper[:, axis], weight, minlength=length)
-        steps = np.cumsum((begins - ends).reshape(forest.n_trees, size), axis=1)
-        total = (steps[:, cell_of(edge, x[:, axis])] * unseen).sum(axis=0)
-        marginals[:, axis] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return marginals
+    weight = boxes.mass * forest.n_trees / boxes.side(axis)
+    start = (boxes.tree % forest.n_trees) * len(edge)  # trees of all stages that share one bag
+    length = forest.n_trees * len(edge)
+    begins = np.bincount(start + boxes.lower[:, axis], weight, minlength=length)
+    ends = np.bincount(start + boxes.upper[:, axis], weight, minlength=length)
+    steps = np.cumsum((begins - ends).reshape(forest.n_trees, len(edge)), axis=1)
+    total = (steps[:, cell_of(edge, x)] * unseen).sum(axis=0)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def restrict(boxes: Boxes, axis: int, low: float, high: float) -> Boxes:
+    """The part of the leaves with `low` < axis < `high` (encoded), as if that were all of it."""
+    left = np.maximum(boxes.edges[axis][boxes.lower[:, axis]], low)
+    right = np.minimum(boxes.edges[axis][boxes.upper[:, axis]], high)
+    kept = right > left
+    share = (right - left)[kept] / boxes.side(axis)[kept] / (high - low)
+    return Boxes(
+        boxes.lower[kept],
+        boxes.upper[kept],
+        boxes.value[kept],
+        boxes.mass[kept] * share,
+        boxes.edges,
+        boxes.tree[kept],
+    )
 
 
 def cell_of(edges: Floats, x: NDArray[np.floating[Any]]) -> Ints:

@@ -204,10 +204,11 @@ def _fit_trees(
     leaf: int,
 ) -> list[Any]:
     trees = []
-    seeds = rng.integers(0, 2**31 - 1, len(weights))
+    # One generator for all trees: making one costs as much as a small tree.
+    state = np.random.RandomState(rng.integers(2**32))
     with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):
-        for weight, seed in zip(weights, seeds, strict=True):
-            tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=int(seed))
+        for weight in weights:
+            tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=state)
             tree.fit(x, y, sample_weight=weight.astype(np.float64), check_input=False)
             trees.append(tree.tree_)
     return trees

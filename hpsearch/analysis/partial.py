@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.analysis.anova import leaf_boxes, unseen_marginals
-from hpsearch.analysis.axes import Floats
+from hpsearch.analysis.anova import Boxes, leaf_boxes, restrict, unseen_marginal
+from hpsearch.analysis.axes import Bools, Floats
 from hpsearch.analysis.effects import Grid, marginal_at
 from hpsearch.analysis.refits import Fit
 from hpsearch.analysis.smooth import (
@@ -22,6 +21,7 @@ from hpsearch.analysis.smooth import (
 )
 
 N_COPIES = 400
+MIN_ROWS_GIVEN = 15  # configurations with the partner in a region, to say anything of it
 MAX_COUNTS = 2e7  # numbers drawn for the copies: fewer copies where configurations are many
 
 
@@ -39,25 +39,55 @@ class Curve:
     p_value: float
 
 
-def partial_curves(fitted: Fit, grids: Mapping[int, Grid], rng: np.random.Generator) -> list[Curve]:
-    """The curves of the axes (columns of the forest's table) in `grids`, in its order."""
-    forest, table = fitted.forest, fitted.forest.table
-    if not np.isfinite(forest.out_of_bag).any():
-        return [_bare(fitted, column, grid) for column, grid in grids.items()]
-    own = unseen_marginals(forest, leaf_boxes(forest))
-    residual = table.y - forest.out_of_bag
-    n_copies = int(np.clip(MAX_COUNTS / table.n_groups, 100, N_COPIES))
-    curves = []
-    for column, grid in grids.items():
-        partial = own[:, column] + residual
-        seen = np.isfinite(partial)
-        _, group = np.unique(table.group[seen], return_inverse=True)
-        x = table.x[seen, column].astype(np.float64)
-        scatter = build_scatter(x, partial[seen], group)
+class Partials:
+    """Partial residuals of one forest: what each trial says about one parameter."""
+
+    def __init__(self, fitted: Fit, rng: np.random.Generator) -> None:
+        self.fitted, self.rng = fitted, rng
+        self.forest, self.table = fitted.forest, fitted.forest.table
+        self.boxes = leaf_boxes(self.forest)
+        self.residual = self.table.y - self.forest.out_of_bag
+        self.bare = not np.isfinite(self.residual).any()
+
+    def curve(self, column: int, grid: Grid) -> Curve:
+        """The curve of the axis in `column` of the forest's table."""
+        if self.bare:
+            return _bare(self.fitted, column, grid)
+        scatter = self._scatter(column, self.boxes, np.ones(len(self.table.y), bool))
+        return _curve(self.fitted, column, grid, scatter, self._counts(scatter), self.rng)
+
+    def curve_given(
+        self, column: int, grid: Grid, partner: int, low: float, high: float
+    ) -> tuple[Floats, Floats] | None:
+        """The curve (P,) and copies (B, P) while the partner lies in a cell of [0, 1].
+
+        None where fewer than MIN_ROWS_GIVEN configurations lie there.
+        """
+        position = self.forest.encode(self.table.x)[:, partner]
+        rows = (position >= low) & (position <= high)
+        if self.bare or len(np.unique(self.table.group[rows])) < MIN_ROWS_GIVEN:
+            return None
+        boxes = restrict(self.boxes, partner, low, high)
+        scatter = self._scatter(column, boxes, rows)
+        counts = self._counts(scatter)
+        if grid.levels:
+            prior = marginal_at(self.fitted.forest, self.fitted.anova, column, grid.points)
+            return level_curves(scatter, grid.points, prior, counts)
+        return smooth_curves(scatter, grid.points, choose_bandwidth(scatter), counts)
+
+    def _scatter(self, column: int, boxes: Boxes, rows: Bools) -> Scatter:
+        partial = unseen_marginal(self.forest, boxes, column) + self.residual
+        seen = np.isfinite(partial) & rows
+        _, group = np.unique(self.table.group[seen], return_inverse=True)
+        x = self.table.x[seen, column].astype(np.float64)
+        return build_scatter(x, partial[seen], group)
+
+    def _counts(self, scatter: Scatter) -> Floats:
+        """Bootstrap counts (B, G) of the configurations of a scatter."""
         n_groups = len(scatter.r)
-        counts = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), n_copies)
-        curves.append(_curve(fitted, column, grid, scatter, counts.astype(np.float64), rng))
-    return curves
+        n_copies = int(np.clip(MAX_COUNTS / n_groups, 100, N_COPIES))
+        counts = self.rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), n_copies)
+        return counts.astype(np.float64)
 
 
 def _curve(

@@ -14,12 +14,14 @@ from hpsearch.analysis.effects import build_grid
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
 from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
-from hpsearch.analysis.partial import partial_curves
+from hpsearch.analysis.partial import Partials
 from hpsearch.analysis.readings import Estimate, Reading, recentred
 from hpsearch.analysis.refits import Fit, Refits, fit, no_refits, refit
+from hpsearch.analysis.splits import Split, find_split
 from hpsearch.analysis.subspaces import Subspace
 
 MIN_CONFIGURATIONS = 10  # below it no forest is trusted, whatever its R2
+MIN_PARTNER_SHARE = 0.03  # of the variance: interactions weaker than that move no optimum
 MIN_REPLICATE_PAIRS = 4  # degrees of freedom below which replicates do not set the noise floor
 
 
@@ -145,17 +147,18 @@ def _readings(
     shares = {
         i.params[0]: Estimate(i.share, i.low, i.high) for i in importances if len(i.params) == 1
     }
-    wanted = [j for j, column in enumerate(space.columns) if column in space.reported]
-    grids = [build_grid(frame.axes[space.columns[j]]) for j in wanted]
-    curves = partial_curves(fitted, dict(zip(wanted, grids, strict=True)), rng)
+    partials = Partials(fitted, rng)
     readings = []
-    for grid, curve in zip(grids, curves, strict=True):
-        column = frame.axes.index(grid.axis)
+    for j, column in enumerate(space.columns):
+        if column not in space.reported:
+            continue
+        grid = build_grid(frame.axes[column])
+        sign = 1.0 if frame.maximize else -1.0
         readings.append(
             Reading(
                 grid=grid,
-                curve=curve,
-                sign=1.0 if frame.maximize else -1.0,
+                curve=partials.curve(j, grid),
+                sign=sign,
                 share=shares[grid.axis.name],
                 noise=noise,
                 level=level,
@@ -163,6 +166,29 @@ def _readings(
                 default_given=bool(frame.default_given[column]),
                 active=space.active,
                 n_trials=int(space.rows.sum()),
+                split=_split(frame, space, partials, j, importances, sign, level),
             )
         )
     return readings
+
+
+def _split(
+    frame: Frame,
+    space: Subspace,
+    partials: Partials,
+    j: int,
+    importances: Sequence[Importance],
+    sign: float,
+    level: float,
+) -> Split | None:
+    """How the optimum of axis j moves with its strongest partner, where that is strong."""
+    name = frame.axes[space.columns[j]].name
+    pairs = [i for i in importances if len(i.params) == 2 and name in i.params and i.low > 0]
+    if not pairs or pairs[0].share < MIN_PARTNER_SHARE:
+        return None
+    other = next(param for param in pairs[0].params if param != name)
+    names = [frame.axes[c].name for c in space.columns]
+    partner = frame.axes[space.columns[names.index(other)]]
+    return find_split(
+        partials, j, frame.axes[space.columns[j]], names.index(other), partner, sign, level
+    )

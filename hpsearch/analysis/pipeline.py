@@ -54,12 +54,18 @@ def explain(
         raise InputError(
             f"no parameter of study '{frame.study}' was used by enough trials: run more trials."
         )
-    *streams, last = np.random.SeedSequence(seed).spawn(len(found) + 1)
+    # A branch draws the random numbers that its trials alone, as a study, would draw.
     parts = [
-        analyse(frame, space, level, surrogate, stream)
-        for space, stream in zip(found, streams, strict=True)
+        analyse(frame, space, level, surrogate, _stream(seed, int(space.rows.sum())))
+        for space in found
     ]
-    return _assemble(frame, parts, notes, last, level=level, surrogate=surrogate, seed=seed)
+    return _assemble(
+        frame, parts, notes, _stream(seed, 0), level=level, surrogate=surrogate, seed=seed
+    )
+
+
+def _stream(seed: int, n_rows: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, n_rows])
 
 
 def _one(study_or_studies: optuna.Study | Sequence[optuna.Study]) -> optuna.Study:

@@ -9,6 +9,7 @@ import numpy as np
 from hpsearch.analysis.axes import Bools, Floats, Ints, Value
 from hpsearch.analysis.effects import Effect, Grid
 from hpsearch.analysis.partial import Curve
+from hpsearch.analysis.splits import Split
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Reading:
 
     `curve` is its marginal with bootstrap copies, in the metric's unit; `sign` is 1 where larger is
     better, else -1. `share` is that of the variance, `noise` the standard deviation of repeating
-    one configuration, `default` an index into the grid's points.
+    one configuration, `default` an index into the grid's points; `split` says how the optimum moves
+    with the strongest partner, where it does.
     """
 
     grid: Grid
@@ -39,6 +41,7 @@ class Reading:
     default_given: bool
     active: float
     n_trials: int
+    split: Split | None = None
 
     @property
     def param(self) -> str:

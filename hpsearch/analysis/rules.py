@@ -10,6 +10,7 @@ import numpy as np
 
 from hpsearch.analysis.axes import Value
 from hpsearch.analysis.readings import Estimate, Reading
+from hpsearch.analysis.splits import Branch, Split
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
@@ -80,6 +81,8 @@ def discoveries(p_values: Sequence[float], rate: float = FALSE_RATE) -> list[boo
 
 def rule_of(reading: Reading, metric: str, *, matters: bool) -> Rule | None:
     """The rule of one parameter, None where the trials support none."""
+    if reading.split is not None:
+        return _conditional(reading, metric, reading.split)
     if not matters:
         return _no_effect(reading, metric)
     gain_worst = reading.gain_over_worst()
@@ -103,6 +106,24 @@ def _numeric(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None
     if (best <= EDGE and low <= EDGE) or (best >= 1 - EDGE and high >= 1 - EDGE):
         return _make(reading, metric, "edge", best, low, high, gain_worst)
     return _make(reading, metric, "optimum", best, low, high, gain_worst)
+
+
+def _conditional(reading: Reading, metric: str, split: Split) -> Rule:
+    low, high = reading.best_interval()
+    unit = float(reading.grid.points[reading.best])
+    rule = _make(reading, metric, "conditional", unit, low, high, reading.gain_over_worst())
+    detail = "; ".join(
+        f"with {_where(split.partner, b)} use {show(b.value)}"
+        + ("" if b.low == b.high else f" ({show(b.low)} to {show(b.high)})")
+        for b in split.branches
+    )
+    return replace(rule, partner=split.partner, detail=f"{detail[:1].upper()}{detail[1:]}.")
+
+
+def _where(partner: str, branch: Branch) -> str:
+    if branch.partner_low == branch.partner_high:
+        return f"`{partner}` {show(branch.partner_low)}"
+    return f"`{partner}` {show(branch.partner_low)} to {show(branch.partner_high)}"
 
 
 def _plateau(reading: Reading) -> tuple[float, float] | None:
@@ -186,6 +207,8 @@ def _advice(rule: Rule) -> str:
         return f"{name} {side} nothing changes; beyond it gets worse."
     if rule.kind == "avoid":
         return f"{name} avoid {between}."
+    if rule.kind == "conditional":
+        return f"{name} the best value depends on `{rule.partner}`."
     if rule.kind == "edge":
         return f"{name} the best value, {value}, is at the edge of the range: widen it."
     if rule.low is None:

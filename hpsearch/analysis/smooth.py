@@ -21,6 +21,7 @@ UNDERSMOOTH = 0.7
 TEST_BANDWIDTH = 0.2  # for the question whether there is an effect at all
 MIN_NEIGHBOURS = 7  # configurations within one bandwidth of every point
 RIDGE = 1e-6
+MAX_LEVERAGE = 0.8  # a configuration that its fit follows entirely is inflated fivefold
 LEVEL_PRIOR = 1.0  # trials' worth of the forest's marginal in the mean of a level
 
 
@@ -99,23 +100,46 @@ def smooth_curves(
     scatter: Scatter, points: Floats, bandwidth: float, counts: Floats
 ) -> tuple[Floats, Floats]:
     """The curve (P,) and its copies (B, P) on resampled configurations `counts` (B, G)."""
+    ones = np.ones((1, counts.shape[1]))
+    weight, total = scatter.totals(ones)
+    at_x = floor_bandwidth(scatter, scatter.x, bandwidth)
+    fitted, leverage = local_quadratic(scatter.x, weight, total, scatter.x, at_x)
+    inflated = _inflated(scatter, fitted[0][scatter.index], leverage[0][scatter.index])
     width = floor_bandwidth(scatter, points, bandwidth)
-    all_counts = np.vstack([np.ones(counts.shape[1]), counts])
-    weight, total = scatter.totals(all_counts)
-    curves, _ = local_quadratic(scatter.x, weight, total, points, width)
-    return curves[0], curves[1:]
+    mean, _ = local_quadratic(scatter.x, weight, total, points, width)
+    weight, total = scatter.totals(np.vstack([ones, counts]), inflated)
+    copies, _ = local_quadratic(scatter.x, weight, total, points, width)
+    return mean[0], mean[0] + copies[1:] - copies[0]
 
 
 def level_curves(
     scatter: Scatter, points: Floats, prior: Floats, counts: Floats
 ) -> tuple[Floats, Floats]:
     """Means of the levels at `points` (P,) and their copies (B, P), shrunk to `prior` (P,)."""
-    all_counts = np.vstack([np.ones(counts.shape[1]), counts])
-    weight, total = scatter.totals(all_counts)
+    ones = np.ones((1, counts.shape[1]))
     at = np.argmin(np.abs(scatter.x[:, None] - points[None, :]), axis=1)
     place = np.eye(len(points))[at]
-    curves = (total @ place + LEVEL_PRIOR * prior) / (weight @ place + LEVEL_PRIOR)
-    return curves[0], curves[1:]
+
+    def means(of: Floats, r: Floats) -> tuple[Floats, Floats]:
+        weight, total = scatter.totals(of, r)
+        size = weight @ place + LEVEL_PRIOR
+        return (total @ place + LEVEL_PRIOR * prior) / size, size
+
+    mean, size = means(ones, scatter.r)
+    level = at[scatter.index]
+    inflated = _inflated(scatter, mean[0][level], 1.0 / size[0][level])
+    copies, _ = means(np.vstack([ones, counts]), inflated)
+    return mean[0], mean[0] + copies[1:] - copies[0]
+
+
+def _inflated(scatter: Scatter, fitted: Floats, leverage: Floats) -> Floats:
+    """Residuals as they would be had each configuration been left out of its own fit, (G,).
+
+    A fit of few configurations follows each of them, so that resampling its residuals understates
+    the scatter (HC3 of MacKinnon and White 1985).
+    """
+    own = np.minimum(leverage * scatter.w, MAX_LEVERAGE)
+    return fitted + (scatter.r - fitted) / (1.0 - own)
 
 
 def effect_p_value(
