@@ -82,8 +82,9 @@ def training_order(
         mega = mega[np.argsort(-lengths[mega], kind="stable")]
         batches += [mega[i : i + bs] for i in range(0, len(mega), bs)]
     if len(batches) > 1 and len(batches[-1]) == 1:
-        last = batches.pop()
-        batches[-1] = np.concatenate([batches[-1], last])
+        joined = np.concatenate(batches[-2:])
+        # It may be of the next mega-batch, and longer than those that it joins.
+        batches[-2:] = [joined[np.argsort(-lengths[joined], kind="stable")]]
     longest = max(range(len(batches)), key=lambda i: int(lengths[batches[i]].max()))
     rest = [batch for i, batch in enumerate(batches) if i != longest]
     return [batches[longest], *(rest[i] for i in rng.permutation(len(rest)))]

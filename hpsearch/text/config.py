@@ -66,6 +66,8 @@ class ClassifierConfig:
     seq_len: Annotated[int, Field(ge=2)] = 72
     max_len: Annotated[int, Field(ge=1)] = 1440
     lin_ftrs: Count = 50
+    alpha: Annotated[float, Field(ge=0)] = 2.0
+    beta: Annotated[float, Field(ge=0)] = 1.0
     precision: Annotated[str, Field(pattern="^(auto|bfloat16|float32)$")] = "auto"
     lr: Positive = 0.02
     lr_decay: Positive = 2.6

@@ -172,9 +172,9 @@ class _Run:
             tokens, lengths = pad_documents(self.data.train, which)
             labels = torch.from_numpy(self.data.train_labels[which]).to(self.device)
             with autocast(self.device, self.dtype):
-                logits = self.model(tokens.to(self.device), lengths, masks)
+                logits, penalty = self.model(tokens.to(self.device), lengths, masks)
             loss = nn.functional.cross_entropy(logits.float(), labels)
-            optimiser_step(loss, self.optimiser, cycle, i, self.lrs)
+            optimiser_step(loss + penalty, self.optimiser, cycle, i, self.lrs)
             total += loss.detach() * len(which)
         return total.item() / len(self.data.train)
 
@@ -205,6 +205,8 @@ def new_classifier(config: ClassifierConfig, data: PreparedTexts, seed: int) -> 
         drop_mult=config.drop_mult,
         seq_len=config.seq_len,
         max_len=config.max_len,
+        alpha=config.alpha,
+        beta=config.beta,
     )
     model.head.init_weights(torch.Generator().manual_seed(seed))
     return model
@@ -220,6 +222,6 @@ def predict(
     for which in by_length(docs.lengths, bs):
         tokens, lengths = pad_documents(docs, which)
         with autocast(device, dtype):
-            logits = model(tokens.to(device), lengths, None)
+            logits, _ = model(tokens.to(device), lengths, None)
         out[which] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     return out

@@ -31,6 +31,8 @@ def freeze_to(groups: Sequence[nn.Module], n: int) -> None:
 def make_adam(groups: Sequence[nn.Module], wd: float) -> torch.optim.AdamW:
     """Adam with decoupled weight decay `wd` (none on norm layers and biases), eps 1e-5.
 
+    An LSTM's two biases do decay: fastai 2.8 looks for parameters that are called "bias".
+
     Each layer group becomes up to two parameter groups, marked with its index as `layer_group`.
     A parameter that two layer groups share (a tied decoder) belongs to the first.
     """
@@ -44,7 +46,7 @@ def make_adam(groups: Sequence[nn.Module], wd: float) -> torch.optim.AdamW:
                 if id(parameter) in seen:
                     continue
                 seen.add(id(parameter))
-                skips = isinstance(module, _NORMS) or name.startswith("bias")
+                skips = isinstance(module, _NORMS) or name == "bias"
                 (plain if skips else decayed).append(parameter)
         for parameters, decay in ((decayed, wd), (plain, 0.0)):
             if parameters:

@@ -26,24 +26,31 @@ def docs():
     return Documents(ids, offsets)
 
 
+def predict(model, docs, which):
+    return model(*pad_documents(docs, which), None)[0]
+
+
 def test_a_document_alone_and_beside_longer_ones_gets_the_same_prediction(model, docs):
-    together = model(*pad_documents(docs, np.arange(7)), None)
-    alone = torch.cat([model(*pad_documents(docs, np.array([i])), None) for i in range(7)])
+    together = predict(model, docs, np.arange(7))
+    alone = torch.cat([predict(model, docs, np.array([i])) for i in range(7)])
     assert (together - alone).abs().max().item() < 1e-5
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, docs):
     tokens, lengths = pad_documents(docs, np.arange(7))
-    expected = model(tokens, lengths, None)
+    expected, _ = model(tokens, lengths, None)
     noise = torch.randint(2, 60, tokens.shape)
     inside = torch.arange(len(tokens))[:, None] < lengths
-    got = model(torch.where(inside, tokens, noise), lengths, None)
+    got, _ = model(torch.where(inside, tokens, noise), lengths, None)
     assert torch.equal(got, expected)
 
 
 def test_pools_are_last_max_and_mean_of_the_last_max_len_outputs(model, docs):
     tokens, lengths = pad_documents(docs, np.arange(7))
-    pooled = model._pool(tokens, lengths, None)
+    seen = []
+    model.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
+    model(tokens, lengths, None)
+    (pooled,) = seen
     for i, length in enumerate(lengths.tolist()):
         whole, _ = model.encoder(tokens[:length, i : i + 1], model.encoder.zero_state(1), None)
         tail = whole[-10:, 0]
@@ -61,3 +68,19 @@ def test_the_groups_are_embedding_layers_and_head(model):
     assert len(groups) == 4
     grouped = [id(p) for group in groups for p in group.parameters()]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+
+
+def test_the_penalty_is_that_of_the_outputs_that_are_pooled(model, docs):
+    tokens, lengths = pad_documents(docs, np.arange(7))
+    squares, changes = [], []
+    for i, length in enumerate(lengths.tolist()):
+        whole, _ = model.encoder(tokens[:length, i : i + 1], model.encoder.zero_state(1), None)
+        tail = whole[-10:, 0]
+        squares.append(tail.pow(2).flatten())
+        changes.append((tail[1:] - tail[:-1]).pow(2).flatten())
+    expected = 2 * torch.cat(squares).mean() + torch.cat(changes).mean()
+    model.train()
+    _, penalty = model(tokens, lengths, None)
+    torch.testing.assert_close(penalty, expected, rtol=1e-4, atol=1e-7)
+    model.eval()
+    assert model(tokens, lengths, None)[1] == 0
