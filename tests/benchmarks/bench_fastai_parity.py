@@ -152,6 +152,13 @@ def classifier(rng, freeze):
         AWDLSTM(VOCAB, EMB, HIDDEN, LAYERS, NONE), 2, lin_ftrs=50, drop_mult=0, seq_len=SEQ,
         max_len=1440,
     )  # fmt: skip
+    with torch.no_grad():
+        # As large as training makes them: outputs of a fresh encoder hardly differ between
+        # documents, and batch norm would blow rounding errors up to the size of the signal.
+        peer[0].module.encoder.weight.mul_(15)
+        for rnn in peer[0].module.rnns:
+            rnn.weight_hh_l0_raw.mul_(2)
+            rnn.module.weight_ih_l0.mul_(2)
     copy_encoder(ours.encoder, peer[0].module)
     with torch.no_grad():
         peers = [
