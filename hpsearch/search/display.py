@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.store import Store, reading
-from hpsearch.store.opening import HEARTBEAT_S
+from hpsearch.store.opening import HEARTBEAT_S, why
 from hpsearch.store.progress import Ended, Running, newly_ended, running
 
 POLL_S = 0.5
@@ -103,7 +103,8 @@ class Display:
         self._store.on_wait = None
 
     def _on_wait(self, error: BaseException) -> None:
-        self._console.print(f"The store {self._store.shown_url} does not answer; waiting for it.")
+        text = f"The store {self._store.shown_url} {why(error, self._store.url)}; waiting for it."
+        self._console.print(Text(text), soft_wrap=True)
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):

@@ -26,10 +26,16 @@ from hpsearch.search.job import Job
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue
 from hpsearch.store.identity import Worker
+from hpsearch.store.opening import why
+from hpsearch.store.patience import is_passing
 from hpsearch.training.contract import EpochRecord, Prepared, Report, Trainer, TrainResult
 
 STARTUP_TRIALS = 5
 """Finished trials before TPE and the median rule have an opinion; the design provides them."""
+
+
+LOST = (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError)
+"""What a database that stays out of reach raises."""
 
 
 class StoreLostError(HpsearchError):
@@ -163,18 +169,21 @@ def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
         with bench.stop.shielded():
             try:
                 prune = write(record)
-            except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-                raise lost(store) from error
+            except LOST as error:
+                raise lost(store, error) from error
         if prune:
             raise optuna.TrialPruned
 
     return report
 
 
-def lost(store: Store) -> StoreLostError:
+def lost(store: Store, error: BaseException) -> StoreLostError:
+    """What to raise for an error of the database that did not pass while it was waited for."""
+    waited = f", for {store.patience_s:.0f} s by now" if is_passing(error) else ""
+    store.patience_s = 0.0  # what is still to be written on the way out need not wait again
     return StoreLostError(
-        f"The store {store.shown_url} was out of reach for {store.patience_s:.0f} s: no finished "
-        "trial is lost; make it reachable, then run the same command again."
+        f"The store {store.shown_url} {why(error, store.url)}{waited}; no finished trial is lost: "
+        "mend it, then run the same command again."
     )
 
 

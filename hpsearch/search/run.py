@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import optuna
-import sqlalchemy as sa
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +16,7 @@ from hpsearch.search import circumstances, planning
 from hpsearch.search.display import Display, describe_params, duration, number, shown_of
 from hpsearch.search.engines.local import run_processes
 from hpsearch.search.job import Job, Preset, Spec
-from hpsearch.search.objective import lost
+from hpsearch.search.objective import LOST, lost
 from hpsearch.search.planning import Planned, plain
 from hpsearch.search.progress import shown_progress
 from hpsearch.search.space import space_to_json
@@ -29,9 +28,6 @@ from hpsearch.training.contract import Prepared, Trainer
 
 PRUNERS = ("median", "hyperband", "none")
 ENGINES = ("local",)
-
-LOST = (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError)
-"""What a database that stays out of reach raises."""
 
 
 def run(
@@ -184,7 +180,7 @@ def _work(
         outcome = "interrupted"
         raise
     except LOST as error:
-        raise lost(store) from error
+        raise lost(store, error) from error
     finally:
         # Where the store is lost, the reason why the run ends matters more than this.
         with stop.shielded(), contextlib.suppress(*LOST):

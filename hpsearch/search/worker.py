@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from typing import cast
 
 import optuna
-import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search.heartbeat import Heartbeat
 from hpsearch.search.job import Job
-from hpsearch.search.objective import Bench, lost, make_pruner, run_trial
+from hpsearch.search.objective import LOST, Bench, lost, make_pruner, run_trial
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue, reading
 from hpsearch.store.identity import Worker, this_worker
@@ -60,10 +59,10 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
             try:
                 _loop(bench, heart)
             finally:
-                with stop.shielded():
+                with stop.shielded(), contextlib.suppress(*LOST):
                     _note(bench, "worker-ended", _ending())
-        except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            raise lost(store) from error
+        except LOST as error:
+            raise lost(store, error) from error
 
 
 def _loop(bench: Bench, heart: Heartbeat) -> None:

@@ -169,7 +169,7 @@ def translated(url: URL) -> Iterator[None]:
         OSError,
     ) as error:
         # The driver's text may quote the URL: the chain is cut where it could show a password.
-        raise InputError(f"The store {shown_url(url)} {_why(error, url)}.") from None
+        raise InputError(f"The store {shown_url(url)} {why(error, url)}.") from None
 
 
 def _missing_driver(url: URL) -> str:
@@ -183,7 +183,8 @@ def _missing_driver(url: URL) -> str:
     )
 
 
-def _why(error: BaseException, url: URL) -> str:
+def why(error: BaseException, url: URL) -> str:
+    """What an error of a driver means for people, to follow 'The store ...'; without a password."""
     cause = error
     while cause.__cause__ is not None and not hasattr(cause, "orig"):
         cause = cause.__cause__
@@ -195,6 +196,7 @@ def _why(error: BaseException, url: URL) -> str:
         ("readonly database", "is read-only: copy it or change its permissions"),
         ("Permission denied", "cannot be written: change the permissions of its folder"),
         ("unable to open database file", "cannot be opened: check the permissions of its folder"),
+        ("database is locked", "is locked by another program"),
         ("database or disk is full", "cannot be written: the disk is full"),
         ("refused", f"cannot be reached: nothing listens at {where}; start the server"),
         ("timed out", f"cannot be reached: {where} does not answer"),

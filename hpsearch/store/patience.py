@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 180.0
 LONGEST_PAUSE_S = 5.0
+NOTICEABLE_S = 0.5
 
 
 def is_passing(error: BaseException) -> bool:
@@ -45,7 +46,7 @@ def patiently(
         except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
             if not is_passing(error) or time.monotonic() + pause > deadline:
                 raise
-            if pause > 1 and not told and on_wait is not None:
+            if pause > NOTICEABLE_S and not told and on_wait is not None:
                 told = True
                 on_wait(error)
         # Random, so that workers that collided once do not collide again.

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpsearch.training.contract import DivergedError, EpochRecord, TrainResult
@@ -43,16 +43,21 @@ def score(params, seed, epoch, epochs):
 def train(settings, params, data, *, seed, device, report, checkpoint):
     epochs, name = settings["epochs"], settings.get("metric", "score")
     state = Path(checkpoint) / "state.json"
-    done = json.loads(state.read_text())["epoch"] if state.exists() else 0
-    note(settings, what="train", seed=seed, params=params, start=done + 1)
-    for epoch in range(done + 1, epochs + 1):
+    records = json.loads(state.read_text()) if state.exists() else []
+    note(settings, what="train", seed=seed, params=params, start=len(records) + 1)
+    for record in records:  # one may have been killed after its checkpoint, before its report
+        report(EpochRecord(**record))
+    for epoch in range(len(records) + 1, epochs + 1):
         time.sleep(settings.get("sleep", 0))
         misbehave(settings, params, epoch)
         value = score(params, seed, epoch, epochs)
+        metrics, lrs = {name: value}, (params["lr"],)
+        record = EpochRecord("main", epoch, epochs, 1.0, 1 - value, metrics, lrs, 0.0)
+        records.append(asdict(record))
         if not settings.get("no_checkpoint"):
-            state.write_text(json.dumps({"epoch": epoch}))
-        lrs = (params["lr"],)
-        report(EpochRecord("main", epoch, epochs, 1.0, 1 - value, {name: value}, lrs, 0.0))
+            state.with_suffix(".new").write_text(json.dumps(records))
+            state.with_suffix(".new").replace(state)
+        report(record)
     note(settings, what="end", seed=seed)
     final = score(params, seed, 1, 1)
     if settings.get("nan"):

@@ -1,8 +1,12 @@
 """A run in this process: what it plans, records, refuses, survives and repeats."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
+import threading
+import time
 from dataclasses import replace
 
 import optuna
@@ -13,7 +17,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search import run
 from hpsearch.search.cohorts import trial_seed
-from hpsearch.store import Store
+from hpsearch.store import Store, opening, records
 
 
 def outline(study):
@@ -322,3 +326,36 @@ def test_the_context_is_plain_json(spec, storage, console):
     assert json.loads(json.dumps(study.user_attrs)) == study.user_attrs
     assert study.user_attrs["hps_settings"]["epochs"] == 3
     assert study.user_attrs["hps_data"]["declared"] == {"source": "fake"}
+
+
+def test_a_database_that_stays_away_ends_the_run_with_one_sentence(
+    spec, storage, console, monkeypatch
+):
+    """Another program keeps SQLite's write lock: the run waits, says so, and gives up at last."""
+    monkeypatch.setattr(opening, "BUSY_S", 0.05)
+    monkeypatch.setattr(records, "PATIENCE_S", 3.0)
+    locker = sqlite3.connect(storage.removeprefix("sqlite:///"), check_same_thread=False)
+
+    def lock():
+        while not any(entry["what"] == "train" for entry in spec.journal):
+            time.sleep(0.01)
+        for _ in range(200):
+            with contextlib.suppress(sqlite3.OperationalError):
+                locker.execute("BEGIN IMMEDIATE")
+                return
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    with pytest.raises(HpsearchError) as caught:
+        run(spec.but(sleep=0.05), trials=9, storage=storage, console=console)
+    thread.join()
+    locker.close()
+    assert "for 3 s by now; no finished trial is lost" in str(caught.value)
+    assert "is locked by another program; waiting for it" in console.file.getvalue()
+    with Store.open(storage) as store, store.engine.begin() as connection:
+        finished = store.studies()[0].finished
+        for table in ("hps_run", "hps_trial"):  # as if that process had ended, as a command does
+            connection.exec_driver_sql(f"UPDATE {table} SET pid = 4194305 WHERE pid IS NOT NULL")
+    study = run(spec.but(sleep=0.05), trials=9, storage=storage, console=console)
+    assert all(trial.state.is_finished() for trial in study.trials)
+    assert len(study.trials) == finished + 9
