@@ -74,8 +74,8 @@ class TextClassifier(nn.Module):
             chunk = tokens[start : start + self.seq_len, :active]
             # What lies before the last `max_len` tokens of every document only makes the state: to
             # keep its graph would take gigabytes for a book, and gives no gradient.
-            pooled = start + len(chunk) > min(steps_left[:active]) - self.max_len
-            with torch.set_grad_enabled(pooled and torch.is_grad_enabled()):
+            counts = start + len(chunk) > steps_left[active - 1] - self.max_len
+            with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
                 out, state = self.encoder(chunk, state, masks)
             step = torch.arange(start, start + chunk.shape[0], device=tokens.device)[:, None]
             ends = lengths[:active]

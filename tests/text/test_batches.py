@@ -55,6 +55,14 @@ def test_an_epoch_holds_every_document_once_and_the_longest_comes_first(n, bs):
         assert min(map(len, batches)) > 1  # batch norm cannot train on one document
 
 
+def test_a_last_document_that_joins_a_batch_takes_its_place_by_length():
+    # 201 documents: one more than a mega-batch of 50 * 4, so the last may be longer than the rest.
+    lengths = np.random.default_rng(0).integers(1, 100, 201)
+    for seed in range(20):
+        batches = training_order(lengths, 4, np.random.default_rng(seed))
+        assert all((np.diff(lengths[batch]) <= 0).all() for batch in batches)
+
+
 def test_documents_of_similar_length_share_a_batch():
     lengths = np.random.default_rng(0).integers(1, 1000, 800)
     batches = training_order(lengths, 16, np.random.default_rng(0))

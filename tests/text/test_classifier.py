@@ -84,3 +84,15 @@ def test_the_penalty_is_that_of_the_outputs_that_are_pooled(model, docs):
     torch.testing.assert_close(penalty, expected, rtol=1e-4, atol=1e-7)
     model.eval()
     assert model(tokens, lengths, None)[1] == 0
+
+
+def test_only_the_chunks_that_are_pooled_keep_their_graph(model):
+    docs = Documents(np.full(400, 5, dtype=np.int32), np.array([0, 400], dtype=np.int64))
+    kept = []
+    model.encoder.register_forward_hook(lambda _, __, out: kept.append(out[0].requires_grad))
+    logits, _ = model(*pad_documents(docs, np.array([0])), None)
+    assert len(kept) == 67  # chunks of 6
+    assert kept[-2:] == [True, True]  # the last 10 tokens
+    assert not any(kept[:-3])
+    logits.sum().backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())

@@ -5,6 +5,7 @@ import html
 import os
 import re
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,9 @@ def test_strange_texts_are_tokenised(tokenizer, text):
 def test_a_long_text_without_spaces_takes_no_quadratic_time(tokenizer):
     text = "".join(f"ab{i}," for i in range(60_000))
     assert len(tokenizer.tokens(text)) > 1000
+    started = time.perf_counter()
+    tokenizer.tokens("AB" * 50_000 + "a")  # all capitals but for the last
+    assert time.perf_counter() - started < 5
 
 
 def test_encoding_many_texts_equals_tokenising_each(tokenizer):
