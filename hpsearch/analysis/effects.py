@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hpsearch.analysis.anova import Anova, cell_of
+from hpsearch.analysis.anova import Anova, cell_of, leaf_boxes, pair_surface
 from hpsearch.analysis.axes import Axis, Floats, Value
 from hpsearch.analysis.forest import Forest
 
@@ -54,6 +55,17 @@ class Effect:
     active: float
 
 
+@dataclass(frozen=True)
+class Surface:
+    """The forest's joint effect of two parameters in the metric's unit: `z` (Q, P), y by x."""
+
+    params: tuple[str, str]
+    x: tuple[Value, ...]
+    y: tuple[Value, ...]
+    log: tuple[bool, bool]
+    z: Floats
+
+
 def build_grid(axis: Axis) -> Grid:
     """The levels of a discrete axis, an even grid on a continuous or very fine one."""
     few = axis.is_categorical or 0 < axis.n_levels < MIN_LEVELS_TO_SMOOTH
@@ -64,7 +76,30 @@ def build_grid(axis: Axis) -> Grid:
 
 def marginal_at(forest: Forest, anova: Anova, column: int, points: Floats) -> Floats:
     """The forest's own marginal of an axis at points (P,) of the sampling scale, (P,)."""
+    cells = _cells_at(forest, anova.edges, column, points)
+    return np.asarray(anova.marginals[column][cells])
+
+
+def build_surface(forest: Forest, columns: tuple[int, int], grids: tuple[Grid, Grid]) -> Surface:
+    """The forest's mean over all parameters but two, at the points of their grids."""
+    boxes = leaf_boxes(forest)
+    over, up = (
+        _cells_at(forest, boxes.edges, column, grid.points)
+        for column, grid in zip(columns, grids, strict=True)
+    )
+    surface = pair_surface(boxes, *columns)
+    return Surface(
+        params=(grids[0].axis.name, grids[1].axis.name),
+        x=grids[0].values(),
+        y=grids[1].values(),
+        log=(grids[0].axis.log, grids[1].axis.log),
+        z=surface[np.ix_(over, up)].T,
+    )
+
+
+def _cells_at(
+    forest: Forest, edges: tuple[Floats, ...], column: int, points: Floats
+) -> NDArray[np.int64]:
     x = np.zeros((len(points), forest.table.x.shape[1]), np.float32)
     x[:, column] = points
-    encoded = forest.encode(x)[:, column]
-    return np.asarray(anova.marginals[column][cell_of(anova.edges[column], encoded)])
+    return cell_of(edges[column], forest.encode(x)[:, column])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from rich.console import RenderableType
 
 from hpsearch.analysis.axes import Floats, Value
-from hpsearch.analysis.effects import Effect
+from hpsearch.analysis.effects import Effect, Surface
+from hpsearch.analysis.frame import Frame
 from hpsearch.analysis.rules import Rule
 
 
@@ -63,7 +64,7 @@ class Explanation:
 
     Without trust there are no rules, `reason` says why in one sentence and `more_trials` estimates
     how many more would do (None where it cannot be estimated). Shares, effects and rules are on the
-    sampling scale; values in the metric's and the parameters' own units.
+    sampling scale; values in the metric's and the parameters' own units. `frame` holds the trials.
     """
 
     study: str
@@ -89,9 +90,11 @@ class Explanation:
     remainder: float
     effects: tuple[Effect, ...]
     rules: tuple[Rule, ...]
+    surfaces: tuple[Surface, ...]
     failures: Failures
     notes: tuple[str, ...]
     versions: dict[str, str]
+    frame: Frame = field(repr=False)
 
     @property
     def main_importances(self) -> tuple[Importance, ...]:
@@ -102,6 +105,12 @@ class Explanation:
         from hpsearch.analysis.report.json import render_json
 
         return render_json(self)
+
+    def to_html(self) -> str:
+        """One self-contained page with plots one can hover; needs no network."""
+        from hpsearch.analysis.report.html import render_html
+
+        return render_html(self)
 
     def to_markdown(self) -> str:
         from hpsearch.analysis.report.markdown import render_markdown

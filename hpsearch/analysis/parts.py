@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from hpsearch.analysis.axes import Floats
-from hpsearch.analysis.effects import build_grid
+from hpsearch.analysis.effects import Surface, build_grid, build_surface
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
 from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
@@ -22,6 +22,7 @@ from hpsearch.analysis.subspaces import Subspace
 
 MIN_CONFIGURATIONS = 10  # below it no forest is trusted, whatever its R2
 MIN_PARTNER_SHARE = 0.03  # of the variance: interactions weaker than that move no optimum
+MAX_SURFACES = 3
 MIN_REPLICATE_PAIRS = 4  # degrees of freedom below which replicates do not set the noise floor
 
 
@@ -37,6 +38,7 @@ class Part:
     importances: list[Importance]
     remainder: float
     readings: list[Reading]
+    surfaces: list[Surface]
 
     def trusted(self, alpha: float) -> bool:
         enough = self.n_configurations >= MIN_CONFIGURATIONS
@@ -66,6 +68,7 @@ def analyse(
         readings=_readings(
             frame, space, fitted, importances, noise.value, level, np.random.default_rng(third)
         ),
+        surfaces=_surfaces(frame, space, fitted, importances),
     )
 
 
@@ -133,6 +136,20 @@ def _importances(
             add((names[i], names[j]), float(anova.pair[i, j]), refits.pair[:, i, j])
     found.sort(key=lambda importance: -importance.share)
     return found, anova.rest / total
+
+
+def _surfaces(
+    frame: Frame, space: Subspace, fitted: Fit, importances: Sequence[Importance]
+) -> list[Surface]:
+    """Of the strongest pairs."""
+    column = {frame.axes[c].name: j for j, c in enumerate(space.columns)}
+    pairs = [i for i in importances if len(i.params) == 2 and i.share >= MIN_PARTNER_SHARE]
+    surfaces = []
+    for pair in pairs[:MAX_SURFACES]:
+        i, j = column[pair.params[0]], column[pair.params[1]]
+        grids = (build_grid(frame.axes[space.columns[i]]), build_grid(frame.axes[space.columns[j]]))
+        surfaces.append(build_surface(fitted.forest, (i, j), grids))
+    return surfaces
 
 
 def _readings(

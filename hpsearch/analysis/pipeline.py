@@ -48,6 +48,8 @@ def explain(
         raise InputError(f"level is {level:g}: give a number above 0 and below 1, such as 0.9.")
     if surrogate not in SURROGATES:
         raise InputError(f"surrogate '{surrogate}' is unknown: use {' or '.join(SURROGATES)}.")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give 0 or a larger number.")
     frame = read_study(_one(study_or_studies), metric)
     found, notes = subspaces(frame)
     if not found:
@@ -119,8 +121,10 @@ def _assemble(
         remainder=main.remainder,
         effects=tuple(effect_of(reading) for part in parts for reading in part.readings),
         rules=tuple(rules) if trusted else (),
+        surfaces=tuple(surface for part in trusted for surface in part.surfaces),
         failures=read_failures(frame, first),
         notes=(*frame.notes, *notes, *_constant_notes(frame)),
+        frame=frame,
         versions={name: version(name) for name in ("optuna", "scikit-learn", "numpy")},
     )
 

@@ -61,3 +61,23 @@ def test_refusal_is_said_in_every_format(studies):
     document = json.loads(noise.to_json())
     assert document["rules"] == []
     assert document["reason"]
+
+
+def test_html_is_one_file_without_network(explained):
+    page = explained.to_html()
+    outside = page.replace("https://", "http://")
+    for reach in ('src="http', "src='http", 'href="http', "<link", "@import"):
+        assert reach not in outside.split("</style>")[0]
+        assert reach not in outside.split("<body>")[1]
+    assert "Rules" in page
+    assert "prefers-color-scheme" in page or "color-scheme: light dark" in page
+
+
+def test_html_escapes_names(studies):
+    """A study or a parameter named like markup stays text."""
+    evil = "</script><script>alert(1)</script>"
+    rng = np.random.default_rng(0)
+    rows = [{evil: float(x)} for x in rng.random(40)]
+    study = studies.of(rows, [row[evil] for row in rows], {evil: studies.unit})
+    body = explain(study).to_html().split("<body>")[1]
+    assert evil not in body
