@@ -10,16 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.params import ChoiceParam, FloatParam, IntParam
 from hpsearch.store import Store
-from hpsearch.studies import (
-    ChoiceParam,
-    FloatParam,
-    IntParam,
-    ResolvedPreset,
-    StudySpec,
-    builtin_names,
-    load_spec,
-)
+from hpsearch.studies import ResolvedPreset, StudySpec, builtin_names, load_spec
 
 
 def builtin_studies() -> Table:

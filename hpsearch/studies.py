@@ -2,111 +2,41 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from optuna.distributions import BaseDistribution
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from hpsearch.errors import InputError
+from hpsearch.params import ChoiceParam, FloatParam, IntParam, Strict, parse_param
 from hpsearch.training.contract import Trainer
+from hpsearch.wording import first_problem, nearest
 
 TRAINERS = {
-    "text-classifier": ("hpsearch.text.config:ClassifierConfig", "hpsearch.text.train_classifier"),
+    "text-classifier": (
+        "hpsearch.text.config:ClassifierConfig",
+        "hpsearch.text.config:TextData",
+        "hpsearch.text.train_classifier",
+    ),
 }
-"""Trainer name -> (its config dataclass, which imports no torch; its module)."""
+"""Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 
 PRESETS = ("quick", "cpu", "full")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FloatParam(_Strict):
-    """A number, drawn uniformly between low and high, or uniformly in its logarithm."""
-
-    type: Literal["float"] = "float"
-    low: float
-    high: float
-    log: bool = False
-    default: float
-    help: str = ""
-
-    @model_validator(mode="after")
-    def _check(self) -> FloatParam:
-        _check_range(self.low, self.high, self.default, log=self.log)
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        return FloatDistribution(self.low, self.high, log=self.log)
-
-
-class IntParam(_Strict):
-    """A whole number from low to high, both included."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    step: Annotated[int, Field(ge=1)] = 1
-    default: int
-    help: str = ""
-
-    @model_validator(mode="after")
-    def _check(self) -> IntParam:
-        _check_range(self.low, self.high, self.default, log=self.log)
-        if self.log and self.step != 1:
-            raise ValueError("log and step cannot go together; drop one")
-        if (self.default - self.low) % self.step:
-            raise ValueError(f"the default {self.default} is not a multiple of the step from low")
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
-
-
-class ChoiceParam(_Strict):
-    """One of a few values without an order."""
-
-    type: Literal["choice"]
-    choices: Annotated[list[bool | int | float | str], Field(min_length=1)]
-    default: bool | int | float | str
-    help: str = ""
-
-    @model_validator(mode="after")
-    def _check(self) -> ChoiceParam:
-        if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            raise ValueError("a choice stands twice; keep one of each")
-        if self.default not in self.choices:
-            raise ValueError(f"the default {self.default!r} is not among the choices")
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        return CategoricalDistribution(self.choices)
-
-
-Param = Annotated[FloatParam | IntParam | ChoiceParam, Field(discriminator="type")]
-
-
-class Preset(_Strict):
+class Preset(Strict):
     """How much one run may cost: trials, the sizes that trials share, and narrower ranges."""
 
-    trials: Annotated[int, Field(ge=1)]
-    settings: dict[str, Any] = {}
-    space: dict[str, dict[str, Any]] = {}
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    space: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +57,7 @@ class ResolvedPreset:
         return {name: param.default for name, param in self.space.items()}
 
 
-class StudySpec(_Strict):
+class StudySpec(Strict):
     """A study.toml: data, trainer, metric, search space with defaults, and presets."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
@@ -136,20 +66,20 @@ class StudySpec(_Strict):
     metric: str
     direction: Literal["maximize", "minimize"]
     data: dict[str, Any]
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     space: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    presets: dict[Literal["quick", "cpu", "full"], Preset] = {}
+    presets: dict[Literal["quick", "cpu", "full"], Preset] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
         if self.trainer not in TRAINERS:
             raise ValueError(
                 f"trainer: {self.trainer!r} is none of {', '.join(TRAINERS)}"
-                f"{_nearest(self.trainer, TRAINERS)}"
+                f"{nearest(self.trainer, TRAINERS)}"
             )
+        _check_data(self.trainer, self.data)
         for preset in (None, *self.presets):
-            resolved = self._merge(preset)
-            _check_config(self.trainer, resolved)
+            _check_config(self.trainer, self._merge(preset))
         return self
 
     def resolve(self, preset: str) -> ResolvedPreset:
@@ -157,13 +87,17 @@ class StudySpec(_Strict):
 
         Raises InputError if the study has no such preset.
         """
+        if not self.presets:
+            raise InputError(
+                f"Study {self.name} has no preset to run: "
+                "give it one, such as [presets.quick] with trials = 20."
+            )
         if preset == "auto":
             preset = _preset_for_device(tuple(self.presets))
         if preset not in self.presets:
-            have = ", ".join(self.presets) or "none"
             raise InputError(
                 f"Study {self.name} has no preset {preset!r}; "
-                f"choose --preset auto or one of its own: {have}."
+                f"choose --preset auto or one of its own: {', '.join(self.presets)}."
             )
         return self._merge(preset)
 
@@ -178,10 +112,10 @@ class StudySpec(_Strict):
         if unknown:
             raise ValueError(
                 f"{where}.{unknown[0]}: the study's space has no such parameter"
-                f"{_nearest(unknown[0], self.space)}"
+                f"{nearest(unknown[0], self.space)}"
             )
         space = {
-            name: _parse_param(
+            name: parse_param(
                 f"{where}.{name}", {"type": "float", **param, **given.space.get(name, {})}
             )
             for name, param in self.space.items()
@@ -192,7 +126,7 @@ class StudySpec(_Strict):
 
     def trainer_module(self) -> Trainer:
         """The trainer's module (this is where torch is imported)."""
-        return cast(Trainer, importlib.import_module(TRAINERS[self.trainer][1]))
+        return cast(Trainer, importlib.import_module(TRAINERS[self.trainer][2]))
 
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,101 +148,102 @@ def builtin_names() -> list[str]:
     return sorted(path.parent.name for path in builtin_folder().glob("*/study.toml"))
 
 
+def _find(study: str | Path) -> Path:
+    """The file that `study` means. Raises InputError if there is none."""
+    path, names = Path(study), builtin_names()
+    if str(study) in names:
+        return builtin_folder() / str(study) / "study.toml"
+    with suppress(OSError):  # a name too long for a file
+        if path.is_file():
+            return path
+        if (path / "study.toml").is_file():
+            return path / "study.toml"
+    raise InputError(
+        f"There is no study {str(study)!r}{nearest(str(study), names)}: give one of "
+        f"{', '.join(names)} or a path to a study.toml."
+    )
+
+
 def load_spec(study: str | Path) -> StudySpec:
     """The study called `study`: a built-in name, or a path to a study.toml or to its folder.
 
     Raises InputError in one sentence that names the file, the key and the reason.
     """
-    path = Path(study)
-    if str(study) in builtin_names():
-        path = builtin_folder() / str(study) / "study.toml"
-    elif path.is_dir() and (path / "study.toml").is_file():
-        path = path / "study.toml"
-    elif not path.is_file():
-        names = builtin_names()
-        raise InputError(
-            f"There is no study {str(study)!r}{_nearest(str(study), names)}: give one of "
-            f"{', '.join(names)} or a path to a study.toml."
-        )
+    path = _find(study)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"{path} cannot be read: {reason}.") from error
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise InputError(f"{path} is not a study: its values are nested too deeply.") from error
+    except ValueError as error:  # TOMLDecodeError, or what int() says to 5,000 digits
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         # Relative to the file that says it, wherever the command is typed.
-        data["path"] = str(path.parent.absolute() / Path(data["path"]).expanduser())
+        with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
+            data["path"] = str(path.parent.absolute() / Path(data["path"]).expanduser())
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_problem(error)}.") from error
+        raise InputError(f"{path}: {first_problem(error)}.") from error
 
 
-def _parse_param(where: str, content: dict[str, Any]) -> FloatParam | IntParam | ChoiceParam:
+def _check_data(trainer: str, data: Mapping[str, Any]) -> None:
+    """That the trainer knows every key of [data]."""
+    declared = _named(TRAINERS[trainer][1])
     try:
-        return _PARAM.validate_python(content)
+        TypeAdapter(declared).validate_python(dict(data))
     except ValidationError as error:
-        raise ValueError(_first_problem(error, where)) from error
-
-
-_PARAM: TypeAdapter[FloatParam | IntParam | ChoiceParam] = TypeAdapter(Param)
-
-
-def _check_range(low: float, high: float, default: float, *, log: bool) -> None:
-    if not all(map(math.isfinite, (low, high, default))):
-        raise ValueError("low, high and default must be finite numbers")
-    if low > high:
-        raise ValueError(f"low {low} is above high {high}; swap them")
-    if log and low <= 0:
-        raise ValueError(f"a log scale needs low > 0, not {low}; raise low or drop log")
-    if not low <= default <= high:
-        raise ValueError(f"the default {default} lies outside {low} to {high}")
+        raise ValueError(first_problem(error, "data") + _hint(error, declared)) from error
 
 
 def _check_config(trainer: str, resolved: ResolvedPreset) -> None:
-    """That the trainer knows every setting and parameter, and takes the parameters' defaults."""
-    module, name = TRAINERS[trainer][0].split(":")
-    config = getattr(importlib.import_module(module), name)
-    where = "settings" if resolved.name == "none" else f"presets.{resolved.name}.settings"
+    """That the trainer knows every setting and parameter, and takes all values of the space."""
+    config = _named(TRAINERS[trainer][0])
+    base = resolved.name == "none"
+    space = "space" if base else f"presets.{resolved.name}.space"
+    shared = [name for name in resolved.space if name in getattr(config, "SHARED", ())]
+    if shared:
+        raise ValueError(
+            f"space.{shared[0]}: all trials share what this makes; give it in settings instead"
+        )
+    check = TypeAdapter(config).validate_python
+    content = {**resolved.settings, **resolved.defaults}
     try:
-        TypeAdapter(config).validate_python({**resolved.settings, **resolved.defaults})
+        check(content)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
-        known = list(getattr(config, "__dataclass_fields__", {}))
-        hint = _nearest(key, known) if error.errors()[0]["type"].startswith("unexpected") else ""
-        problem = _first_problem(error, "space" if key in resolved.space else where)
-        raise ValueError(problem + hint) from error
+        settings = "settings" if base else f"presets.{resolved.name}.settings"
+        problem = first_problem(error, "space" if key in resolved.space else settings)
+        raise ValueError(problem + _hint(error, config)) from error
+    for name, value in _extremes(resolved):
+        try:
+            check({**content, name: value})
+        except ValidationError as error:
+            raise ValueError(f"{first_problem(error, space)} (it may become {value!r})") from error
 
 
-def _first_problem(error: ValidationError, where: str = "") -> str:
-    """'key: reason' of the first thing that pydantic found, and how many more there are."""
-    # A key nobody knows is often the reason why another is missing.
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    tags = {"float", "int", "choice"}
-    path = [str(part) for part in first["loc"] if not (where and str(part) in tags)]
-    key = ".".join(([where] if where else []) + path)
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        reason = "there is no such key"
-    elif first["type"] == "missing":
-        reason = "this key is required"
-    else:
-        reason = reason[0].lower() + reason[1:] if reason[:1].isupper() else reason
-        if first["type"].endswith(("_type", "_parsing")) and "input" in first:
-            reason += f", not {first['input']!r}"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return (f"{key}: {reason}" if key else reason) + more
+def _extremes(resolved: ResolvedPreset) -> Iterator[tuple[str, Any]]:
+    for name, param in resolved.space.items():
+        for value in param.extremes():
+            yield name, value
 
 
-def _nearest(name: str, names: Mapping[str, Any] | list[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _named(place: str) -> Any:  # noqa: ANN401
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _hint(error: ValidationError, declared: Any) -> str:  # noqa: ANN401
+    """The nearest key that there is, for one that is not."""
+    first = error.errors()[0]
+    if not first["type"].startswith("unexpected") or len(first["loc"]) != 1:
+        return ""
+    return nearest(str(first["loc"][0]), declared.__dataclass_fields__)
 
 
 def _preset_for_device(have: tuple[str, ...]) -> str:

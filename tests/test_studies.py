@@ -88,6 +88,28 @@ def test_a_study_becomes_optuna_distributions(study):
         ("[presets.quick]", "[presets.huge]", "presets.huge"),
         ('name = "mine"', 'name = "a b/c"', "name: "),
         ("[data]", "[data", "is not valid TOML"),
+        # What the trainer would refuse later, in every trial.
+        ("low = 16", "low = 1", "space.bs: input should be greater than or equal to 2 (it may"),
+        ('type = "int"\nlow = 16', "low = 16.0", "space.bs: input should be a valid integer"),
+        ("choices = [true, false]", 'choices = [true, "no"]', "space.unfreeze: input should be"),
+        ("choices = [true, false]", "choices = [true, 1]", "a choice stands twice"),
+        ("choices = [true, false]", "choices = [true, nan]", "choices must be finite"),
+        ("[true, false]\ndefault = true", "[true, false]\ndefault = 1", "not among the choices"),
+        ("[space.bs]", "[space.train_reviews]", "space.train_reviews: all trials share what"),
+        ("train_reviews = 100", 'train_reviews = "100"', "presets.quick.settings.train_reviews"),
+        ("train_reviews = 100", "train_reviews = true", "presets.quick.settings.train_reviews"),
+        ("train_reviews = 100", 'moms = "fast"', "momenta are written high/low"),
+        ("train_reviews = 100", "wd = inf", "presets.quick.settings.wd: input should be a finite"),
+        ("high = 64", "high = 1" + "0" * 400, "space.bs.high: input should be less than"),
+        ("high = 64", "high = 1" + "0" * 5000, "is not valid TOML: Exceeds the limit"),
+        ("low = 1e-3\nhigh = 1e-1\nlog = true", "low = -1e308\nhigh = 1e308", "too wide"),
+        ('path = "reviews.csv"', "path = 5", "data.path: input should be a valid string, not 5"),
+        ('path = "reviews.csv"', 'pth = "a.csv"', "data.pth: there is no such key (did you mean"),
+        ('path = "reviews.csv"', 'text = [1]\npath = "a.csv"', "data.text"),
+        ('path = "reviews.csv"', 'path = "a.csv"\nsource = "imdb"', "source and path are both"),
+        ("[space.lr]", "[[space.lr]]", "space.lr: this must be a table"),
+        ('metric = "accuracy"', "metric = [" + "1," * 500 + "]", "1, 1, 1, 1 ..."),
+        ('metric = "accuracy"', "metric = " + "[" * 5000, "nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(study, old, new, said):
@@ -145,3 +167,22 @@ def test_imdb_clas_searches_what_the_lesson_searched():
     assert space["lr_decay"] == FloatDistribution(1, 10, log=True)
     assert load_spec("imdb-clas").base().defaults["lr_decay"] == 2.6
     assert set(space) >= {"lr", "drop_mult", "moms", "wd", "bs", "pct_start", "unfreeze", "epochs"}
+
+
+def test_a_byte_order_mark_does_no_harm(study):
+    path = study()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_spec(path).name == "mine"
+
+
+def test_a_name_longer_than_any_file_s_is_no_study():
+    with pytest.raises(InputError, match="There is no study"):
+        load_spec("a" * 5000)
+
+
+def test_a_study_without_presets_says_what_to_add(study):
+    text = GOOD[: GOOD.index("[presets.quick]")]
+    path = study()
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"presets\.quick"):
+        load_spec(path).resolve("auto")
