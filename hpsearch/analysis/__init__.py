@@ -1,19 +1,25 @@
 """Read rules of thumb, with intervals, off the trials of any Optuna study."""
 
-from hpsearch.analysis.effects import Effect
+from hpsearch.analysis.contributions import Contributions
+from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.explanation import Explanation, Failures, Importance, Noise, Quality
 from hpsearch.analysis.pipeline import explain
+from hpsearch.analysis.pooling import PooledOptimum, pool
 from hpsearch.analysis.readings import Estimate
 from hpsearch.analysis.rules import Rule
 
 __all__ = [
+    "Contributions",
     "Effect",
     "Estimate",
     "Explanation",
     "Failures",
     "Importance",
     "Noise",
+    "PooledOptimum",
     "Quality",
     "Rule",
+    "Surface",
     "explain",
+    "pool",
 ]

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from rich.console import RenderableType
 
 from hpsearch.analysis.axes import Floats, Value
+from hpsearch.analysis.contributions import Contributions, contributions
 from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.frame import Frame
+from hpsearch.analysis.refits import Fit
 from hpsearch.analysis.rules import Rule
+from hpsearch.analysis.subspaces import Subspace
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Explanation:
 
     Without trust there are no rules, `reason` says why in one sentence and `more_trials` estimates
     how many more would do (None where it cannot be estimated). Shares, effects and rules are on the
-    sampling scale; values in the metric's and the parameters' own units. `frame` holds the trials.
+    sampling scale; values in the metric's and the parameters' own units. `frame` holds the trials,
+    `fits` the forests of the whole study and of each branch.
     """
 
     study: str
@@ -95,11 +99,17 @@ class Explanation:
     notes: tuple[str, ...]
     versions: dict[str, str]
     frame: Frame = field(repr=False)
+    fits: tuple[tuple[Subspace, Fit], ...] = field(repr=False)
 
     @property
     def main_importances(self) -> tuple[Importance, ...]:
         """Those of single parameters, largest first."""
         return tuple(i for i in self.importances if len(i.params) == 1)
+
+    def contributions(self, trial: int) -> Contributions:
+        """What each parameter adds to the forest's prediction of the trial with this number."""
+        space, fitted = self.fits[0]
+        return contributions(self.frame, space, fitted, trial)
 
     def to_json(self) -> str:
         from hpsearch.analysis.report.json import render_json

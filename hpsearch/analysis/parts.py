@@ -31,6 +31,7 @@ class Part:
     """One subspace, analysed. `p_value`: share of shuffled refits with an R2 as good."""
 
     subspace: Subspace
+    fitted: Fit
     n_configurations: int
     quality: Quality
     p_value: float
@@ -59,6 +60,7 @@ def analyse(
     importances, remainder = _importances(frame, space, fitted, refits, level)
     return Part(
         subspace=space,
+        fitted=fitted,
         n_configurations=table.n_groups,
         quality=Quality(1.0, 1.0, 0.0) if exact else _quality(table, fitted, refits),
         p_value=0.0 if exact else _p_value(refits),

@@ -75,7 +75,9 @@ def _one(study_or_studies: optuna.Study | Sequence[optuna.Study]) -> optuna.Stud
         return study_or_studies
     studies = list(study_or_studies)
     if len(studies) != 1:
-        raise InputError(f"explain reads one study at a time, not {len(studies)}: name one.")
+        raise InputError(
+            f"explain reads one study at a time, not {len(studies)}: explain each, then pool them."
+        )
     return studies[0]
 
 
@@ -125,6 +127,7 @@ def _assemble(
         failures=read_failures(frame, first),
         notes=(*frame.notes, *notes, *_constant_notes(frame)),
         frame=frame,
+        fits=tuple((part.subspace, part.fitted) for part in parts),
         versions={name: version(name) for name in ("optuna", "scikit-learn", "numpy")},
     )
 
