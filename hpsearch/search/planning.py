@@ -147,38 +147,48 @@ def plan_run(
     with store.exclusive("plan"):
         queue.drop_orphans(store.engine)
         study = _make_or_load(store, spec, preset, prepared, seed)
-        attrs = study.user_attrs
+        # Once more, under the lock: another process may have made the study in the meantime.
+        check_unchanged(store, spec, preset)
         check_same_data(store, spec, preset, prepared)
-        requeue_orphans(store, study._study_id, this_worker(), None)
-        _register_strangers(store, study._study_id, attrs["hps_seed"])
         me = this_worker()
+        requeue_orphans(store, study._study_id, me, None)
+        attrs = study.user_attrs
+        _register_strangers(store, study._study_id, attrs["hps_seed"])
+        facts = {"machine": me.machine, "host": me.host, "pid": me.pid}
         run_id = store.start_run(
-            study._study_id,
-            trials=trials,
-            workers=workers,
-            engine=engine,
-            machine=me.machine,
-            host=me.host,
-            pid=me.pid,
+            study._study_id, trials=trials, workers=workers, engine=engine, **facts
         )
         left_over = runs.adopt(store.engine, study._study_id, run_id, trials, GRACE_S)
-        history = History.of(study.get_trials(deepcopy=False))
-        queue.enqueue(
-            store.engine,
-            study._study_id,
-            run_id,
-            preset.distributions,
-            lambda first: plan(
-                preset.distributions,
-                preset.defaults,
-                trials=trials - left_over,
-                first=first,
-                seed=attrs["hps_seed"],
-                history=history,
-                design_share=design_share,
-            ),
-        )
+        _enqueue(store, study, preset, run_id, trials - left_over, design_share)
     return Planned(study, run_id, trials, left_over, attrs["hps_seed"], attrs["hps_uid"])
+
+
+def _enqueue(
+    store: Store,
+    study: optuna.Study,
+    preset: Preset,
+    run_id: int,
+    trials: int,
+    design_share: float,
+) -> None:
+    """Put `trials` new trials into the queue, going on where the study's earlier plans stopped."""
+    history = History.of(study.get_trials(deepcopy=False))
+    seed = study.user_attrs["hps_seed"]
+    queue.enqueue(
+        store.engine,
+        study._study_id,
+        run_id,
+        preset.distributions,
+        lambda first: plan(
+            preset.distributions,
+            preset.defaults,
+            trials=trials,
+            first=first,
+            seed=seed,
+            history=history,
+            design_share=design_share,
+        ),
+    )
 
 
 def _make_or_load(

@@ -63,19 +63,8 @@ def run(
             planning.check_unchanged(store, spec, resolved)
         trainer = spec.trainer_module()
         device = device or circumstances.default_device()
-        with shown_progress(console) as report:
-            prepared = trainer.prepare(
-                plain(spec.data),
-                plain(resolved.settings),
-                data_path=path,
-                device=device,
-                progress=report,
-                say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
-            )
-        for line in (f"data: {prepared.source}", prepared.summary):
-            console.print(Text(line), soft_wrap=True)
+        prepared = _prepare(trainer, spec, resolved, path, device, console)
         with stop.shielded(), translated(store.url):
-            planning.check_same_data(store, spec, resolved, prepared)
             planned = planning.plan_run(
                 store, spec, resolved, prepared,
                 trials=wanted, seed=seed, design_share=design_share,
@@ -85,6 +74,29 @@ def run(
         _announce(console, planned, seed)
         _work(job, store, planned, trainer, prepared, workers, stop, console)
         return planned.study
+
+
+def _prepare(
+    trainer: Trainer,
+    spec: Spec,
+    preset: Preset,
+    data_path: Path | None,
+    device: str,
+    console: Console,
+) -> Prepared:
+    """What all trials share, built once with all cores, with its progress shown."""
+    with shown_progress(console) as report:
+        prepared = trainer.prepare(
+            plain(spec.data),
+            plain(preset.settings),
+            data_path=data_path,
+            device=device,
+            progress=report,
+            say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
+        )
+    for line in (f"data: {prepared.source}", prepared.summary):
+        console.print(Text(line), soft_wrap=True)
+    return prepared
 
 
 def _check_arguments(
