@@ -31,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 console = Console(highlight=False)
+FORMATS = ("table", "md", "json", "html")
 
 Storage = Annotated[
     str | None,
@@ -156,14 +157,14 @@ def _default_workers(trials: int | None) -> int:
 
 @app.command(
     epilog="Examples: [bold]hpsearch explain imdb-clas[/]; "
-    "[bold]hpsearch explain --format json --output rules.json[/]"
+    "[bold]hpsearch explain --format html --output report.html[/]"
 )
 def explain(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Studies in the store. Default: all of them.")
     ] = None,
     storage: Storage = None,
-    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, md, json or html.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
     level: Annotated[float, typer.Option(help="Of all intervals.")] = 0.9,
     metric: Annotated[
@@ -176,14 +177,13 @@ def explain(
     from hpsearch.library import find, open_study
     from hpsearch.store import Store
 
-    if format not in ("table", "md", "json"):
-        raise InputError(f"--format {format} is not known: choose one of table, md, json.")
+    if format not in FORMATS:
+        raise InputError(f"--format {format} is not known: choose one of {', '.join(FORMATS)}.")
     with Store.open(storage, create=False) as store:
         found = find(store, studies or [])
-        if format == "json" and len(found) > 1:
-            raise InputError(
-                "JSON holds one study a file: name one of " + ", ".join(s.name for s in found) + "."
-            )
+        if format in ("json", "html") and len(found) > 1:
+            names = ", ".join(s.name for s in found)
+            raise InputError(f"A {format} file holds one study: name one of {names}.")
         explanations = []
         for summary in found:
             with console.status(f"Explaining {summary.name} ..."):
@@ -233,8 +233,8 @@ def _print_explanations(explanations: list[Explanation], format: str, output: Pa
             plain.print(explanation.to_table())
         text = plain.export_text()
     else:
-        parts = [e.to_json() if format == "json" else e.to_markdown() for e in explanations]
-        text = "\n\n".join(parts)
+        render = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
+        text = "\n\n".join(getattr(explanation, render)() for explanation in explanations)
     if output is None:
         sys.stdout.write(text + "\n")
     else:

@@ -246,7 +246,7 @@ def test_studies_are_listed_without_a_store(folder, command):
 
 def test_explanations_are_written_whole(folder):
     optuna_study(folder / "hpsearch.db")
-    for format, start in (("json", "{"), ("md", "#"), ("table", "other")):
+    for format, start in (("json", "{"), ("md", "#"), ("html", "<!"), ("table", "other")):
         status, _, err = hpsearch(folder, "explain", "--format", format, "--output", "out.txt")
         assert (status, err) == (0, "")
         assert Path(folder / "out.txt").read_text().startswith(start)
