@@ -18,7 +18,7 @@ lint: .venv/installed-test
 
 # The picture in the README, made from what make demo prints.
 picture: .venv/installed
-	$(MAKE) --no-print-directory demo | $(BIN)/python docs/picture.py > docs/demo.svg
+	COLUMNS=100 $(MAKE) --no-print-directory demo | $(BIN)/python docs/picture.py > docs/demo.svg
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 100
+WIDTH = 116
 NOISE = ("WARNING", "python3 -", ".venv/bin/python", "touch ", "make")
 
 

@@ -209,8 +209,8 @@ def describe_trial(ended: Ended, metric: str) -> str:
         f"trial {ended.number:<4}",
         f"{ended.cohort:<8}",
         f"{WORDS[ended.state]:<8}",
-        result,
-        duration(ended.seconds),
+        f"{result:<{len(metric) + 7}}",
+        f"{duration(ended.seconds):>10}",
         describe_params(ended.params, SHOWN_PARAMS),
     ]
     return "  ".join(parts)
