@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,6 @@ from hpsearch import __version__
 from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
-    from hpsearch.analysis import Explanation
     from hpsearch.store import Store
 
 app = typer.Typer(
@@ -77,18 +74,24 @@ def _complain(sentence: str) -> None:
     )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"hpsearch {__version__}")
+        raise typer.Exit
+
+
 @app.callback(
     epilog="Start with: [bold]hpsearch run imdb-clas --preset quick[/], "
     "then [bold]hpsearch explain[/]."
 )
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
     """Search hyperparameters, and read rules of thumb with honest intervals off the trials."""
-    if version:
-        console.print(f"hpsearch {__version__}")
-        raise typer.Exit
 
 
 @app.command(
@@ -170,11 +173,12 @@ def explain(
     metric: Annotated[
         str | None, typer.Option(help="Which objective, if the study has several.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the forests.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
 ) -> None:
     """Say what matters and which rules of thumb the trials support."""
     import hpsearch
     from hpsearch.library import find, open_study
+    from hpsearch.output import command_line, keep_rules, show_explanations
     from hpsearch.store import Store
 
     if format not in FORMATS:
@@ -184,85 +188,26 @@ def explain(
         if format in ("json", "html") and len(found) > 1:
             names = ", ".join(s.name for s in found)
             raise InputError(f"A {format} file holds one study: name one of {names}.")
-        explanations = []
+        explanations, refused = [], []
         for summary in found:
-            with console.status(f"Explaining {summary.name} ..."):
-                study = open_study(store, summary)
-                explanation = hpsearch.explain(study, level=level, metric=metric, seed=seed)
-            _keep_rules(store, summary.study_id, explanation)
-            explanations.append(explanation)
-        _print_explanations(explanations, format, output)
+            try:
+                with console.status(Text(f"Explaining {summary.name} ...")):
+                    study = open_study(store, summary)
+                    explanation = hpsearch.explain(study, level=level, metric=metric, seed=seed)
+                keep_rules(store, summary.study_id, explanation)
+                explanations.append(explanation)
+            except HpsearchError as error:
+                refused.append(error)
+        if not explanations:
+            raise refused[0]
+        for problem in refused:
+            _complain(str(problem))
+        show_explanations(explanations, format, output, console)
         if format == "table" and output is None:
-            console.print(f"\nSee the trials: {_command('dashboard', storage)}", soft_wrap=True)
-
-
-def _keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
-    """Rules are rows in the store, with where they come from."""
-    from hpsearch.analysis.report.json import to_dict
-
-    document = to_dict(explanation)
-    provenance = {
-        key: document[key] for key in ("study", "trials", "surrogate", "seed", "level", "versions")
-    }
-    rows = [
-        {
-            "param": rule["param"],
-            "kind": rule["kind"],
-            "statement": rule["statement"],
-            "value": rule["value"],
-            "low": rule["low"],
-            "high": rule["high"],
-            "level": rule["level"],
-            "share": rule["share"]["value"],
-            "provenance": provenance,
-            "payload": rule,
-        }
-        for rule in document["rules"]
-    ]
-    store.save_rules(study_id, rows)
-
-
-def _print_explanations(explanations: list[Explanation], format: str, output: Path | None) -> None:
-    if format == "table" and output is None:
-        for i, explanation in enumerate(explanations):
-            console.print(*([""] if i else []), explanation.to_table())
-        return
-    if format == "table":
-        plain = Console(record=True, width=100, file=io.StringIO())
-        for explanation in explanations:
-            plain.print(explanation.to_table())
-        text = plain.export_text()
-    else:
-        render = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
-        text = "\n\n".join(getattr(explanation, render)() for explanation in explanations)
-    if output is None:
-        sys.stdout.write(text + "\n")
-    else:
-        _write(output, text + "\n")
-        console.print(f"Wrote {output}", soft_wrap=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """The whole file or none of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _command(name: str, storage: str | None) -> str:
-    """A command that can be pasted: with the path that this one was called by if need be."""
-    called = sys.argv[0]
-    found = shutil.which("hpsearch")
-    program = "hpsearch" if found and Path(found).samefile(called) else called
-    from hpsearch.store.url import parse_url, shown_url
-
-    option = "" if storage is None else f" --storage {shown_url(parse_url(storage))}"
-    return f"{program} {name}{option}"
+            again = f"\nSee the trials: {command_line('dashboard', storage)}"
+            console.print(Text(again), soft_wrap=True)
+        if refused and studies:  # it was asked for by name
+            raise typer.Exit(refused[0].exit_status)
 
 
 @app.command(epilog="Example: [bold]hpsearch dashboard --port 8081[/]")

@@ -6,6 +6,7 @@ import errno
 import socket
 
 from rich.console import Console
+from rich.text import Text
 
 from hpsearch.errors import InputError
 from hpsearch.library import find
@@ -22,11 +23,8 @@ def serve(store: Store, host: str, port: int, console: Console) -> None:
     from optuna_dashboard import run_server
 
     shown = f"[{host}]" if ":" in host else host
-    console.print(
-        f"The dashboard of {store.shown_url} is at http://{shown}:{port} (Ctrl-C ends it)",
-        soft_wrap=True,
-        highlight=False,
-    )
+    where = f"The dashboard of {store.shown_url} is at http://{shown}:{port} (Ctrl-C ends it)"
+    console.print(Text(where), soft_wrap=True)
     run_server(store.optuna, host=host, port=port)
     # The server swallows Ctrl-C, the only thing that ends it.
     raise KeyboardInterrupt
@@ -42,6 +40,8 @@ def _check_free(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except UnicodeError as error:
+        raise InputError(f"--host {host!r} is not the name of a machine.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise InputError(

@@ -19,7 +19,7 @@ def builtin_studies() -> Table:
     table = _table("Built-in studies", "study", "what", "metric", "presets")
     for name in builtin_names():
         spec = load_spec(name)
-        table.add_row(name, escape(spec.title), spec.metric, ", ".join(spec.presets))
+        table.add_row(name, escape(spec.title), escape(spec.metric), ", ".join(spec.presets))
     return table
 
 
@@ -44,7 +44,7 @@ def describe_spec(spec: StudySpec, preset: str | None) -> RenderableType:
     title = f"What is searched ({preset})" if preset else "What is searched"
     return Group(
         Text.assemble((spec.name, "bold"), f": {spec.title}" if spec.title else ""),
-        f"data: {source}; trainer: {spec.trainer}; metric: {spec.metric} ({aim} is better)",
+        Text(f"data: {source}; trainer: {spec.trainer}; metric: {spec.metric} ({aim} is better)"),
         "",
         _space(title, spec.resolve(preset) if preset else spec.base()),
         "",
@@ -65,7 +65,9 @@ def trials_so_far(store: Store, spec: StudySpec) -> RenderableType:
 def _space(title: str, resolved: ResolvedPreset) -> Table:
     table = _table(title, "parameter", "range", "scale", "default", "meaning")
     for name, param in resolved.space.items():
-        table.add_row(name, _range(param), _scale(param), str(param.default), escape(param.help))
+        table.add_row(
+            name, _range(param), _scale(param), escape(str(param.default)), escape(param.help)
+        )
     return table
 
 
@@ -99,7 +101,9 @@ def _brief(content: Mapping[str, Any]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     for i, column in enumerate(columns):
         table.add_column(column, style="cyan" if i == 0 else None, no_wrap=i == 0)
     return table

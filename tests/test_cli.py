@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
@@ -164,12 +165,12 @@ def test_the_dashboard_answers_and_tells_where(folder):
         server.stdout.close()
 
 
-def optuna_study(path):
+def optuna_study(path, name="other", n_trials=12):
     import optuna
 
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-    study = optuna.create_study(storage=storage, study_name="other")
-    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=12)
+    study = optuna.create_study(storage=storage, study_name=name)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=n_trials)
     storage.engine.dispose()
 
 
@@ -178,6 +179,31 @@ def test_any_optuna_study_is_explained(folder):
     status, out, err = hpsearch(folder, "explain", "other")
     assert (status, err) == (0, "")
     assert "x" in out
+
+
+def test_a_study_that_cannot_be_explained_keeps_none_from_the_others(folder):
+    optuna_study(folder / "hpsearch.db", "an[/odd] name")
+    optuna_study(folder / "hpsearch.db", "empty", n_trials=0)
+    status, out, err = hpsearch(folder, "explain")
+    assert status == 0
+    assert "an[/odd] name" in out
+    assert err.count("\n") == 1
+    assert "'empty' has no finished trial" in err
+    status, out, _ = hpsearch(folder, "explain", "empty", "an[/odd] name")
+    assert status == 2
+    assert "an[/odd] name" in out
+    assert hpsearch(folder, "explain", "empty")[0] == 2
+
+
+def test_the_command_that_is_told_can_be_pasted(folder):
+    optuna_study(folder / "a[b] c.db")
+    status, out, _ = hpsearch(folder, "explain", "--storage", "sqlite:///a[b] c.db")
+    assert status == 0
+    line = next(line for line in out.splitlines() if line.startswith("See the trials: "))
+    command = shlex.split(line.removeprefix("See the trials: "))
+    assert command[-3:] == ["dashboard", "--storage", "sqlite:///a[b] c.db"]
+    done = subprocess.run([*command[:-3], "--version"], capture_output=True, text=True)
+    assert "hpsearch" in done.stdout
 
 
 BAD = [
@@ -197,6 +223,7 @@ BAD = [
     (("explain",), "hpsearch run"),
     (("explain", "--storage", "sqlite:///missing.db"), "missing.db"),
     (("explain", "--format", "pdf"), "--format pdf"),
+    (("explain", "--seed", "-1"), "--seed"),
     (("dashboard",), "hpsearch run"),
     (("show", "nothing"), "nothing"),
     (("--nonsense",), "nonsense"),
@@ -250,9 +277,36 @@ def test_explanations_are_written_whole(folder):
         status, _, err = hpsearch(folder, "explain", "--format", format, "--output", "out.txt")
         assert (status, err) == (0, "")
         assert Path(folder / "out.txt").read_text().startswith(start)
-    status, _, err = hpsearch(folder, "explain", "--output", "no/folder/out.txt")
+    for path in ("no/folder/out.txt", "out.txt/inside", ".", "/"):
+        status, _, err = hpsearch(folder, "explain", "--output", path)
+        assert status == 2
+        assert f"{path} cannot be written" in err
+
+
+def test_what_is_written_to_stays_what_it_is(tmp_path):
+    from hpsearch.output import write_whole
+
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "link").symlink_to("file")
+    write_whole(tmp_path / "link", "after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "after"
+    # Root could replace /dev/null by a file; a named pipe stands for it here.
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 80, "no-such-host.invalid"])
+def test_a_host_that_is_none_is_said(folder, host):
+    optuna_study(folder / "hpsearch.db")
+    status, _, err = hpsearch(folder, "dashboard", "--host", host)
     assert status == 2
-    assert "no/folder/out.txt" in err
+    assert host in err
 
 
 def test_importing_the_package_is_fast_and_loads_no_torch():

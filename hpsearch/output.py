@@ -1,0 +1,106 @@
+"""What `explain` leaves behind: rows in the store, a table on the screen, a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.analysis import Explanation
+from hpsearch.errors import InputError
+from hpsearch.store import Store
+
+
+def keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
+    """Rules are rows in the store, with where they come from."""
+    from hpsearch.analysis.report.json import to_dict
+
+    document = to_dict(explanation)
+    provenance = {
+        key: document[key] for key in ("study", "trials", "surrogate", "seed", "level", "versions")
+    }
+    rows = [
+        {
+            "param": rule["param"],
+            "kind": rule["kind"],
+            "statement": rule["statement"],
+            "value": rule["value"],
+            "low": rule["low"],
+            "high": rule["high"],
+            "level": rule["level"],
+            "share": rule["share"]["value"],
+            "provenance": provenance,
+            "payload": rule,
+        }
+        for rule in document["rules"]
+    ]
+    store.save_rules(study_id, rows)
+
+
+def show_explanations(
+    explanations: list[Explanation], format: str, output: Path | None, console: Console
+) -> None:
+    """Print the explanations as a table, Markdown, JSON or HTML, or write them to `output`."""
+    if format == "table" and output is None:
+        for i, explanation in enumerate(explanations):
+            console.print(*([""] if i else []), explanation.to_table())
+        return
+    if format == "table":
+        plain = Console(record=True, width=100, file=io.StringIO())
+        for explanation in explanations:
+            plain.print(explanation.to_table())
+        text = plain.export_text()
+    else:
+        render = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
+        text = "\n\n".join(getattr(explanation, render)() for explanation in explanations)
+    if output is None:
+        sys.stdout.write(text + "\n")
+    else:
+        write_whole(output, text + "\n")
+        console.print(Text(f"Wrote {output}"), soft_wrap=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The whole file or none of it. Raises InputError where it cannot be written.
+
+    What is no plain file (a pipe, /dev/null) is written to and stays what it is, and so does a
+    link to a file.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        target = path.resolve()
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def command_line(name: str, storage: str | None) -> str:
+    """A command that can be pasted, beginning with what this one was called by if need be."""
+    from hpsearch.store.url import parse_url, shown_url
+
+    called = Path(sys.argv[0])
+    program = shlex.quote(str(called))
+    if called.name == "__main__.py":
+        program = f"{shlex.quote(sys.executable)} -m hpsearch"
+    elif found := shutil.which("hpsearch"):
+        with contextlib.suppress(OSError):
+            program = "hpsearch" if called.samefile(found) else program
+    option = ""
+    if storage is not None:
+        shown = shown_url(parse_url(storage))
+        option = f" --storage {shlex.quote(shown if '***' in shown else storage)}"
+    return f"{program} {name}{option}"
