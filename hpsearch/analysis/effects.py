@@ -19,7 +19,7 @@ MIN_LEVELS_TO_SMOOTH = 7
 class Grid:
     """Where one axis' curve is computed: `points` (P,) on the sampling scale.
 
-    `levels`: categories and axes of few levels, whose curve is not smoothed across levels.
+    `levels`: categories and axes with few values tried, whose curve is not smoothed across them.
     """
 
     axis: Axis
@@ -66,11 +66,19 @@ class Surface:
     z: Floats
 
 
-def build_grid(axis: Axis) -> Grid:
-    """The levels of a discrete axis, an even grid on a continuous or very fine one."""
-    few = axis.is_categorical or 0 < axis.n_levels < MIN_LEVELS_TO_SMOOTH
-    if few or 0 < axis.n_levels <= N_POINTS:
-        return Grid(axis, axis.levels(), few)
+def build_grid(axis: Axis, unit: Floats) -> Grid:
+    """Where to read an axis whose trials lie at `unit` (n,).
+
+    Categories, and axes on which the trials took few values, are read at those; the others on the
+    levels of a discrete axis or on an even grid.
+    """
+    if axis.is_categorical:
+        return Grid(axis, axis.levels(), True)
+    tried = np.unique(unit[~np.isnan(unit)])
+    if len(tried) < MIN_LEVELS_TO_SMOOTH:
+        return Grid(axis, tried, True)
+    if 0 < axis.n_levels <= N_POINTS:
+        return Grid(axis, axis.levels(), False)
     return Grid(axis, np.linspace(0.0, 1.0, N_POINTS), False)
 
 

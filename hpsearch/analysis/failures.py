@@ -35,8 +35,9 @@ def read_failures(frame: Frame, stream: np.random.SeedSequence) -> Failures:
     table = build_table(axes, frame.unit[:, always], failed.astype(np.float64), frame.group)
     forest = grow(table, Settings(leaf=5), np.random.default_rng(stream))
     anova = decompose(forest, pairs=False, n_points_log2=0)
+    grids = [build_grid(axis, frame.unit[:, c]) for axis, c in zip(axes, always, strict=True)]
     curves = {
-        axis.name: np.clip(marginal_at(forest, anova, column, build_grid(axis).points), 0.0, 1.0)
+        axis.name: np.clip(marginal_at(forest, anova, column, grids[column].points), 0.0, 1.0)
         for column, axis in enumerate(axes)
     }
     return Failures(rate, n_failed, curves)

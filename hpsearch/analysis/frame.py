@@ -16,6 +16,7 @@ from hpsearch.analysis.axes import Axis, Bools, Floats, Ints, Value, build_axis
 from hpsearch.errors import InputError
 
 COMPLETE, PRUNED, FAILED = 0, 1, 2
+OVERFLOW = 1e100  # a value beyond it has diverged, and its square would be infinite
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _values(trials: Sequence[FrozenTrial], column: int) -> tuple[Floats, Ints]:
         elif trial.state == TrialState.PRUNED and trial.intermediate_values:
             last = max(trial.intermediate_values)
             value[row], state[row] = trial.intermediate_values[last], PRUNED
-    broken = ~np.isfinite(value)
+    broken = ~(np.abs(value) < OVERFLOW)
     value[broken], state[broken] = np.nan, FAILED
     return value, state
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from hpsearch.analysis.axes import Floats
-from hpsearch.analysis.effects import Surface, build_grid, build_surface
+from hpsearch.analysis.effects import Grid, Surface, build_grid, build_surface
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
 from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
@@ -140,6 +140,11 @@ def _importances(
     return found, anova.rest / total
 
 
+def _grid(frame: Frame, space: Subspace, j: int) -> Grid:
+    column = space.columns[j]
+    return build_grid(frame.axes[column], frame.unit[space.rows, column])
+
+
 def _surfaces(
     frame: Frame, space: Subspace, fitted: Fit, importances: Sequence[Importance]
 ) -> list[Surface]:
@@ -149,7 +154,7 @@ def _surfaces(
     surfaces = []
     for pair in pairs[:MAX_SURFACES]:
         i, j = column[pair.params[0]], column[pair.params[1]]
-        grids = (build_grid(frame.axes[space.columns[i]]), build_grid(frame.axes[space.columns[j]]))
+        grids = (_grid(frame, space, i), _grid(frame, space, j))
         surfaces.append(build_surface(fitted.forest, (i, j), grids))
     return surfaces
 
@@ -171,7 +176,7 @@ def _readings(
     for j, column in enumerate(space.columns):
         if column not in space.reported:
             continue
-        grid = build_grid(frame.axes[column])
+        grid = _grid(frame, space, j)
         sign = 1.0 if frame.maximize else -1.0
         readings.append(
             Reading(
@@ -208,6 +213,4 @@ def _split(
     other = next(param for param in pairs[0].params if param != name)
     names = [frame.axes[c].name for c in space.columns]
     partner = frame.axes[space.columns[names.index(other)]]
-    return find_split(
-        partials, j, frame.axes[space.columns[j]], names.index(other), partner, sign, level
-    )
+    return find_split(partials, j, _grid(frame, space, j), names.index(other), partner, sign, level)

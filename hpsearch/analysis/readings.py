@@ -73,7 +73,11 @@ class Reading:
         best = self.grid.points[np.argmax(self.sign * self.curve.copies, axis=1)]
         low, high = np.quantile(best, tails(self.level))
         centre = self.grid.points[self.best]
-        half = 0.0 if self.grid.axis.n_levels else 0.5 / (len(self.grid.points) - 1)
+        half = (
+            0.0
+            if self.grid.levels or self.grid.axis.n_levels
+            else 0.5 / (len(self.grid.points) - 1)
+        )
         return max(float(min(low, centre)) - half, 0.0), min(float(max(high, centre)) + half, 1.0)
 
     def gain(self, against: int) -> Estimate:

@@ -18,6 +18,7 @@ FALSE_RATE = 0.05  # expected share of false ones among the effects that are cal
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 WIDE = 0.7  # an interval wider than this share of the range recommends nothing
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
+PLATEAU_EQUAL = 0.03  # of the span: where the region that the rule names ends
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
 NEGLIGIBLE = 0.5  # of the noise floor: an effect surely smaller is none
 
@@ -103,7 +104,8 @@ def _numeric(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None
         return _make(reading, metric, "threshold", best, low, high, gain_worst)
     if high - low > WIDE:
         return None
-    if (best <= EDGE and low <= EDGE) or (best >= 1 - EDGE and high >= 1 - EDGE):
+    start, end = float(points[0]) + EDGE, float(points[-1]) - EDGE
+    if (best <= start and low <= start) or (best >= end and high >= end):
         return _make(reading, metric, "edge", best, low, high, gain_worst)
     return _make(reading, metric, "optimum", best, low, high, gain_worst)
 
@@ -133,10 +135,11 @@ def _plateau(reading: Reading) -> tuple[float, float] | None:
     if len(near) != near[-1] - near[0] + 1:
         return None
     low, high = float(points[near[0]]), float(points[near[-1]])
+    equal = points[reading.near_best(PLATEAU_EQUAL * reading.span)]
     at_start, at_end = near[0] == 0, near[-1] == len(points) - 1
     if at_start == at_end or high - low < PLATEAU_WIDTH:
         return None
-    return (0.0, high) if at_start else (low, 1.0)
+    return (0.0, float(equal[-1])) if at_start else (float(equal[0]), 1.0)
 
 
 def _category(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None:

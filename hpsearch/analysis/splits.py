@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from hpsearch.analysis.axes import Axis, Floats, Value
-from hpsearch.analysis.effects import Grid, build_grid
+from hpsearch.analysis.effects import Grid
 from hpsearch.analysis.partial import Partials
 
 SHIFT_LEVEL = 0.98  # stricter than the intervals: the strongest pair has been picked from many
@@ -36,14 +36,13 @@ class Split:
 def find_split(
     partials: Partials,
     column: int,
-    axis: Axis,
+    grid: Grid,
     partner_column: int,
     partner: Axis,
     sign: float,
     level: float,
 ) -> Split | None:
     """Compare the optima in the halves (or categories) of the partner's range; None if alike."""
-    grid = build_grid(axis)
     found: list[tuple[Branch, Floats]] = []
     for low, high, cell in _regions(partials, partner_column, partner):
         curves = partials.curve_given(column, grid, partner_column, *cell)

@@ -223,3 +223,16 @@ def test_pruned_trials_are_read_at_the_full_budget(studies):
     rule = rule_for(explanation, "x")
     assert rule.low <= 0.6 <= rule.high
     assert explanation.main_importances[0].params == ("x",)
+
+
+def test_few_tried_values_are_read_at_those_values(studies):
+    """A grid search over a continuous range says nothing between its values."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([0.1, 0.5, 0.9], 60)
+    values = np.where(x == 0.5, 1.0, 0.0) + 0.1 * rng.normal(size=60)
+    rows = [{"x": float(a), "y": float(b)} for a, b in zip(x, rng.random(60), strict=True)]
+    explanation = explain(studies.of(rows, values, {"x": studies.unit, "y": studies.unit}))
+    effect = next(e for e in explanation.effects if e.param == "x")
+    assert effect.values == pytest.approx((0.1, 0.5, 0.9))
+    assert effect.mean == pytest.approx([0, 1, 0], abs=0.1)
+    assert rule_for(explanation, "x").value == pytest.approx(0.5)

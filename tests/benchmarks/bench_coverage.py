@@ -118,7 +118,7 @@ def plain_bootstrap(study, optimum, seed, n_refits=60):
     rng = np.random.default_rng(seed)
     table = build_table(frame.axes, frame.unit, frame.value, frame.group)
     settings = Settings(choose_settings(table, rng).leaf, 1, 24)
-    grid = build_grid(frame.axes[0])
+    grid = build_grid(frame.axes[0], frame.unit[:, 0])
     best = []
     for _ in range(n_refits):
         forest = grow(table, settings, rng, resample=True)
