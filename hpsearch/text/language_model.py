@@ -89,9 +89,18 @@ def train_language_model(
         valid_loss, accuracy = evaluate_language_model(model, valid, config, device, dtype)
         check_finite(valid_loss, "language model's validation loss")
         metrics = {"perplexity": float(np.exp(valid_loss)), "accuracy": accuracy}
-        seconds = time.perf_counter() - started
+        highest = cycle.highest(range((epoch - 1) * per_epoch, epoch * per_epoch))
         report(
-            EpochRecord("lm", epoch, config.epochs, train_loss, valid_loss, metrics, lrs, seconds)
+            EpochRecord(
+                stage="lm",
+                epoch=epoch,
+                epochs=config.epochs,
+                train_loss=train_loss,
+                valid_loss=valid_loss,
+                metrics=metrics,
+                lrs=tuple(lr * highest for lr in lrs),
+                seconds=time.perf_counter() - started,
+            )
         )
     return model
 

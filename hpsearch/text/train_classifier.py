@@ -144,7 +144,7 @@ class _Run:
     def epoch(self, epoch: int, epochs: int, stage: Stage, k: int) -> EpochRecord:
         """Train epoch `epoch`, the k-th of its stage, and look at the held-out texts."""
         started = time.perf_counter()
-        train_loss = self._train_epoch(epoch, stage, k)
+        train_loss, lrs = self._train_epoch(epoch, stage, k)
         probabilities, valid_loss = self._evaluate()
         accuracy = float((probabilities.argmax(1) == self.data.valid_labels).mean())
         return EpochRecord(
@@ -154,13 +154,14 @@ class _Run:
             train_loss=check_finite(train_loss, "training loss"),
             valid_loss=check_finite(valid_loss, "validation loss"),
             metrics={"accuracy": accuracy},
-            lrs=self.lrs,
+            lrs=lrs,
             seconds=time.perf_counter() - started,
         )
 
-    def _train_epoch(self, epoch: int, stage: Stage, k: int) -> float:
-        """Mean cross-entropy over the epoch. Order and dropout depend on seed and epoch alone, so
-        that a resumed trial goes on as the uninterrupted one would."""
+    def _train_epoch(self, epoch: int, stage: Stage, k: int) -> tuple[float, tuple[float, ...]]:
+        """Mean cross-entropy over the epoch, and the groups' rates at their highest. Order and
+        dropout depend on seed and epoch alone, so that a resumed trial goes on as the uninterrupted
+        one would."""
         assert self.optimiser is not None
         rng = np.random.default_rng([self.seed, epoch])
         masks = Masks(int(rng.integers(2**62)), torch.device(self.device))
@@ -169,7 +170,8 @@ class _Run:
         cycle = OneCycle(len(batches) * stage.epochs, self.config.pct_start, moms)
         total = torch.zeros((), device=self.device)
         self.model.train()
-        for i, which in enumerate(batches, start=k * len(batches)):
+        steps = range(k * len(batches), (k + 1) * len(batches))
+        for i, which in zip(steps, batches, strict=True):
             tokens, lengths = pad_documents(self.data.train, which)
             labels = torch.from_numpy(self.data.train_labels[which]).to(self.device)
             with autocast(self.device, self.dtype):
@@ -177,7 +179,8 @@ class _Run:
             loss = nn.functional.cross_entropy(logits.float(), labels)
             optimiser_step(loss + penalty, self.optimiser, cycle, i, self.lrs)
             total += loss.detach() * len(which)
-        return total.item() / len(self.data.train)
+        highest = cycle.highest(steps)
+        return total.item() / len(self.data.train), tuple(lr * highest for lr in self.lrs)
 
     def _evaluate(self) -> tuple[npt.NDArray[np.float32], float]:
         """Probabilities (texts, classes) of the held-out texts and their mean cross-entropy."""

@@ -33,3 +33,7 @@ class OneCycle:
             return cosine(1 / self.div, 1.0, share), cosine(high, low, share)
         share = (position - self.pct_start) / (1 - self.pct_start) if self.pct_start < 1 else 1.0
         return cosine(1.0, 1 / self.div_final, share), cosine(low, high, share)
+
+    def highest(self, steps: range) -> float:
+        """The highest share of the highest rate that any of `steps` has."""
+        return max(self.at(step)[0] for step in steps)

@@ -29,3 +29,10 @@ def test_a_cycle_may_only_fall_or_only_rise(pct_start):
 def test_cosine_passes_through_its_ends():
     assert cosine(3.0, 5.0, 0) == pytest.approx(3)
     assert cosine(3.0, 5.0, 1) == pytest.approx(5)
+
+
+def test_the_highest_rate_of_an_epoch_is_the_peak_where_it_holds_it_and_else_its_edge():
+    cycle = OneCycle(steps=400, pct_start=0.25)
+    assert cycle.highest(range(200)) == 1
+    assert cycle.highest(range(200, 400)) == cycle.at(200)[0] < 1
+    assert cycle.highest(range(50)) == cycle.at(49)[0] < 1
