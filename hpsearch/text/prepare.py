@@ -18,7 +18,7 @@ from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import EpochRecord, Progress, Say
-from hpsearch.training.stage_cache import cached_stage
+from hpsearch.training.stage_cache import cached_stage, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,21 +91,27 @@ def prepare_texts(
         key,
         lambda folder: _build_texts(folder, dataset.table, dataset.classes, config, progress),
     )
+    with reading(texts):
+        vocab = Vocab.load(texts / "vocab.json")
+        documents = {name: _load_documents(texts, name) for name in ("train", "valid", "lm")}
+        labels = {name: np.load(texts / f"{name}_labels.npy") for name in ("train", "valid")}
     model = _language_model_stage(texts, key, config, device, progress)
-    records = json.loads((model / "records.json").read_text(encoding="utf-8"))
+    with reading(model):
+        records = json.loads((model / "records.json").read_text(encoding="utf-8"))
+        lm_records = tuple(EpochRecord(**{**r, "lrs": tuple(r["lrs"])}) for r in records)
     return PreparedTexts(
         source=dataset.source,
         fingerprint=texts.name.removeprefix("texts-"),
         note=dataset.note,
-        vocab=Vocab.load(texts / "vocab.json"),
+        vocab=vocab,
         classes=dataset.classes,
-        train=_load_documents(texts, "train"),
-        train_labels=np.load(texts / "train_labels.npy"),
-        valid=_load_documents(texts, "valid"),
-        valid_labels=np.load(texts / "valid_labels.npy"),
-        lm_texts=_load_documents(texts, "lm"),
+        train=documents["train"],
+        train_labels=labels["train"],
+        valid=documents["valid"],
+        valid_labels=labels["valid"],
+        lm_texts=documents["lm"],
         language_model=model,
-        lm_records=tuple(EpochRecord(**{**r, "lrs": tuple(r["lrs"])}) for r in records),
+        lm_records=lm_records,
     )
 
 

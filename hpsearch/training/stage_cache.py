@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ def cached_stage(kind: str, key: Mapping[str, Any], build: Callable[[Path], None
             "free some space, or set HPSEARCH_HOME to another folder."
         ) from error
     return folder
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Around reading a stage's files: HpsearchError if one is missing or damaged."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise HpsearchError(
+            f"The cached files in {folder} cannot be read ({type(error).__name__}); "
+            "delete that folder and they are made again."
+        ) from error
 
 
 def _build(folder: Path, key: str, build: Callable[[Path], None]) -> None:

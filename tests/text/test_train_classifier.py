@@ -151,6 +151,22 @@ def test_a_damaged_language_model_is_one_sentence(prepared, tmp_path):
         fit(dataclasses.replace(prepared, language_model=broken))
 
 
+@pytest.mark.parametrize("name", ["train_ids.npy", "valid_labels.npy", "vocab.json"])
+def test_damaged_texts_are_one_sentence(prepared, reviews, name):
+    (folder,) = prepared.language_model.parent.glob(f"texts-{prepared.fingerprint}")
+    whole = (folder / name).read_bytes()
+    try:
+        for damage in (lambda: (folder / name).write_bytes(b"cut"), (folder / name).unlink):
+            damage()
+            with pytest.raises(HpsearchError, match="delete that folder"):
+                trainer.prepare(
+                    {"path": str(reviews)}, SETTINGS, data_path=None, device="cpu",
+                    progress=lambda *_: None,
+                )  # fmt: skip
+    finally:
+        (folder / name).write_bytes(whole)
+
+
 def test_an_encoder_of_another_vocabulary_is_refused(prepared):
     import dataclasses
 
