@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 """Raise it when tokens or splits change, so that cached stages are made anew."""
+_LM_VERSION = 2
+"""Raise it when the language model's training changes: models of the old one are not its results.
+(2: weight decay reaches the biases of the LSTM.)"""
 _LM_VALID_REVIEWS = 300
 Labels = npt.NDArray[np.int64]
 
@@ -204,6 +207,7 @@ def _language_model_stage(
     kind = device.split(":")[0]
     full_key = {
         **key,
+        "training": _LM_VERSION,
         "config": asdict(config.language_model),
         "device": kind,
         "precision": config.precision,

@@ -134,6 +134,15 @@ def test_preparing_twice_reads_the_cache(prepared, reviews, monkeypatch):
     assert again.language_model == prepared.language_model
 
 
+def test_a_language_model_of_an_older_training_is_not_taken(prepared, reviews, monkeypatch):
+    monkeypatch.setattr("hpsearch.text.prepare._LM_VERSION", 1)
+    older = trainer.prepare(
+        {"path": str(reviews)}, SETTINGS, data_path=None, device="cpu", progress=lambda *_: None
+    )
+    assert older.fingerprint == prepared.fingerprint  # the texts are the same
+    assert older.language_model != prepared.language_model
+
+
 def test_the_language_model_learned_something(prepared):
     # 30 words, two of them rarer, and xxbos: guessing gives at most the vocabulary's size.
     assert prepared.lm_records[-1].metrics["perplexity"] < len(prepared.vocab)
