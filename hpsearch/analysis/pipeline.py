@@ -157,12 +157,12 @@ def _reason(part: Part) -> str:
     if n < MIN_CONFIGURATIONS:
         return (
             f"{n} different configurations are too few to tell a rule from luck; "
-            "the shares below are a first impression only."
+            "the shares are a first impression only."
         )
     return (
         f"From {n} configurations the parameters do not predict the metric better than chance "
         f"(out-of-bag R2 {quality.r2:.2f}, chance reaches {quality.null:.2f}); "
-        "the shares below are a first impression only."
+        "the shares are a first impression only."
     )
 
 

@@ -108,9 +108,11 @@ def _check_arguments(
     design_share: float,
     pruner: str,
 ) -> None:
-    for name, value in (("--trials", trials), ("--workers", workers)):
-        if value < 1:
-            raise InputError(f"{name} {value} is not possible: give a whole number from 1 on.")
+    for name, value, most in (("--trials", trials, 1_000_000), ("--workers", workers, 1_000)):
+        if not 1 <= value <= most:
+            raise InputError(
+                f"{name} {value} is not possible: give a whole number from 1 to {most}."
+            )
     if timeout is not None and not timeout > 0:
         raise InputError(f"--timeout {timeout:g} is not possible: give a time above zero.")
     if seed < 0:

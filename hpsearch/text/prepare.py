@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from hpsearch.data import load_text
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.text import language_model as lm
 from hpsearch.text.batches import Documents
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import EpochRecord, Progress, Say
+from hpsearch.training.device import resolve_precision
 from hpsearch.training.stage_cache import cached_stage, reading
 
 if TYPE_CHECKING:
@@ -204,19 +206,15 @@ def _language_model_stage(
     texts: Path, key: Mapping[str, Any], config: ClassifierConfig, device: str, progress: Progress
 ) -> Path:
     """The folder of the language model fine-tuned on the texts in `texts`."""
-    kind = device.split(":")[0]
     full_key = {
         **key,
         "training": _LM_VERSION,
         "config": asdict(config.language_model),
-        "device": kind,
-        "precision": config.precision,
+        "device": device.split(":")[0],
+        "precision": str(resolve_precision(config.precision, device)),
     }
 
     def build(folder: Path) -> None:
-        # Imported here: loading prepared data needs no torch.
-        from hpsearch.text import language_model as lm
-
         vocab = Vocab.load(texts / "vocab.json")
         valid = _load_documents(texts, "valid")
         records: list[EpochRecord] = []
