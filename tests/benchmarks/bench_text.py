@@ -38,9 +38,8 @@ def main():
     started = time.perf_counter()
     encoded = tokenizer.encode(texts)
     seconds = time.perf_counter() - started
-    print(
-        f"tokenise: {len(texts) / seconds:,.0f} reviews/s, {len(encoded.ids) / seconds:,.0f} tokens/s"
-    )
+    tokens = len(encoded.ids)
+    print(f"tokenise: {REVIEWS / seconds:,.0f} reviews/s, {tokens / seconds:,.0f} tokens/s")
 
     data = train_classifier.prepare(
         spec.data, quick.settings, data_path=None, device="cpu", progress=lambda *_: None
