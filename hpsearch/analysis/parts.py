@@ -187,6 +187,7 @@ def _readings(
                 noise=noise,
                 level=level,
                 default=int(np.argmin(np.abs(grid.points - frame.default[column]))),
+                default_value=grid.axis.from_unit(float(frame.default[column])),
                 default_given=bool(frame.default_given[column]),
                 active=space.active,
                 n_trials=int(space.rows.sum()),

@@ -27,8 +27,8 @@ class Reading:
 
     `curve` is its marginal with bootstrap copies, in the metric's unit; `sign` is 1 where larger is
     better, else -1. `share` is that of the variance, `noise` the standard deviation of repeating
-    one configuration, `default` an index into the grid's points; `split` says how the optimum moves
-    with the strongest partner, where it does.
+    one configuration, `default` an index into the grid's points and `default_value` the value
+    itself; `split` says how the optimum moves with the strongest partner, where it does.
     """
 
     grid: Grid
@@ -38,6 +38,7 @@ class Reading:
     noise: float
     level: float
     default: int
+    default_value: Value
     default_given: bool
     active: float
     n_trials: int

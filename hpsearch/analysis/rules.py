@@ -190,7 +190,7 @@ def _make(
         share=reading.share,
         gain=reading.gain(reading.default) if reading.default_given else None,
         gain_worst=gain_worst,
-        default=reading.value_at(float(reading.grid.points[reading.default])),
+        default=reading.default_value,
         metric=metric,
         n_trials=reading.n_trials,
         flags=tuple(flags),
@@ -228,7 +228,7 @@ def _evidence(rule: Rule) -> str:
         if rule.kind != "avoid" or share.value > 0
         else ""
     ]
-    if rule.gain is not None and rule.value != rule.default:
+    if rule.gain is not None and rule.gain.value != 0:
         parts.append(f"Against {show(rule.default)} it gains {_amount(rule.gain)}.")
     elif rule.gain_worst is not None and rule.kind != "no-effect":
         parts.append(f"Against the worst of the range it gains {_amount(rule.gain_worst)}.")
