@@ -21,6 +21,8 @@ from hpsearch.analysis.splits import Split, find_split
 from hpsearch.analysis.subspaces import Subspace
 
 MIN_CONFIGURATIONS = 10  # below it no forest is trusted, whatever its R2
+PER_PARAMETER = 2  # nor with fewer than so many configurations a parameter,
+ALWAYS_ENOUGH = 50  # up to this many: with few trials one lucky split names the wrong parameter
 MIN_PARTNER_SHARE = 0.03  # of the variance: interactions weaker than that move no optimum
 MAX_SURFACES = 3
 MIN_REPLICATE_PAIRS = 4  # degrees of freedom below which replicates do not set the noise floor
@@ -41,8 +43,13 @@ class Part:
     readings: list[Reading]
     surfaces: list[Surface]
 
+    @property
+    def enough(self) -> int:
+        """The fewest configurations that a forest on so many parameters is trusted with."""
+        return max(MIN_CONFIGURATIONS, min(PER_PARAMETER * len(self.readings), ALWAYS_ENOUGH))
+
     def trusted(self, alpha: float) -> bool:
-        enough = self.n_configurations >= MIN_CONFIGURATIONS
+        enough = self.n_configurations >= self.enough
         return enough and self.quality.r2 > 0 and self.p_value <= alpha
 
 

@@ -154,10 +154,10 @@ def _constant_notes(frame: Frame) -> list[str]:
 def _reason(part: Part) -> str:
     """Why there are no rules, for a person who just spent an hour on trials."""
     n, quality = part.n_configurations, part.quality
-    if n < MIN_CONFIGURATIONS:
+    if n < part.enough:
         return (
-            f"{n} different configurations are too few to tell a rule from luck; "
-            "the shares are a first impression only."
+            f"{n} different configurations are too few to tell {len(part.readings)} parameters "
+            "from luck; the shares are a first impression only."
         )
     return (
         f"From {n} configurations the parameters do not predict the metric better than chance "

@@ -236,3 +236,18 @@ def test_few_tried_values_are_read_at_those_values(studies):
     assert effect.values == pytest.approx((0.1, 0.5, 0.9))
     assert effect.mean == pytest.approx([0, 1, 0], abs=0.1)
     assert rule_for(explanation, "x").value == pytest.approx(0.5)
+
+
+def test_a_dozen_trials_of_nine_parameters_are_never_trusted():
+    # However well the one that matters explains them: another may do so by luck.
+    space = {f"x{j}": FloatDistribution(0, 1) for j in range(9)}
+    study = optuna.create_study(direction="maximize")
+    for x in np.random.default_rng(0).random((12, 9)):
+        params = {f"x{j}": float(x[j]) for j in range(9)}
+        trial = optuna.trial.create_trial(params=params, distributions=space, value=float(x[0]))
+        study.add_trial(trial)
+    explanation = explain(study)
+    assert not explanation.trusted
+    assert explanation.rules == ()
+    assert "12 different configurations are too few to tell 9 parameters" in explanation.reason
+    assert explanation.more_trials > 0
