@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 116
+WIDTH = 124
 NOISE = ("WARNING", "python3 -", ".venv/bin/python", "touch ", "make")
 
 
