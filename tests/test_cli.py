@@ -246,6 +246,12 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(folder, arguments, said):
     assert made <= {"hpsearch.db", "hpsearch.db-wal", "hpsearch.db-shm", "hpsearch.db.lock"}
 
 
+def test_a_device_that_is_none_is_told(folder):
+    status, _, err = hpsearch(folder, "run", "study.toml", HPSEARCH_DEVICE="gpu7")
+    assert status == 2
+    assert "HPSEARCH_DEVICE is 'gpu7'" in err
+
+
 def test_debug_shows_the_traceback(folder):
     status, _, err = hpsearch(folder, "show", "nothing", "--debug")
     assert status != 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from hpsearch.errors import InputError
 
 PACKAGES = ("hpsearch", "torch", "optuna", "numpy", "scikit-learn", "pandas", "spacy")
 
@@ -24,9 +27,14 @@ def cores() -> int:
 def default_device() -> str:
     """HPSEARCH_DEVICE, or the GPU if there is one.
 
-    Torch, which takes seconds to import, is asked only where a driver suggests a GPU.
+    Torch, which takes seconds to import, is asked only where a driver suggests a GPU. Raises
+    InputError if HPSEARCH_DEVICE names none.
     """
     if chosen := os.environ.get("HPSEARCH_DEVICE"):
+        if not re.fullmatch(r"cpu|(cuda|mps)(:\d+)?", chosen):
+            raise InputError(
+                f"HPSEARCH_DEVICE is {chosen!r}, which is no device: set it to cpu, cuda or cuda:1."
+            )
         return chosen
     if not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")):
         return "cpu"
