@@ -139,6 +139,8 @@ def test_the_dashboard_answers_and_tells_where(folder):
     command = [sys.executable, "-m", "hpsearch", "dashboard", "--port", str(port)]
     server = subprocess.Popen(
         command, cwd=folder, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:

@@ -115,7 +115,7 @@ def _start(bench: Bench, trial_id: int) -> optuna.Trial:
         data_fingerprint=bench.prepared.fingerprint,
         preset=job.preset,
         device=job.device,
-        precision=job.settings.get("precision"),
+        precision=bench.prepared.precision,
         threads=circumstances.threads(),
         versions=circumstances.versions(),
         git_commit=circumstances.git_commit(),
@@ -199,8 +199,6 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
         raise error
     value = float(result.metrics[job.metric])
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
-    if "precision" in result.facts:
-        facts["precision"] = str(result.facts["precision"])
     store.record_context(trial._trial_id, **facts)
     if not math.isfinite(value):
         return _fail(bench, trial, HpsearchError(f"{job.metric} is {value}, not a finite number"))

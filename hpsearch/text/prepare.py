@@ -44,6 +44,7 @@ class PreparedTexts:
 
     source: str
     fingerprint: str
+    precision: str
     note: str | None
     vocab: Vocab
     classes: tuple[str, ...]
@@ -107,6 +108,7 @@ def prepare_texts(
     return PreparedTexts(
         source=dataset.source,
         fingerprint=texts.name.removeprefix("texts-"),
+        precision=str(resolve_precision(config.precision, device)).removeprefix("torch."),
         note=dataset.note,
         vocab=vocab,
         classes=dataset.classes,

@@ -112,8 +112,7 @@ def train(
         if checkpoint and run.optimiser is not None and epoch < len(epochs):
             save_checkpoint(checkpoint, run.model, run.optimiser, records)
         report(record)
-    facts = {"precision": str(run.dtype).removeprefix("torch.")}
-    return TrainResult(records[-1].metrics, len(epochs), time.perf_counter() - started, facts)
+    return TrainResult(records[-1].metrics, len(epochs), time.perf_counter() - started)
 
 
 @dataclass

@@ -66,6 +66,10 @@ class Prepared(Protocol):
         """One line for people: sizes, and what they should know about the data."""
 
     @property
+    def precision(self) -> str:
+        """The type of the large products in every trial, such as bfloat16."""
+
+    @property
     def fingerprint(self) -> str:
         """A hex digest of the data's content and of how it was prepared."""
 

@@ -17,6 +17,7 @@ class Prepared:
     source: str
     fingerprint: str
     summary: str = "nothing was prepared"
+    precision: str = "fp32"
 
 
 def note(settings, **entry):
@@ -62,7 +63,7 @@ def train(settings, params, data, *, seed, device, report, checkpoint):
     final = score(params, seed, 1, 1)
     if settings.get("nan"):
         final = math.nan
-    return TrainResult({name: final, "loss": 1 - final}, epochs, 0.5, {"precision": "fp32"})
+    return TrainResult({name: final, "loss": 1 - final}, epochs, 0.5)
 
 
 def misbehave(settings, params, epoch):
