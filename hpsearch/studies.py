@@ -28,8 +28,6 @@ TRAINERS = {
 }
 """Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 
-PRESETS = ("quick", "cpu", "full")
-
 
 class Preset(Strict):
     """How much one run may cost: trials, the sizes that trials share, and narrower ranges."""

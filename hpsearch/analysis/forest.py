@@ -56,9 +56,6 @@ class Table:
     def n_groups(self) -> int:
         return int(self.group.max()) + 1
 
-    def with_y(self, y: Floats) -> Table:
-        return Table(self.x, y, self.group, self.levels, self.has_steps)
-
 
 @dataclass(frozen=True)
 class Settings:

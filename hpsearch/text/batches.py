@@ -3,7 +3,7 @@ classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,11 +105,3 @@ def pad_documents(docs: Documents, which: npt.NDArray[np.int64]) -> tuple[Tensor
         start = docs.offsets[doc]
         tokens[row, : lengths[row]] = docs.ids[start : start + lengths[row]]
     return torch.from_numpy(tokens).t().contiguous(), torch.from_numpy(lengths)
-
-
-def join(parts: Sequence[Documents]) -> Documents:
-    """Several collections as one."""
-    lengths = np.concatenate([part.lengths for part in parts])
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return Documents(np.concatenate([part.ids for part in parts]), offsets)
