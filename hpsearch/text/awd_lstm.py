@@ -13,6 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpsearch.text.softmax import softmax_loss, softmax_score
+
 State = list[tuple[Tensor, Tensor]]
 """Per layer (h, c), each (1, B, width)."""
 
@@ -132,12 +134,25 @@ class LanguageModel(nn.Module):
 
     def forward(
         self, tokens: Tensor, state: State, masks: Masks | None
-    ) -> tuple[Tensor, Tensor, Tensor, State]:
-        """tokens (T, B) -> logits (T, B, V), raw and dropped encoder outputs (T, B, E), state."""
+    ) -> tuple[Tensor, Tensor, State]:
+        """tokens (T, B) -> raw and dropped encoder outputs (T, B, E), state."""
         raw, state = self.encoder(tokens, state, masks)
-        dropped = _same_for_all_steps(raw, self.encoder.drop.output, masks)
-        logits = nn.functional.linear(dropped, self.encoder.embedding.weight, self.decoder_bias)
-        return logits, raw, dropped, state
+        return raw, _same_for_all_steps(raw, self.encoder.drop.output, masks), state
+
+    def loss(self, dropped: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats of the next tokens `targets` (T, B)."""
+        weight = self.encoder.embedding.weight
+        return softmax_loss(dropped.flatten(0, 1), weight, self.decoder_bias, targets.flatten())
+
+    def score(self, dropped: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The summed loss in nats, and how many targets (T, B) have the highest logit."""
+        weight = self.encoder.embedding.weight
+        return softmax_score(dropped.flatten(0, 1), weight, self.decoder_bias, targets.flatten())
+
+    def logits(self, dropped: Tensor) -> Tensor:
+        """Of the next token: dropped outputs (..., E) -> (..., V)."""
+        weight = self.encoder.embedding.weight
+        return nn.functional.linear(dropped, weight, self.decoder_bias)
 
     def layer_groups(self) -> list[nn.Module]:
         """The LSTM layers one by one, then embedding and decoder together."""

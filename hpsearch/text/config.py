@@ -38,13 +38,18 @@ Moms = Annotated[str, AfterValidator(_check_moms)]
 
 @dataclass(frozen=True, config=_STRICT)
 class TextData:
-    """The [data] of a study: a data set known by name, or one's own file with its columns."""
+    """The [data] of a study: a data set known by name, or one's own file with its columns.
+
+    `tokenizer` splits texts into words: a spaCy language ("en", "de"), "whitespace", or your own
+    function as "package.module:function" (str -> list of str).
+    """
 
     source: str | None = None
     path: str | None = None
     text: str | Annotated[list[str], Field(min_length=1)] = "text"
     label: str = "label"
     split: str | None = None
+    tokenizer: Annotated[str, Field(min_length=1)] = "en"
 
     @model_validator(mode="after")
     def _check(self) -> TextData:

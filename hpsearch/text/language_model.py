@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from hpsearch.errors import HpsearchError
 from hpsearch.text.awd_lstm import (
@@ -75,8 +74,8 @@ def train_language_model(
         for i, (x, y) in enumerate(batches, start=(epoch - 1) * per_epoch):
             x, y = x.to(device), y.to(device)
             with autocast(device, dtype):
-                logits, raw, dropped, state = model(x, detach(state), masks)
-                loss = _cross_entropy(logits, y)
+                raw, dropped, state = model(x, detach(state), masks)
+                loss = model.loss(dropped, y)
                 penalty = config.alpha * dropped.float().pow(2).mean()
                 penalty = penalty + config.beta * (raw[1:] - raw[:-1]).float().pow(2).mean()
             # A last batch of one step has no neighbours, and the mean of nothing is not a number.
@@ -120,15 +119,12 @@ def evaluate_language_model(
     for x, y in stream_batches(docs, bs, config.seq_len):
         x, y = x.to(device), y.to(device)
         with autocast(device, dtype):
-            logits, _, _, state = model(x, state, None)
-            loss += _cross_entropy(logits, y).item() * y.numel()
-        right += int((logits.argmax(-1) == y).sum())
+            _, dropped, state = model(x, state, None)
+        batch_loss, batch_right = model.score(dropped, y)
+        loss += batch_loss.item()
+        right += int(batch_right)
         n_tokens += y.numel()
     return loss / n_tokens, right / n_tokens
-
-
-def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
 
 
 def save_language_model(

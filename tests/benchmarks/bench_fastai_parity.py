@@ -135,8 +135,8 @@ def language_model(rng):
     cycle = OneCycle(STEPS, 0.25, (0.8, 0.7))
     state, losses = ours.encoder.zero_state(BS), []
     for i, (x, y) in enumerate(pairs):
-        logits, raw, dropped, state = ours(x, detach(state), None)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        raw, dropped, state = ours(x, detach(state), None)
+        loss = ours.loss(dropped, y)
         losses.append(loss.item())
         penalty = 2 * dropped.pow(2).mean() + (raw[1:] - raw[:-1]).pow(2).mean()
         optimiser_step(loss + penalty, optimiser, cycle, i, [0.01] * len(groups))

@@ -105,7 +105,8 @@ def test_the_seed_decides_the_masks():
 
 def test_the_decoder_is_tied_to_the_embedding():
     model = LanguageModel(encoder())
-    logits, *_ = model(torch.randint(0, 50, (4, 2)), model.encoder.zero_state(2), None)
+    _, dropped, _ = model(torch.randint(0, 50, (4, 2)), model.encoder.zero_state(2), None)
+    logits = model.logits(dropped)
     assert logits.shape == (4, 2, 50)
     logits.sum().backward()
     assert model.encoder.embedding.weight.grad is not None
