@@ -1,159 +1,247 @@
-"""Texts to tokens: fastai's text rules around spaCy's word splitting, one cached piece at a time.
+"""Texts to tokens: fastai's text rules around a splitter of words, one cached piece at a time.
 
-After the rules that look across words (HTML left-overs, repeated characters and words), what is
-left depends on one whitespace-separated piece alone, spaCy's own splitting included. So each
-distinct piece is split once and looked up ever after, which makes spaCy's result cost a
-dictionary look-up (fastai.text.core's rules, version 2; spaCy's Tokenizer).
+After the rules that look across words (HTML left-overs, repeated words), what is left depends on
+one whitespace-separated piece alone, spaCy's own splitting included. So each distinct piece is
+split once and looked up ever after, which makes spaCy's result cost a dictionary look-up
+(fastai.text.core's rules, version 2; spaCy's Tokenizer).
 """
 
 from __future__ import annotations
 
-import html
-import operator
-import re
-from collections.abc import Callable, Iterable, Sequence
+import os
+from array import array
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-UNK, PAD, BOS, EOS, FLD, REP, WREP, UP, MAJ = SPECIALS = (
-    "xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj",
-)  # fmt: skip
-"""The special tokens in the order of their ids, 0 to 8."""
+from hpsearch.errors import InputError
+from hpsearch.text import splitters, text_rules
+from hpsearch.text.text_rules import BOS, SPECIALS
 
-_LEFTOVERS = (
-    ("#39;", "'"),
-    ("amp;", "&"),
-    ("#146;", "'"),
-    ("nbsp;", " "),
-    ("#36;", "$"),
-    ("\\n", "\n"),
-    ("quot;", "'"),
-    ("<br />", "\n"),
-    ('\\"', '"'),
-    ("<unk>", UNK),
-    (" @.@ ", "."),
-    (" @-@ ", "-"),
-    ("...", " …"),
-)
-_SAME_CHARACTER = re.compile(r"(\S)(\1{2,})")
-_SAME_WORD = re.compile(r"(?:\s|^)(\w+)\s+((?:\1\s+)+)\1(\s|\W|$)")
-_SIGNS = re.compile(r"([/#\\])")
-_SPACES = re.compile(r" {2,}")
-_ALL_CAPS = re.compile(r"[A-Z][^a-z\s]*")
-_CAPITALISED = re.compile(r"[A-Z][^A-Z\s]*")
-_PIECE_OR_GAP = re.compile(r"\S+|\s+")
-_LONGEST_PIECE = 500
-"""Characters: longer pieces are no words, and splitting them takes quadratic time."""
+__all__ = ["SPECIALS", "TokenisedTexts", "Tokenizer"]
 
-Splitter = Callable[[str], Iterable[str]]
-"""Splits a piece without white space into tokens."""
+_MOST_PIECES = 2_000_000
+"""Pieces remembered at once, some 400 MB: beyond that all are forgotten and met anew."""
+_CHUNK = 500_000
+"""Characters that are encoded together."""
+_WORTH_A_PROCESS = 8_000_000
+"""Characters: a process takes half a second to start, and about as long for so many."""
 
-
-def spacy_splitter(language: str = "en") -> Splitter:
-    """spaCy's rule-based tokenizer of a language: what the published weights were made with."""
-    import spacy
-
-    tokenizer = spacy.blank(language).tokenizer
-    return lambda piece: [token.text for token in tokenizer(piece)]
+Ids = npt.NDArray[np.int32]
+Lengths = npt.NDArray[np.int64]
+Chunk = tuple[list[str], Ids, Lengths]
+"""(the strings of the ids, which may grow later; ids of all tokens of some texts; tokens a text)"""
 
 
 @dataclass(frozen=True)
 class TokenisedTexts:
-    """`ids` (tokens,) index into `strings`; text i is `ids[offsets[i]:offsets[i + 1]]`."""
+    """`ids` (tokens,) index into `strings`; text i is `ids[offsets[i]:offsets[i + 1]]`.
 
-    ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
+    `strings` stand in the order in which the texts have them first.
+    """
+
+    ids: Ids
+    offsets: Lengths
     strings: list[str]
 
 
 class Tokenizer:
     """Splits texts, remembering every distinct piece it has met.
 
-    >>> Tokenizer(str.split).tokens("It was SOOOO good")
+    `name` is a spaCy language ("en", "de"; "xx" for none in particular), "whitespace", or a
+    function of the user's own as "package.module:function" (str -> list of str), which gets each
+    text after fastai's rules. Raises InputError if there is no such tokenizer. A language is
+    loaded when it is first used.
+
+    >>> Tokenizer("whitespace").tokens("It was SOOOO good")
     ['xxbos', 'xxmaj', 'it', 'was', 's', 'xxrep', '4', 'o', 'good']
     """
 
-    def __init__(self, split: Splitter | None = None) -> None:
-        self._split = split or spacy_splitter()
-        self._ids: dict[str, int] = {}
-        self._pieces: dict[str, tuple[int, ...]] = {}
+    def __init__(self, name: str = "en") -> None:
+        splitters.check_name(name)
+        self.name = name
+        self._ids = _Numbers()
+        self._function = splitters.text_splitter(name) if ":" in name else None
+        self._pieces: _Pieces | None = None
+
+    def __reduce__(self) -> tuple[type[Tokenizer], tuple[str]]:
+        return Tokenizer, (self.name,)
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of one text, xxbos first."""
-        ids = self._encode(text)
-        strings = list(self._ids)
-        return [strings[i] for i in ids]
+        encoded = self.encode([text])
+        return [encoded.strings[i] for i in encoded.ids]
 
     def encode(
-        self, texts: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        processes: int | None = None,
     ) -> TokenisedTexts:
-        """All texts as one flat array of provisional ids, numbered in order of appearance."""
-        parts: list[npt.NDArray[np.int32]] = []
-        for i, text in enumerate(texts):
-            parts.append(np.array(self._encode(text), dtype=np.int32))
-            if i % 500 == 0:
-                progress(i, len(texts))
-        progress(len(texts), len(texts))
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
-        flat = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-        return TokenisedTexts(flat, offsets, list(self._ids))
+        """All texts as one flat array of provisional ids, numbered in order of appearance.
 
-    def _encode(self, text: str) -> list[int]:
-        text = _clean(text)
-        out = [self._id(BOS)]
-        pieces = self._pieces
-        for piece in text.split(" "):
-            ids = pieces.get(piece)
-            if ids is None:
-                ids = pieces[piece] = tuple(self._id(token) for token in self._split_piece(piece))
-            out += ids
-        return out
+        The result does not depend on `processes`; None takes all cores for a large input and this
+        process alone for a small one. Raises InputError where a text is no string or the user's
+        function fails, HpsearchError where a process ends before its work is done.
+        """
+        _check(texts)
+        if processes is None:
+            processes = _how_many(texts)
+        numbering = _Numbering()
+        with closing(self._chunks(texts, processes)) as chunks:
+            for chunk in chunks:
+                numbering.add(chunk)
+                progress(numbering.n_texts, len(texts))
+        return numbering.result()
 
-    def _id(self, token: str) -> int:
-        return self._ids.setdefault(token, len(self._ids))
+    def encode_here(self, texts: Sequence[str]) -> Chunk:
+        """Encode in this process, with this tokenizer's own ids."""
+        cleaned = map(text_rules.clean, texts)
+        if self._function is not None:
+            ids, lengths = self._by_text(cleaned, self._function)
+        else:
+            if self._pieces is None or len(self._pieces.numbers) > _MOST_PIECES:
+                self._pieces = _Pieces(splitters.word_splitter(self.name), self._ids)
+            ids, lengths = self._pieces.encode(cleaned)
+        return self._ids.strings, ids, lengths
 
-    def _split_piece(self, piece: str) -> list[str]:
-        """Tokens of what stands between two single spaces; other white space is a token."""
-        tokens: list[str] = []
-        for part in _PIECE_OR_GAP.findall(piece):
-            if part.isspace():
-                tokens.append(part)
-                continue
-            if _ALL_CAPS.fullmatch(part):
-                tokens += [UP] if len(part) > 1 else []
-            elif _CAPITALISED.fullmatch(part):
-                tokens += [MAJ] if len(part) > 1 else []
-            lower = part.lower()
-            for start in range(0, len(lower), _LONGEST_PIECE):
-                tokens += self._split(lower[start : start + _LONGEST_PIECE])
-        return tokens
+    def _chunks(self, texts: Sequence[str], processes: int) -> Generator[Chunk]:
+        if processes < 2:
+            yield from map(self.encode_here, _cut(texts))
+            return
+        from hpsearch.text.tokenize_pool import encode_elsewhere
 
+        yield from encode_elsewhere(self.name, _cut(texts), processes)
 
-def _clean(text: str) -> str:
-    """The rules that see more than one piece."""
-    # Whole entities first: fastai does it last, which turns &amp; into two ampersands.
-    if "&" in text:
-        text = html.unescape(text)
-    for old, new in _LEFTOVERS:
-        if old in text:
-            text = text.replace(old, new)
-    text = _SAME_CHARACTER.sub(_tell_characters, text)
-    words = text.split()
-    # Only a text with two equal neighbours can hold three in a row: the slow pattern waits.
-    if any(map(operator.eq, words, words[1:])):
-        text = _SAME_WORD.sub(_tell_words, text)
-    text = _SIGNS.sub(r" \1 ", text)
-    return _SPACES.sub(" ", text).strip()
+    def _by_text(
+        self, cleaned: Iterable[str], function: splitters.TextSplitter
+    ) -> tuple[Ids, Lengths]:
+        """The user's function sees whole texts: it may split elsewhere than at white space."""
+        flat, lengths = array("i"), array("q")
+        for text in cleaned:
+            tokens = [BOS, *function(text_rules.finish(text))]
+            flat.extend(map(self._ids.__getitem__, tokens))
+            lengths.append(len(tokens))
+        return np.array(flat, np.int32), np.array(lengths, np.int64)
 
 
-def _tell_characters(match: re.Match[str]) -> str:
-    character, rest = match.groups()
-    return f" {REP} {len(rest) + 1} {character} "
+class _Numbers(dict[str, int]):
+    """Numbers strings in the order in which they are first looked up; `strings` lists them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strings: list[str] = []
+
+    def __missing__(self, string: str) -> int:
+        number = self[string] = len(self.strings)
+        self.strings.append(string)
+        return number
 
 
-def _tell_words(match: re.Match[str]) -> str:
-    word, rest, end = match.groups()
-    return f" {WREP} {len(rest.split()) + 2} {word} {end}"
+class _Pieces:
+    """What stands between single spaces: every distinct piece met, with the ids of its tokens.
+
+    Piece n has the ids `tokens[starts[n]:starts[n + 1]]`. Piece 0 is xxbos, which begins a text;
+    its key is a space, which no piece is.
+    """
+
+    def __init__(self, split: splitters.WordSplitter, ids: _Numbers) -> None:
+        self.numbers = _Numbers()
+        self._split, self._ids = split, ids
+        self._start = self.numbers[" "]
+        self._tokens = array("i", [ids[BOS]])
+        self._starts = array("q", [0, 1])
+
+    def encode(self, cleaned: Iterable[str]) -> tuple[Ids, Lengths]:
+        """(ids of all tokens, tokens per text)."""
+        number = self.numbers.__getitem__
+        flat, ends = array("i"), array("q")
+        for text in cleaned:
+            flat.append(self._start)
+            flat.extend(map(number, text.split(" ")))
+            ends.append(len(flat))
+        self._learn(self.numbers.strings[len(self._starts) - 1 :])
+        pieces = np.array(flat, np.int32)
+        starts = np.frombuffer(self._starts, np.int64)
+        lengths = starts[pieces + 1] - starts[pieces]
+        after = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        # For every token of the result, where it stands in `tokens`.
+        places = np.repeat(starts[pieces] - after[:-1], lengths) + np.arange(after[-1])
+        ids = np.frombuffer(self._tokens, np.int32)[places]
+        return ids, np.diff(after[np.array(ends, np.int64)], prepend=0)
+
+    def _learn(self, pieces: list[str]) -> None:
+        """Split new pieces, all their words at once."""
+        parts = [text_rules.parts(piece) for piece in pieces]
+        words = list(dict.fromkeys(part for of_piece in parts for part in of_piece))
+        known = {word: [word] for word in words if word.isspace() or word in SPECIALS}
+        words = [word for word in words if word not in known]
+        known.update(zip(words, self._split(words), strict=True))
+        for of_piece in parts:
+            for part in of_piece:
+                self._tokens.extend(map(self._ids.__getitem__, known[part]))
+            self._starts.append(len(self._tokens))
+
+
+class _Numbering:
+    """Joins chunks, whose ids may count differently, into ids in order of appearance."""
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers()
+        self._tables: dict[int, Ids] = {}
+        self._ids: list[Ids] = []
+        self._lengths: list[Lengths] = []
+        self.n_texts = 0
+
+    def add(self, chunk: Chunk) -> None:
+        strings, ids, lengths = chunk
+        table = self._tables.get(id(strings), np.zeros(0, np.int32))
+        table = np.concatenate([table, np.full(len(strings) - len(table), -1, np.int32)])
+        for new in ids[table[ids] < 0].tolist():
+            if table[new] < 0:
+                table[new] = self._numbers[strings[new]]
+        self._tables[id(strings)] = table
+        self._ids.append(table[ids])
+        self._lengths.append(lengths)
+        self.n_texts += len(lengths)
+
+    def result(self) -> TokenisedTexts:
+        ids = np.concatenate([np.zeros(0, np.int32), *self._ids])
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *self._lengths]))
+        return TokenisedTexts(ids, offsets, self._numbers.strings)
+
+
+def _check(texts: Sequence[str]) -> None:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(
+                f"Text {i + 1:,} of {len(texts):,} is no string but {str(text)[:40]!r}: fill in or"
+                " remove missing texts."
+            )
+
+
+def _cut(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts, some together: at least one, at most `_CHUNK` characters if there are more."""
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        if chunk and size + len(text) > _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(text)
+        size += len(text)
+    if chunk:
+        yield chunk
+
+
+def _how_many(texts: Sequence[str]) -> int:
+    """Processes that pay: none but this one inside a daemon, which may have no children."""
+    from multiprocessing import current_process
+
+    if current_process().daemon:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, sum(map(len, texts)) // _WORTH_A_PROCESS)

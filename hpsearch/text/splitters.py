@@ -1,0 +1,197 @@
+"""What splits a text into words: a spaCy language, white space, or a function of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import InputError
+from hpsearch.wording import nearest
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+WordSplitter = Callable[[list[str]], list[list[str]]]
+"""Words without white space in them -> the tokens of each."""
+TextSplitter = Callable[[str], list[str]]
+"""A whole text -> its tokens."""
+
+WHITESPACE = "whitespace"
+_PLAIN_WORD = re.compile(r'([a-z]+)([,.!?;:)"]?)')
+_LONGEST_WORD = 500
+"""Characters: what is longer is no word, and spaCy takes quadratic time to split it."""
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless `name` is a tokenizer that there is; loads nothing but a module that
+    the user names."""
+    if ":" in name:
+        text_splitter(name)
+    elif name != WHITESPACE and name not in languages():
+        raise InputError(
+            f"There is no tokenizer {name!r}{nearest(name, [WHITESPACE, *languages()])}: give the "
+            f"code of a spaCy language such as en, de or xx, {WHITESPACE}, or your own function as "
+            "package.module:function."
+        )
+
+
+def languages() -> list[str]:
+    """The codes of spaCy's languages, read off its folders, as importing it takes half a second."""
+    spec = importlib.util.find_spec("spacy")
+    if spec is None or spec.origin is None:
+        return []
+    folders = (Path(spec.origin).parent / "lang").iterdir()
+    return sorted(folder.name for folder in folders if re.fullmatch("[a-z]{2,3}", folder.name))
+
+
+def word_splitter(name: str) -> WordSplitter:
+    """For a language or "whitespace".
+
+    Raises InputError where spaCy lacks a package that the language needs.
+    """
+    if name == WHITESPACE:
+        return lambda words: [[word] for word in words]
+    tokenizer: Any = _blank(name).tokenizer
+
+    def split_each(words: list[str]) -> list[list[str]]:
+        return [[token.text for token in tokenizer(word)] for word in words]
+
+    def split_joined(words: list[str]) -> list[list[str]]:
+        # No rule of spaCy's own class looks across a line end, and one call costs less than many.
+        if not words:
+            return []
+        tokens: list[list[str]] = [[]]
+        for token in tokenizer("\n".join(words)):
+            if (text := token.text) == "\n":
+                tokens.append([])
+            else:
+                tokens[-1].append(text)
+        return tokens
+
+    from spacy.tokenizer import Tokenizer as RuleBased
+
+    split: WordSplitter = split_joined if type(tokenizer) is RuleBased else split_each
+    if name == "en":
+        split = _plain_words_first(split, tokenizer.rules)
+    return lambda words: _in_parts(words, split)
+
+
+def _plain_words_first(split: WordSplitter, exceptions: Container[str]) -> WordSplitter:
+    """What spaCy makes of English letters with at most one mark behind them, without asking it.
+
+    That is most words, and all that its rules for them do is to set the mark apart, unless the
+    word is one of its exceptions ("cannot", "a.m.").
+    """
+
+    def split_rest(words: list[str]) -> list[list[str]]:
+        tokens: dict[str, list[str]] = {}
+        for word in words:
+            plain = _PLAIN_WORD.fullmatch(word)
+            if plain and word not in exceptions and plain[1] not in exceptions:
+                tokens[word] = [plain[1], plain[2]] if plain[2] else [word]
+        rest = [word for word in words if word not in tokens]
+        tokens.update(zip(rest, split(rest), strict=True))
+        return [tokens[word] for word in words]
+
+    return split_rest
+
+
+def _in_parts(words: list[str], split: WordSplitter) -> list[list[str]]:
+    """`split` with over-long words cut into parts."""
+    if max(map(len, words), default=0) <= _LONGEST_WORD:
+        return split(words)
+    parts = [
+        [word[i : i + _LONGEST_WORD] for i in range(0, len(word), _LONGEST_WORD)] for word in words
+    ]
+    tokens = iter(split([part for of_word in parts for part in of_word]))
+    return [[token for _ in of_word for token in next(tokens)] for of_word in parts]
+
+
+def _blank(language: str) -> Language:
+    """spaCy's rules for a language, without a model."""
+    # spaCy imports torch where there is one: 1.3 s and 180 MB for nothing that is used here.
+    hide = "torch" not in sys.modules
+    if hide:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import spacy
+    finally:
+        if hide:
+            del sys.modules["torch"]
+    try:
+        pipeline = spacy.blank(language)
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"The tokenizer {language!r} lacks a package ({reason[:200]}): install it, or give your"
+            " own function as package.module:function."
+        ) from error
+    # Shape, prefix, norm ... of every new word: a third of the time, and nobody asks for them.
+    pipeline.vocab.lex_attr_getters = {}  # type: ignore[attr-defined]
+    return pipeline
+
+
+def text_splitter(name: str) -> TextSplitter:
+    """The user's own function "package.module:function", checked at every call.
+
+    Raises InputError in one sentence if there is none of that name; what it returns raises it if
+    it fails or gives something other than a list of str.
+    """
+    function = _imported(name)
+
+    def split(text: str) -> list[str]:
+        try:
+            tokens = function(text)
+        except Exception as error:
+            raise InputError(
+                f"The tokenizer {name} failed on {_shown(text)} ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:160]})."
+            ) from error
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise InputError(
+                f"The tokenizer {name} must return a list of str, but gave {_kind(tokens)} for "
+                f"{_shown(text)}."
+            )
+        return tokens
+
+    return split
+
+
+def _imported(name: str) -> Callable[[str], Any]:
+    module, _, attribute = name.partition(":")
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name) or module == "__main__":
+        raise InputError(
+            f"The tokenizer {name!r} is no importable function: write it as "
+            "package.module:function, with the function in a file of its own."
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that no file here hides an installed module
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise InputError(
+            f"The tokenizer {name}: the module {module} cannot be imported "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:160]}); it is looked for "
+            f"among the installed ones and in {here}."
+        ) from error
+    if not callable(found):
+        what = "has nothing of that name" if found is None else "has no function of that name"
+        raise InputError(f"The tokenizer {name}: the module {module} {what}.")
+    function: Callable[[str], Any] = found
+    return function
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def _kind(tokens: object) -> str:
+    if not isinstance(tokens, list):
+        return f"a {type(tokens).__name__}"
+    return f"a list with a {next(type(t).__name__ for t in tokens if not isinstance(t, str))} in it"
