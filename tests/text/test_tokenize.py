@@ -253,7 +253,7 @@ def test_a_function_that_does_not_tokenise_is_one_sentence(own, function, proble
 
 def test_a_language_whose_package_is_missing_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "sudachipy", None)
-    with pytest.raises(InputError, match="lacks a package .*: install it, or give your own"):
+    with pytest.raises(InputError, match=r"lacks a package .*: install it, or give your own"):
         Tokenizer("ja").tokens("a")
 
 

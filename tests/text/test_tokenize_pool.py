@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,25 +16,7 @@ from hpsearch.errors import HpsearchError, InputError
 from hpsearch.text import tokenize as tokenize_module
 from hpsearch.text.tokenize import Tokenizer
 
-WORDS = [
-    "film",
-    "Film",
-    "FILM,",
-    "good",
-    "don't",
-    "bad!",
-    "(very)",
-    "very",
-    "very",
-    "no",
-    "no",
-    "no",
-    "sooo",
-    "1,000",
-    "�",
-    "\x00",
-    "😀",
-]
+SENTENCE = "film Film FILM, good don't bad! (very) very very no no no sooo 1,000 \ud83d \x00 😀"
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +26,9 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def texts():
-    rng = np.random.default_rng(0)
-    return [" ".join(rng.choice(WORDS, rng.integers(0, 60))) + f" n{i}" for i in range(300)]
+    rng = random.Random(0)
+    words = SENTENCE.split()
+    return [" ".join(rng.choices(words, k=rng.randrange(60))) + f" n{i}" for i in range(300)]
 
 
 def same(one, two):
