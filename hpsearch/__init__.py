@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hpsearch.analysis import Explanation, Rule
+    from hpsearch.text.saved_classifier import SavedClassifier
 
 __version__ = "0.1.0"
-__all__ = ["Explanation", "Rule", "explain", "load_study", "run"]
+__all__ = ["Explanation", "Rule", "explain", "load_classifier", "load_study", "run", "train"]
 
 
 def run(
@@ -31,6 +32,7 @@ def run(
     engine: str = "local",
     seed: int = 0,
     data: str | Path | None = None,
+    language_model: str | None = None,
     console: Console | None = None,
 ) -> optuna.Study:
     """Run `trials` more trials of a study: a built-in name or the path of a study.toml.
@@ -51,8 +53,49 @@ def run(
         engine=engine,
         seed=seed,
         data_path=data,
+        language_model=language_model,
         console=console,
     )
+
+
+def train(
+    study: str | Path,
+    output: str | Path,
+    *,
+    preset: str = "auto",
+    params: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    language_model: str | None = None,
+    data: str | Path | None = None,
+    seed: int = 0,
+    console: Console | None = None,
+) -> dict[str, float]:
+    """Train one model of a study with `params` (default: the study's) and keep it in `output`.
+
+    Returns its metrics, on the test texts where the data has any. `sets` are "key=value" as for
+    --set. Raises InputError for what was given wrongly.
+    """
+    from hpsearch.final import train_final
+    from hpsearch.studies import load_spec
+
+    return train_final(
+        load_spec(study),
+        Path(output),
+        preset=preset,
+        params=params,
+        sets=sets,
+        language_model=language_model,
+        data_path=None if data is None else Path(data),
+        seed=seed,
+        console=console,
+    )
+
+
+def load_classifier(folder: str | Path) -> SavedClassifier:
+    """The classifier that `train` wrote; its `predict(texts)` gives probabilities in order."""
+    from hpsearch.text.saved_classifier import load_classifier as load
+
+    return load(Path(folder))
 
 
 def explain(

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from hpsearch import __version__
+from hpsearch import __version__, cli_models
 from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ def run(
         Path | None,
         typer.Option(help="Your own copy of the data: a folder, an archive, a CSV or Parquet."),
     ] = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(help="For a classifier: a name, a folder, or best (of imdb-lm in the store)."),
+    ] = None,
 ) -> None:
     """Run trials of a study; run it again to add more."""
     import hpsearch
@@ -136,6 +140,7 @@ def run(
         engine=engine,
         seed=seed,
         data=data,
+        language_model=language_model,
         console=console,
     )
 
@@ -250,6 +255,9 @@ def show(
     with _store_if_any(storage) as store:
         if store is not None:
             console.print(listing.trials_so_far(store, spec))
+
+
+cli_models.register(app)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import importlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -25,6 +25,16 @@ TRAINERS = {
         "hpsearch.text.config:TextData",
         "hpsearch.text.train_classifier",
     ),
+    "language-model": (
+        "hpsearch.text.config:LanguageModelTrialConfig",
+        "hpsearch.text.config:TextData",
+        "hpsearch.text.train_language_model",
+    ),
+    "ulmfit": (
+        "hpsearch.text.config:UlmfitConfig",
+        "hpsearch.text.config:TextData",
+        "hpsearch.text.train_ulmfit",
+    ),
 }
 """Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 
@@ -35,6 +45,8 @@ class Preset(Strict):
     trials: Annotated[int, Field(ge=1, le=1_000_000)]
     settings: dict[str, Any] = Field(default_factory=dict)
     space: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    train: dict[str, Any] = Field(default_factory=dict)
+    """What `hpsearch train` sets otherwise: settings and parameters of a final model."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,9 @@ class ResolvedPreset:
     trials: int
     settings: dict[str, Any]
     space: dict[str, FloatParam | IntParam | ChoiceParam]
+    train: dict[str, Any] = field(default_factory=dict)
+    language_model: str | None = None
+    """The finished language model that took the place of what the study's settings say."""
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -53,6 +68,17 @@ class ResolvedPreset:
     @cached_property
     def defaults(self) -> dict[str, Any]:
         return {name: param.default for name, param in self.space.items()}
+
+    def with_language_model(self, place: str) -> ResolvedPreset:
+        """The same with the language model at `place` (a name or a folder), taken as it is."""
+        kept = {
+            key: value
+            for key, value in self.settings.get("language_model", {}).items()
+            if key in ("n_reviews", "seq_len", "bs", "backward")
+        }
+        model = {**kept, "pretrained": place, "epochs": 0}
+        settings = {**self.settings, "language_model": model}
+        return replace(self, settings=settings, language_model=place)
 
 
 class StudySpec(Strict):
@@ -118,9 +144,8 @@ class StudySpec(Strict):
             )
             for name, param in self.space.items()
         }
-        return ResolvedPreset(
-            preset or "none", given.trials, merge_settings(self.settings, given.settings), space
-        )
+        settings = merge_settings(self.settings, given.settings)
+        return ResolvedPreset(preset or "none", given.trials, settings, space, given.train)
 
     def trainer_module(self) -> Trainer:
         """The trainer's module (this is where torch is imported)."""
@@ -201,7 +226,7 @@ def _check_data(trainer: str, data: Mapping[str, Any]) -> None:
 
 def _check_config(trainer: str, resolved: ResolvedPreset) -> None:
     """That the trainer knows every setting and parameter, and takes all values of the space."""
-    config = _named(TRAINERS[trainer][0])
+    config = config_class(trainer)
     base = resolved.name == "none"
     space = "space" if base else f"presets.{resolved.name}.space"
     shared = [name for name in resolved.space if name in getattr(config, "SHARED", ())]
@@ -218,6 +243,11 @@ def _check_config(trainer: str, resolved: ResolvedPreset) -> None:
         settings = "settings" if base else f"presets.{resolved.name}.settings"
         problem = first_problem(error, "space" if key in resolved.space else settings)
         raise ValueError(problem + _hint(error, config)) from error
+    try:
+        check(merge_settings(content, resolved.train))
+    except ValidationError as error:
+        where = f"presets.{resolved.name}.train"
+        raise ValueError(first_problem(error, where) + _hint(error, config)) from error
     for name, value in _extremes(resolved):
         try:
             check({**content, name: value})
@@ -229,6 +259,11 @@ def _extremes(resolved: ResolvedPreset) -> Iterator[tuple[str, Any]]:
     for name, param in resolved.space.items():
         for value in param.extremes():
             yield name, value
+
+
+def config_class(trainer: str) -> Any:  # noqa: ANN401
+    """The dataclass that a trainer's settings and parameters make up together."""
+    return _named(TRAINERS[trainer][0])
 
 
 def _named(place: str) -> Any:  # noqa: ANN401

@@ -20,7 +20,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
-from hpsearch.search import circumstances
+from hpsearch.search import circumstances, models
 from hpsearch.search.cohorts import BASELINE, DESIGN, EXPLOIT, trial_seed
 from hpsearch.search.job import Job
 from hpsearch.search.stopping import Stopper
@@ -137,6 +137,9 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
     job = bench.job
     checkpoint = job.checkpoint(trial.number)
     checkpoint.mkdir(parents=True, exist_ok=True)
+    keep: dict[str, Any] = {}
+    if getattr(bench.trainer, "KEEPS_BEST", False):
+        keep = {"keep": models.trial_folder(job, trial.number)}
     return bench.trainer.train(
         job.settings,
         dict(trial.params),
@@ -145,6 +148,7 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
         device=job.device,
         report=report,
         checkpoint=checkpoint,
+        **keep,
     )
 
 
@@ -204,7 +208,9 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
         return _fail(bench, trial, HpsearchError(f"{job.metric} is {value}, not a finite number"))
     metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
     _set_attr(store, trial, "hps_metrics", metrics)
-    return _tell(bench, trial, TrialState.COMPLETE, value)
+    _tell(bench, trial, TrialState.COMPLETE, value)
+    models.keep_if_best(store, bench.study, trial, models.trial_folder(job, trial.number))
+    return TrialState.COMPLETE
 
 
 def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState:

@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.errors import InputError
+from hpsearch.search import models
 from hpsearch.search.cohorts import History, plan, trial_seed
 from hpsearch.search.job import Preset, Spec
 from hpsearch.search.space import describe_difference, space_from_json, space_to_json
@@ -24,6 +25,8 @@ from hpsearch.store.opening import GRACE_S
 from hpsearch.store.schema import to_json
 from hpsearch.training.contract import Prepared
 
+CHOSEN = "hps_language_model"
+"""The study attribute with the language model that a run was given for it."""
 ENQUEUED = "enqueued"
 """The cohort of a trial that somebody put into the queue with Optuna's enqueue_trial."""
 
@@ -42,6 +45,20 @@ class Planned:
 
 def study_name(spec: Spec, preset: Preset) -> str:
     return f"{spec.name}-{preset.name}"
+
+
+def choose_language_model(store: Store, spec: Spec, preset: Preset, asked: str | None) -> Preset:
+    """The preset with the language model that was `asked` for put into its settings; without one,
+    that which the study was made with. Raises InputError where it cannot be used."""
+    asked = asked or (_attrs(store, study_name(spec, preset)) or {}).get(CHOSEN)
+    if asked is None:
+        return preset
+    if "language_model" not in preset.settings:
+        raise InputError(
+            f"--language-model does not go with study {spec.name}: its trainer takes none."
+        )
+    chosen = models.find_language_model(store, asked, plain(spec.data), preset.name)
+    return preset.with_language_model(chosen.place)
 
 
 def check_unchanged(store: Store, spec: Spec, preset: Preset) -> None:
@@ -215,6 +232,7 @@ def _make_or_load(
                 "fingerprint": prepared.fingerprint,
             },
             "hps_seed": seed,
+            CHOSEN: preset.language_model,
             "hps_study": spec.name,
             "hps_uid": uuid.uuid4().hex[:12],  # last: it tells that the others are there
         }

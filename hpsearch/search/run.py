@@ -44,12 +44,15 @@ def run(
     device: str | None = None,
     design_share: float = 0.5,
     pruner: str = "median",
+    language_model: str | None = None,
     console: Console | None = None,
 ) -> optuna.Study:
     """Finish `trials` more trials of a study (default: the preset's budget) and return the study.
 
     After `timeout` seconds no new trial is started. `seed` counts for a new study only: one that is
-    continued keeps its own. Raises InputError for what was asked wrongly, HpsearchError if the run
+    continued keeps its own. `language_model` puts a finished one in the place of what a classifier
+    study's settings say: "best" (of the language-model study in the store), a name or a folder; the
+    study remembers it. Raises InputError for what was asked wrongly, HpsearchError if the run
     failed as a whole, and KeyboardInterrupt after Ctrl-C or SIGTERM, when every running trial has
     been put back.
     """
@@ -60,6 +63,7 @@ def run(
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
         with translated(store.url):
+            resolved = planning.choose_language_model(store, spec, resolved, language_model)
             planning.check_unchanged(store, spec, resolved)
         trainer = spec.trainer_module()
         device = device or circumstances.default_device()

@@ -41,6 +41,11 @@ class Documents:
         shift = np.repeat(self.offsets[:-1][which] - offsets[:-1], lengths)
         return Documents(self.ids[np.arange(offsets[-1]) + shift], offsets)
 
+    def reversed(self) -> Documents:
+        """The same documents in the same order, each read from its end."""
+        back = Documents(self.ids[::-1], len(self.ids) - self.offsets[::-1])
+        return back.take(np.arange(len(self))[::-1])
+
 
 def stream_batches(docs: Documents, bs: int, seq_len: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The documents, joined in their order and cut into `bs` streams, as (input, target) pairs of

@@ -60,7 +60,8 @@ class _SoftmaxLoss(torch.autograd.Function):
             to_weight += p.t() @ hidden[rows]
         ctx.save_for_backward(to_hidden, to_weight, to_bias)
         ctx.n = len(targets)
-        return loss / ctx.n
+        mean: Tensor = loss / ctx.n
+        return mean
 
     @staticmethod
     @once_differentiable

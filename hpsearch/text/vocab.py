@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import InputError
 from hpsearch.text.tokenize import SPECIALS, TokenisedTexts
 
 UNK_ID, PAD_ID, BOS_ID = 0, 1, 2
@@ -31,13 +31,13 @@ class Vocab:
 
         `ids` (tokens,) index into `strings`, as `Tokenizer.encode` returns them. Ties go to the
         token that sorts first, so that the order of the texts does not matter.
-        Raises HpsearchError when no token is common enough.
+        Raises InputError when no token is common enough.
         """
         counts = np.bincount(ids, minlength=len(strings))
         ranked = sorted(zip(-counts, strings, strict=True))
         common = [s for count, s in ranked if -count >= min_freq and s not in SPECIALS]
         if not common:
-            raise HpsearchError(
+            raise InputError(
                 f"No token occurs {min_freq} times in texts of {len(ids):,} tokens; "
                 "give more text or lower min_freq."
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ _NAME = "state.safetensors"
 def save_checkpoint(
     folder: Path,
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimisers: Sequence[torch.optim.Optimizer],
     records: list[EpochRecord],
 ) -> None:
-    """Keep model, optimiser and records so far, in one file that appears whole or not at all."""
+    """Keep model, optimisers and records so far, in one file that appears whole or not at all."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for i, entry in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{i}.{name}": value for name, value in entry.items()}
+    for k, optimiser in enumerate(optimisers):
+        for i, entry in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{k}.{i}.{name}": value for name, value in entry.items()}
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{_NAME}.{os.getpid()}"
     try:
@@ -64,16 +65,16 @@ def restore_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None
     model.load_state_dict(_under("model.", tensors))
 
 
-def restore_optimiser(
-    optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]
+def restore_optimisers(
+    optimisers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Put the checkpoint's optimiser state into one made anew over the same parameter groups."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in _under("optimiser.", tensors).items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    content = optimiser.state_dict()
-    optimiser.load_state_dict({**content, "state": state})
+    """Put the checkpoint's states into optimisers made anew over the same parameter groups."""
+    for k, optimiser in enumerate(optimisers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under(f"optimiser.{k}.", tensors).items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

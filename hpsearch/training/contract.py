@@ -104,4 +104,8 @@ class Trainer(Protocol):
 
         `checkpoint` is a folder that is this trial's alone: the state after each epoch is kept
         there, and a run that finds one continues from it to the same result.
+
+        Our own trainers also take `keep`, a folder to write the trained model to, and `progress`,
+        told of every step. A module whose KEEPS_BEST is true is always given the first by the
+        search, which keeps the best trial's model.
         """

@@ -19,6 +19,7 @@ class FakePreset:
     name: str = "quick"
     trials: int = 6
     settings: dict = field(default_factory=dict)
+    language_model: str | None = None
     distributions: dict = field(
         default_factory=lambda: {
             "x": FloatDistribution(-1.0, 1.0),
@@ -28,6 +29,10 @@ class FakePreset:
         }
     )
     defaults: dict = field(default_factory=lambda: {"x": 0.5, "lr": 0.01, "depth": 3, "kind": "a"})
+
+    def with_language_model(self, place):
+        settings = {**self.settings, "language_model": {"pretrained": place}}
+        return replace(self, settings=settings, language_model=place)
 
 
 @dataclass(frozen=True)

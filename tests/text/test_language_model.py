@@ -1,14 +1,17 @@
 """The language model learns what is certain, and its loss is in nats per token."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from hpsearch.errors import HpsearchError
 from hpsearch.text.batches import Documents
 from hpsearch.text.config import LanguageModelConfig
 from hpsearch.text.language_model import (
+    SavedLanguageModel,
     evaluate_language_model,
     load_language_model,
     new_language_model,
@@ -64,8 +67,6 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 def test_activation_penalties_do_not_enter_the_reported_loss():
-    from dataclasses import replace
-
     heavy = replace(CONFIG, alpha=1e6, beta=1e6, epochs=1, lr=1e-12)
     _, records = train(heavy)
     assert records[0].train_loss == pytest.approx(math.log(len(VOCAB)), abs=0.05)
@@ -73,15 +74,87 @@ def test_activation_penalties_do_not_enter_the_reported_loss():
 
 def test_it_survives_its_files(tmp_path):
     model, _ = train()
-    save_language_model(tmp_path, model, VOCAB, CONFIG)
-    loaded, vocab, config = load_language_model(tmp_path)
-    assert (vocab, config) == (VOCAB, CONFIG)
+    save_language_model(tmp_path, SavedLanguageModel(model, VOCAB, CONFIG, "de"))
+    saved = load_language_model(tmp_path)
+    assert (saved.vocab, saved.config, saved.tokenizer) == (VOCAB, CONFIG, "de")
     before = evaluate_language_model(model, cycle(), CONFIG, "cpu", torch.float32)
-    assert evaluate_language_model(loaded, cycle(), CONFIG, "cpu", torch.float32) == before
+    assert evaluate_language_model(saved.model, cycle(), CONFIG, "cpu", torch.float32) == before
+
+
+def test_sixteen_bits_halve_the_file_and_hardly_change_the_loss(tmp_path):
+    model, _ = train()
+    saved = SavedLanguageModel(model, VOCAB, CONFIG, "en")
+    sizes = []
+    for dtype in (torch.float32, torch.float16):
+        save_language_model(tmp_path, saved, dtype)
+        sizes.append((tmp_path / "model.safetensors").stat().st_size)
+    assert sizes[1] < 0.7 * sizes[0]
+    before, _ = evaluate_language_model(model, cycle(), CONFIG, "cpu", torch.float32)
+    loaded = load_language_model(tmp_path).model
+    after, _ = evaluate_language_model(loaded, cycle(), CONFIG, "cpu", torch.float32)
+    assert after == pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json", "config.json"])
+def test_a_damaged_file_is_one_sentence(tmp_path, name):
+    save_language_model(tmp_path, SavedLanguageModel(train()[0], VOCAB, CONFIG, "en"))
+    (tmp_path / name).write_bytes(b"cut")
+    with pytest.raises(HpsearchError, match=str(tmp_path)):
+        load_language_model(tmp_path)
+
+
+def test_frozen_epochs_train_embedding_and_decoder_alone_at_ten_times_the_rate():
+    config = replace(CONFIG, frozen_epochs=1, epochs=1, lr=1e-3, lr_decay=2.0)
+    before = new_language_model(config, len(VOCAB)).state_dict()
+    seen = []
+
+    def report(record):
+        seen.append((record, {k: v.clone() for k, v in model.state_dict().items()}))
+
+    model = new_language_model(config, len(VOCAB))
+    train_language_model(config, model, cycle(), cycle(10), device="cpu", report=report)
+    (first, frozen), (second, thawed) = seen
+    changed = {name for name in before if not torch.equal(before[name], frozen[name])}
+    assert changed == {"encoder.embedding.weight", "decoder_bias"}
+    assert all(not torch.equal(frozen[name], thawed[name]) for name in before)
+    assert first.stage == "lm-frozen"
+    assert first.lrs == pytest.approx((0, 0, 1e-2), rel=0.02)
+    assert second.lrs == pytest.approx((1e-3 / 4, 1e-3 / 2, 1e-3), rel=0.02)
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, killed_after):
+    config = replace(CONFIG, frozen_epochs=1, epochs=2)
+    whole, _ = train(config)
+    seen = []
+
+    def kill(record):
+        seen.append(record)
+        if len(seen) == killed_after:
+            raise KeyboardInterrupt
+
+    def go(report):
+        return train_language_model(
+            config, new_language_model(config, len(VOCAB)), cycle(), cycle(10), device="cpu",
+            report=report, checkpoint=tmp_path,
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        go(kill)
+    records = []
+    resumed = go(records.append)
+    assert [record.epoch for record in records] == [1, 2, 3]
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_backward_documents_are_read_from_their_end():
+    docs = Documents(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]))
+    back = docs.reversed()
+    assert back.ids.tolist() == [0, 2, 1, 5, 4, 3]
+    assert back.offsets.tolist() == [0, 1, 3, 6]
 
 
 def test_divergence_is_told():
-    from dataclasses import replace
-
     with pytest.raises(DivergedError, match="lower lr"):
         train(replace(CONFIG, lr=1e30))

@@ -1,14 +1,19 @@
 """The trainer learns, repeats itself to the bit, resumes to the same end and gives up when lost."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from hpsearch.errors import HpsearchError, InputError
+from hpsearch.errors import HpsearchError
 from hpsearch.text import train_classifier as trainer
+from hpsearch.text.classifier_run import ClassifierRun, plan_stages
 from hpsearch.text.config import ClassifierConfig
-from hpsearch.text.prepare import split_rows
+from hpsearch.text.saved_classifier import predict_documents
+from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import DivergedError
 
 from .conftest import PARAMS, SETTINGS
@@ -26,6 +31,12 @@ def fit(prepared, *, seed=0, report=None, checkpoint=None, **params):
         checkpoint=checkpoint,
     )
     return result, records
+
+
+def new_run(prepared):
+    config = ClassifierConfig(**{**SETTINGS, **PARAMS})
+    folder = prepared.language_models[0].folder
+    return ClassifierRun(config, prepared.texts, folder, seed=0, device="cpu")
 
 
 def facts(records):
@@ -82,25 +93,24 @@ def test_stages_and_rates_are_the_lessons(prepared):
 
 
 def test_five_groups_thaw_in_the_lessons_order():
-    stages = trainer.plan_stages(ClassifierConfig(lr=0.02), n_groups=5)
+    stages = plan_stages(ClassifierConfig(lr=0.02), n_groups=5)
     assert [(s.name, s.freeze_to, s.lr, s.epochs) for s in stages] == [
         ("head", -1, 0.02, 1),
         ("rnn2", -2, 0.01, 1),
         ("rnn1", -3, 0.005, 1),
         ("all", 0, 0.001, 2),
     ]
-    once = trainer.plan_stages(ClassifierConfig(lr=0.02, unfreeze=False), n_groups=5)
+    once = plan_stages(ClassifierConfig(lr=0.02, unfreeze=False), n_groups=5)
     assert [(s.name, s.lr, s.epochs) for s in once] == [("all", 0.02, 5)]
 
 
 def test_frozen_groups_do_not_change(prepared):
-    config = ClassifierConfig(**{**SETTINGS, **PARAMS})
-    model = trainer.new_classifier(config, prepared, seed=0)
-    run = trainer._Run(config, model, prepared, 0, "cpu")
+    run = new_run(prepared)
+    model = run.model
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    stage = trainer.plan_stages(config, run.n_groups)[1]
+    stage = plan_stages(run.config, run.n_groups)[1]
     run.start_stage(stage)
-    run.epoch(2, 5, stage, 0)
+    run.train_epoch(2, stage, 0, lambda done, total: None)
     changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert not any(name.startswith(("encoder.embedding", "encoder.rnns.0")) for name in changed)
     assert any(name.startswith("encoder.rnns.1") for name in changed)
@@ -113,11 +123,10 @@ def test_a_diverging_trial_says_so(prepared):
 
 
 def test_predictions_come_in_the_order_of_the_texts(prepared):
-    config = ClassifierConfig(**{**SETTINGS, **PARAMS})
-    model = trainer.new_classifier(config, prepared, seed=0)
-    whole = trainer.predict(model, prepared.valid, "cpu", torch.float32, bs=7)
-    for i in (0, 17, len(prepared.valid) - 1):
-        alone = trainer.predict(model, prepared.valid.take(np.array([i])), "cpu", torch.float32)
+    model, valid = new_run(prepared).model, prepared.texts.parts["valid"]
+    whole = predict_documents(model, valid, "cpu", torch.float32, bs=7)
+    for i in (0, 17, len(valid) - 1):
+        alone = predict_documents(model, valid.take(np.array([i])), "cpu", torch.float32)
         np.testing.assert_allclose(whole[i], alone[0], atol=1e-5)
     np.testing.assert_allclose(whole.sum(1), 1, atol=1e-5)
 
@@ -131,38 +140,38 @@ def test_preparing_twice_reads_the_cache(prepared, reviews, monkeypatch):
         {"path": str(reviews)}, SETTINGS, data_path=None, device="cpu", progress=lambda *_: None
     )
     assert again.fingerprint == prepared.fingerprint
-    assert again.language_model == prepared.language_model
+    assert again.language_models == prepared.language_models
 
 
 def test_a_language_model_of_an_older_training_is_not_taken(prepared, reviews, monkeypatch):
-    monkeypatch.setattr("hpsearch.text.prepare._LM_VERSION", 1)
+    monkeypatch.setattr("hpsearch.text.lm_stage._VERSION", 1)
     older = trainer.prepare(
         {"path": str(reviews)}, SETTINGS, data_path=None, device="cpu", progress=lambda *_: None
     )
     assert older.fingerprint == prepared.fingerprint  # the texts are the same
-    assert older.language_model != prepared.language_model
+    assert older.language_models[0].folder != prepared.language_models[0].folder
 
 
 def test_the_language_model_learned_something(prepared):
     # 30 words, two of them rarer, and xxbos: guessing gives at most the vocabulary's size.
-    assert prepared.lm_records[-1].metrics["perplexity"] < len(prepared.vocab)
-    weights = load_file(prepared.language_model / "model.safetensors")
-    assert weights["encoder.embedding.weight"].shape == (len(prepared.vocab), 16)
+    vocab, stage = prepared.texts.vocab, prepared.language_models[0]
+    assert stage.perplexity == stage.records[-1].metrics["perplexity"] < len(vocab)
+    weights = load_file(stage.folder / "model.safetensors")
+    assert weights["encoder.embedding.weight"].shape == (len(vocab), 16)
 
 
 def test_a_damaged_language_model_is_one_sentence(prepared, tmp_path):
-    import dataclasses
-    import shutil
-
-    broken = shutil.copytree(prepared.language_model, tmp_path / "lm")
+    stage = prepared.language_models[0]
+    broken = shutil.copytree(stage.folder, tmp_path / "lm")
     (broken / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(HpsearchError, match="delete that folder"):
-        fit(dataclasses.replace(prepared, language_model=broken))
+    with pytest.raises(HpsearchError, match=str(broken)):
+        fit(replace(prepared, language_models=(replace(stage, folder=broken),)))
 
 
 @pytest.mark.parametrize("name", ["train_ids.npy", "valid_labels.npy", "vocab.json"])
 def test_damaged_texts_are_one_sentence(prepared, reviews, name):
-    (folder,) = prepared.language_model.parent.glob(f"texts-{prepared.fingerprint}")
+    stages = prepared.language_models[0].folder.parent
+    (folder,) = stages.glob(f"texts-{prepared.fingerprint}")
     whole = (folder / name).read_bytes()
     try:
         for damage in (lambda: (folder / name).write_bytes(b"cut"), (folder / name).unlink):
@@ -177,30 +186,6 @@ def test_damaged_texts_are_one_sentence(prepared, reviews, name):
 
 
 def test_an_encoder_of_another_vocabulary_is_refused(prepared):
-    import dataclasses
-
-    from hpsearch.text.vocab import Vocab
-
-    other = Vocab((*prepared.vocab.tokens[:-1], "another"))
+    other = Vocab((*prepared.texts.vocab.tokens[:-1], "another"))
     with pytest.raises(HpsearchError, match="same vocabulary"):
-        fit(dataclasses.replace(prepared, vocab=other))
-
-
-def test_held_out_texts_are_stratified_and_nobody_trains_on_them():
-    labels = np.array([0] * 300 + [1] * 100 + [-1] * 50)
-    trainable = np.ones(450, dtype=bool)
-    trainable[:20] = False
-    config = ClassifierConfig(train_reviews=100, valid_reviews=40)
-    train, valid, read = split_rows(labels, trainable, config)
-    assert len(train) == 100
-    assert len(valid) == 40
-    assert (labels[valid] == 1).sum() == pytest.approx(40 * 100 / 380, abs=1)
-    assert not set(valid) & (set(train) | set(read))
-    assert set(train) <= set(read)
-    assert set(range(400, 450)) <= set(read)
-    assert not set(range(20)) & (set(train) | set(valid) | set(read))
-
-
-def test_too_few_texts_are_one_sentence():
-    with pytest.raises(InputError, match="at least 5"):
-        split_rows(np.array([0, 1, 0]), np.ones(3, dtype=bool), ClassifierConfig())
+        fit(replace(prepared, texts=replace(prepared.texts, vocab=other)))

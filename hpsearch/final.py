@@ -1,0 +1,190 @@
+"""`train`: one model with chosen hyperparameters, on all the training data, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.errors import InputError
+from hpsearch.search.circumstances import default_device, versions
+from hpsearch.search.display import describe_params, duration
+from hpsearch.search.planning import choose_language_model, plain, study_name
+from hpsearch.search.progress import shown_progress
+from hpsearch.store import Store
+from hpsearch.studies import ResolvedPreset, StudySpec, config_class, merge_settings
+from hpsearch.training.contract import EpochRecord
+from hpsearch.wording import first_problem
+
+PLAN = "training.json"
+"""In the model's folder: what is trained there, so that the same command goes on with it."""
+
+
+def train_final(
+    spec: StudySpec,
+    output: Path,
+    *,
+    preset: str = "auto",
+    params: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    language_model: str | None = None,
+    store: Store | None = None,
+    data_path: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    console: Console | None = None,
+) -> dict[str, float]:
+    """Train the study's model with `params` (default: the study's defaults) and write it to
+    `output`; returns its metrics, on the test texts where the data has any.
+
+    `sets` are "key=value", dotted keys for tables. Called again on a folder whose training was
+    interrupted, it goes on after the last finished epoch. Raises InputError for a setting that
+    there is not, and for a folder that holds something else.
+    """
+    console = console or Console()
+    started = time.perf_counter()
+    resolved = spec.resolve(preset)
+    if language_model is not None:
+        if store is None:
+            resolved = resolved.with_language_model(language_model)
+        else:
+            resolved = choose_language_model(store, spec, resolved, language_model)  # type: ignore[assignment]
+    settings = _settings(spec, resolved, params or {}, sets)
+    device = device or default_device()
+    trainer: Any = spec.trainer_module()
+    plan = plain({"study": spec.name, "preset": resolved.name, "settings": settings, "seed": seed})
+    _claim(output, plan)
+    checkpoint = output / "checkpoint"
+    with shown_progress(console) as progress:
+        prepared = trainer.prepare(
+            plain(spec.data), settings, data_path=data_path, device=device, progress=progress,
+            say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
+        )  # fmt: skip
+    for line in (f"data: {prepared.source}", prepared.summary):
+        console.print(Text(line), soft_wrap=True)
+    with shown_progress(console) as progress:
+        result = trainer.train(
+            settings, {}, prepared, seed=seed, device=device, checkpoint=checkpoint, keep=output,
+            report=lambda record: console.print(Text(describe_epoch(record)), soft_wrap=True),
+            progress=progress,
+        )  # fmt: skip
+        metrics = dict(result.metrics)
+        test = getattr(trainer, "on_test_texts", None)
+        if test is not None:
+            metrics |= test(output, prepared, device=device, progress=progress)
+    done = {**plan, "metrics": metrics, "seconds": time.perf_counter() - started, "device": device}
+    done |= {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
+    (output / PLAN).write_text(json.dumps(done, indent=1), encoding="utf-8")
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    taken = duration(time.perf_counter() - started)
+    console.print(Text(f"{describe_metrics(metrics)}; {output} after {taken}"), soft_wrap=True)
+    return metrics
+
+
+def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> dict[str, Any]:
+    """The hyperparameters of a trial of the study in the store; None: of its best one.
+
+    Raises InputError if there is no such trial.
+    """
+    name = study_name(spec, spec.resolve(preset))
+    if name not in {summary.name for summary in store.studies()}:
+        raise InputError(
+            f"The store {store.shown_url} has no study {name}: "
+            f"run `hpsearch run {spec.name}` first, or drop --best and --trial."
+        )
+    study = optuna.load_study(study_name=name, storage=store.optuna)
+    if trial is None:
+        try:
+            return dict(study.best_trial.params)
+        except ValueError:
+            raise InputError(f"The study {name} has no finished trial yet.") from None
+    found = [one for one in study.get_trials(deepcopy=False) if one.number == trial]
+    if not found or not found[0].params:
+        raise InputError(f"The study {name} has no trial {trial} with parameters.")
+    return dict(found[0].params)
+
+
+def _settings(
+    spec: StudySpec, preset: ResolvedPreset, params: Mapping[str, Any], sets: Sequence[str]
+) -> dict[str, Any]:
+    """Settings, defaults, parameters and `sets` in one, each before the last; held-out texts are
+    the test texts where the trainer knows these."""
+    config = config_class(spec.trainer)
+    content = {**preset.settings, **preset.defaults}
+    if "hold_out" in config.__dataclass_fields__:
+        content["hold_out"] = "test"
+    content = merge_settings(content, preset.train)
+    content = merge_settings(content, params)
+    for text in sets:
+        content = merge_settings(content, parse_set(text))
+    try:
+        checked = TypeAdapter(config).validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"--set cannot be used: {first_problem(error)}.") from error
+    return plain(asdict(checked))
+
+
+def parse_set(text: str) -> dict[str, Any]:
+    """'language_model.epochs=2' -> {"language_model": {"epochs": 2}}; what is no TOML value is a
+    string. Raises InputError if it is not key=value."""
+    key, sign, value = text.partition("=")
+    names = key.strip().split(".")
+    if not sign or not all(names):
+        raise InputError(f"--set {text!r} is not key=value, such as epochs=2.")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for name in reversed(names):
+        parsed = {name: parsed}
+    return dict(parsed)
+
+
+def _claim(output: Path, plan: Mapping[str, Any]) -> None:
+    """Note in the folder what is trained there. Raises InputError if it holds something else."""
+    try:
+        if output.is_dir() and any(output.iterdir()):
+            _check_same(output, plan)
+            return
+        output.mkdir(parents=True, exist_ok=True)
+        (output / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
+
+
+def _check_same(output: Path, plan: Mapping[str, Any]) -> None:
+    try:
+        found = json.loads((output / PLAN).read_text("utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{output} holds other files: give a new folder as --output.") from None
+    if "metrics" in found:
+        raise InputError(f"{output} holds a finished model: give a new folder as --output.")
+    if found != plan:
+        different = [key for key in plan if found.get(key) != plan[key]]
+        raise InputError(
+            f"{output} holds an unfinished training with other {' and '.join(different)}: "
+            "give a new folder as --output, or the command that began it."
+        )
+
+
+def describe_epoch(record: EpochRecord) -> str:
+    """One line an epoch: stage, losses, metrics, time."""
+    return (
+        f"epoch {record.epoch}/{record.epochs}  {record.stage:<9}  "
+        f"loss {record.train_loss:.4f} / {record.valid_loss:.4f}  "
+        f"{describe_params(record.metrics)}  {duration(record.seconds)}"
+    )
+
+
+def describe_metrics(metrics: Mapping[str, float]) -> str:
+    return describe_params(dict(metrics))

@@ -1,0 +1,105 @@
+"""Models that trials leave behind: the best trial's is kept, and a later study may build on it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from hpsearch.errors import InputError
+from hpsearch.search.job import Job
+from hpsearch.store import Store, StudySummary
+
+MODEL = "model"
+"""The kind of artifact that a trial's model is."""
+BEST = "best"
+
+
+def trial_folder(job: Job, number: int) -> Path:
+    """Where trial `number` leaves its model."""
+    from hpsearch.data import home
+
+    return home() / "trial-models" / f"{job.study}-{job.uid}" / str(number)
+
+
+def keep_if_best(store: Store, study: optuna.Study, trial: optuna.Trial, folder: Path) -> None:
+    """Note the finished trial's model in the store if the trial is the best so far, else delete it.
+
+    Models of trials that were the best once stay: another study may be using them.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return
+    best = store.patiently(lambda: study.best_trial)
+    if best.number != trial.number:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    store.record_artifact(
+        kind=MODEL, path=str(folder), sha256=sha256, size=weights.stat().st_size,
+        study_id=study._study_id, trial_id=trial._trial_id,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A language model that was chosen for a study: its folder or name, and who made it."""
+
+    place: str
+    origin: str
+
+
+def find_language_model(store: Store, asked: str, data: Mapping[str, Any], preset: str) -> Chosen:
+    """What `asked` stands for: "best", "best:STUDY", or a pretrained model's name or folder.
+
+    "best" is the model of the best trial so far of the language-model study over the same data, of
+    the same preset if there are several. Raises InputError if there is none, or its files are gone.
+    """
+    if asked != BEST and not asked.startswith(f"{BEST}:"):
+        return Chosen(asked, asked)
+    wanted = asked.removeprefix(BEST).removeprefix(":")
+    have = {study.name: study for study in store.studies() if store.artifacts(study.study_id)}
+    if wanted:
+        fits = [name for name in have if wanted in (name, have[name].attrs.get("hps_study"))]
+    else:
+        fits = [name for name in have if _same_data(have[name], data)]
+    if len(fits) > 1:
+        fits = [name for name in fits if have[name].attrs.get("hps_preset") == preset] or fits
+    if not fits:
+        raise InputError(
+            f"The store {store.shown_url} holds no language model"
+            f"{f' of a study {wanted!r}' if wanted else ' for this data'} yet: "
+            "search one with `hpsearch run imdb-lm`, or name a pretrained one."
+        )
+    if len(fits) > 1:
+        raise InputError(
+            f"Several studies hold a language model: choose one of "
+            f"{', '.join(f'best:{name}' for name in fits)}."
+        )
+    return _best_of(store, have[fits[0]])
+
+
+def _best_of(store: Store, summary: StudySummary) -> Chosen:
+    study = optuna.load_study(study_name=summary.name, storage=store.optuna)
+    best = study.best_trial
+    rows = [row for row in store.artifacts(summary.study_id) if row["trial_id"] == best._trial_id]
+    origin = f"trial {best.number} of {summary.name}"
+    if not rows or not Path(rows[-1]["path"]).is_dir():
+        place = rows[-1]["path"] if rows else "its folder"
+        raise InputError(
+            f"The language model of {origin} is not on this machine ({place}): "
+            f"make it again with `hpsearch train {summary.attrs.get('hps_study')} "
+            f"--trial {best.number}` and give its folder."
+        )
+    return Chosen(rows[-1]["path"], f"{origin}, {best.value:.4g}")
+
+
+def _same_data(summary: StudySummary, data: Mapping[str, Any]) -> bool:
+    declared = summary.attrs.get("hps_data", {}).get("declared", {})
+    return all(declared.get(key) == data.get(key) for key in ("source", "path"))

@@ -1,0 +1,152 @@
+"""One classifier in training: its texts in its direction, its optimiser, the rates of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from hpsearch.errors import HpsearchError
+from hpsearch.text.awd_lstm import Masks
+from hpsearch.text.batches import pad_documents, training_order
+from hpsearch.text.config import ClassifierConfig, parse_moms
+from hpsearch.text.language_model import load_language_model
+from hpsearch.text.saved_classifier import Probabilities, build_classifier, predict_documents
+from hpsearch.text.texts import Labels, Texts
+from hpsearch.training.device import autocast, resolve_precision
+from hpsearch.training.loop import optimiser_step
+from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
+from hpsearch.training.schedule import OneCycle
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training with one cycle and one set of thawed groups."""
+
+    name: str
+    freeze_to: int
+    lr: float
+    epochs: int
+
+
+def plan_stages(config: ClassifierConfig, n_groups: int) -> list[Stage]:
+    """The lesson's recipe: thaw from the head down at lr, lr/2, lr/4, then all at lr/20, twice as
+    long. Without `unfreeze`: one stage of as many epochs with everything thawed."""
+    names = ["head"] + [f"rnn{i}" for i in reversed(range(n_groups - 2))]
+    partial = [
+        Stage(names[k - 1], -k, config.lr / 2 ** (k - 1), config.epochs)
+        for k in range(1, min(3, n_groups - 1) + 1)
+    ]
+    total = config.epochs * (len(partial) + 2)
+    if not config.unfreeze:
+        return [Stage("all", 0, config.lr, total)]
+    return [*partial, Stage("all", 0, config.lr / 20, 2 * config.epochs)]
+
+
+class ClassifierRun:
+    """A language model's encoder with a new head, and the texts in the direction it reads in."""
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        texts: Texts,
+        language_model: Path,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        """Raises HpsearchError if the language model's vocabulary is not that of the texts."""
+        saved = load_language_model(language_model)
+        if saved.vocab.fingerprint != texts.vocab.fingerprint:
+            raise HpsearchError(
+                f"The language model in {language_model} knows {len(saved.vocab):,} tokens and "
+                f"the texts of {texts.source} are numbered with {len(texts.vocab):,} others; "
+                "train them from the same vocabulary."
+            )
+        self.config, self.seed, self.device = config, seed, device
+        self.backward = saved.config.backward
+        self.sizes = saved.config.sizes
+        self.model = build_classifier(config, saved.model.encoder, len(texts.classes))
+        self.model.head.init_weights(torch.Generator().manual_seed(seed))
+        self.model.to(device)
+        self.train = texts.parts["train"].reversed() if self.backward else texts.parts["train"]
+        self.valid = texts.parts["valid"].reversed() if self.backward else texts.parts["valid"]
+        self.labels = torch.from_numpy(texts.labels["train"]).to(device)
+        self.groups = self.model.layer_groups()
+        self.n_groups = len(self.groups)
+        self.dtype = resolve_precision(config.precision, device)
+        self.lrs: tuple[float, ...] = ()
+        self.optimiser = make_adam(self.groups, config.wd)
+
+    def start_stage(self, stage: Stage) -> None:
+        """Thaw the stage's groups; the optimiser starts without memory, as fastai's does."""
+        freeze_to(self.groups, stage.freeze_to)
+        first = stage.freeze_to % self.n_groups
+        lrs = discriminative_lrs(stage.lr, self.config.lr_decay, self.n_groups)
+        self.lrs = tuple(lr if i >= first else 0.0 for i, lr in enumerate(lrs))
+        self.optimiser = make_adam(self.groups, self.config.wd)
+
+    def train_epoch(
+        self, epoch: int, stage: Stage, k: int, progress: Callable[[int, int], None]
+    ) -> tuple[float, tuple[float, ...]]:
+        """Train the k-th epoch of its stage: mean cross-entropy, and the groups' highest rates.
+
+        Order and dropout depend on seed and epoch alone, so that a resumed trial goes on as the
+        uninterrupted one would.
+        """
+        rng = np.random.default_rng([self.seed, epoch])
+        masks = Masks(int(rng.integers(2**62)), torch.device(self.device))
+        batches = training_order(self.train.lengths, self.config.bs, rng)
+        moms = parse_moms(self.config.moms)
+        cycle = OneCycle(len(batches) * stage.epochs, self.config.pct_start, moms)
+        total = torch.zeros((), device=self.device)
+        self.model.train()
+        steps = range(k * len(batches), (k + 1) * len(batches))
+        for i, which in zip(steps, batches, strict=True):
+            tokens, lengths = pad_documents(self.train, which)
+            labels = self.labels[torch.from_numpy(which)]
+            with autocast(self.device, self.dtype):
+                logits, penalty = self.model(tokens.to(self.device), lengths, masks)
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+            optimiser_step(loss + penalty, self.optimiser, cycle, i, self.lrs)
+            total += loss.detach() * len(which)
+            progress(i - steps.start + 1, len(batches))
+        highest = cycle.highest(steps)
+        return total.item() / len(self.train), tuple(lr * highest for lr in self.lrs)
+
+    def predict(self) -> Probabilities:
+        """Class probabilities (texts, classes) of the held-out texts."""
+        return predict_documents(self.model, self.valid, self.device, self.dtype)
+
+
+def measure(runs: Sequence[ClassifierRun], truth: Labels) -> tuple[dict[str, float], float]:
+    """The metrics and the mean cross-entropy of the runs' averaged probabilities; with several
+    directions also the accuracy of each alone."""
+    each = [run.predict() for run in runs]
+    probabilities = np.mean(each, axis=0)
+    metrics = scores(probabilities, truth)
+    if len(runs) > 1:
+        for run, alone in zip(runs, each, strict=True):
+            way = "backward" if run.backward else "forward"
+            metrics[f"{way}_accuracy"] = scores(alone, truth)["accuracy"]
+    of_truth = probabilities[np.arange(len(probabilities)), truth]
+    return metrics, float(-np.log(np.maximum(of_truth, 1e-30)).mean())
+
+
+def scores(probabilities: Probabilities, truth: Labels) -> dict[str, float]:
+    """Accuracy, and the mean over the classes of F1 (with rare classes the more telling one).
+
+    A class that is neither predicted nor there does not count.
+    """
+    predicted = probabilities.argmax(1)
+    f1 = []
+    for label in range(probabilities.shape[1]):
+        hits = int(((predicted == label) & (truth == label)).sum())
+        misses = int(((predicted == label) ^ (truth == label)).sum())
+        if hits + misses:
+            f1.append(2 * hits / (2 * hits + misses))
+    return {"accuracy": float((predicted == truth).mean()), "f1": float(np.mean(f1))}

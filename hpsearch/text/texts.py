@@ -1,0 +1,122 @@
+"""The texts of a study as numbers: tokenised once, kept on disk, memory-mapped by every trial."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.data import TextDataset
+from hpsearch.text.batches import Documents
+from hpsearch.text.splits import Rows
+from hpsearch.text.tokenize import Tokenizer
+from hpsearch.text.vocab import Vocab
+from hpsearch.training.contract import Progress
+from hpsearch.training.stage_cache import cached_stage, reading
+
+_VERSION = 2
+"""Raise it when tokens change, so that cached stages are made anew."""
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Numericalised texts by part (train, valid, test, read). Labels index into `classes`.
+
+    "read" is what a language model reads; it may be empty. `fingerprint` names content, split,
+    tokenizer and vocabulary together.
+    """
+
+    source: str
+    note: str | None
+    tokenizer: str
+    vocab: Vocab
+    classes: tuple[str, ...]
+    parts: Mapping[str, Documents]
+    labels: Mapping[str, Labels]
+    fingerprint: str
+
+
+def codes(dataset: TextDataset) -> Labels:
+    """Every row's class number, -1 where it has no label."""
+    code = {name: i for i, name in enumerate(dataset.classes)}
+    return np.array([code.get(label, -1) for label in dataset.table["label"]], dtype=np.int64)
+
+
+def number_texts(
+    dataset: TextDataset,
+    rows: Mapping[str, Rows],
+    *,
+    tokenizer: str,
+    vocab: Vocab | None,
+    max_vocab: int,
+    min_freq: int,
+    progress: Progress,
+) -> Texts:
+    """Tokenise and number the `rows` of each part, from the cache if it was done before.
+
+    The vocabulary is `vocab`, or the most common tokens of the part "read".
+    Raises HpsearchError when no token of "read" is common enough.
+    """
+    key = {
+        "version": _VERSION,
+        "data": dataset.fingerprint,
+        "tokenizer": _mark(tokenizer),
+        "rows": {name: hashlib.sha256(part.tobytes()).hexdigest() for name, part in rows.items()},
+        "vocab": vocab.fingerprint if vocab else [max_vocab, min_freq],
+    }
+
+    def build(folder: Path) -> None:
+        made = vocab
+        wanted = np.unique(np.concatenate(list(rows.values())))
+        texts = dataset.table["text"].iloc[wanted].tolist()
+        tokenised = Tokenizer(tokenizer).encode(texts, lambda i, n: progress("tokenise", i, n))
+        if made is None:
+            provisional = Documents(tokenised.ids, tokenised.offsets)
+            read = provisional.take(np.searchsorted(wanted, rows["read"]))
+            made = Vocab.build(read.ids, tokenised.strings, max_vocab=max_vocab, min_freq=min_freq)
+        docs = Documents(made.numericalise(tokenised), tokenised.offsets)
+        labels = codes(dataset)
+        for name, which in rows.items():
+            part = docs.take(np.searchsorted(wanted, which))
+            np.save(folder / f"{name}_ids.npy", part.ids)
+            np.save(folder / f"{name}_offsets.npy", part.offsets)
+            np.save(folder / f"{name}_labels.npy", labels[which])
+        made.save(folder / "vocab.json")
+
+    folder = cached_stage("texts", key, build)
+    with reading(folder):
+        return Texts(
+            source=dataset.source,
+            note=dataset.note,
+            tokenizer=tokenizer,
+            vocab=Vocab.load(folder / "vocab.json"),
+            classes=dataset.classes,
+            parts={name: _load(folder, name) for name in rows},
+            labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
+            fingerprint=folder.name.removeprefix("texts-"),
+        )
+
+
+def _mark(tokenizer: str) -> list[str]:
+    """What decides the tokens, besides the texts: spaCy's version, or the user's own code."""
+    if ":" not in tokenizer:
+        return [tokenizer, "" if tokenizer == "whitespace" else metadata.version("spacy")]
+    module, _, name = tokenizer.partition(":")
+    try:
+        source = inspect.getsource(getattr(importlib.import_module(module), name))
+    except (OSError, TypeError, ImportError, AttributeError):  # no source: its name must do
+        source = ""
+    return [tokenizer, hashlib.sha256(source.encode()).hexdigest()]
+
+
+def _load(folder: Path, name: str) -> Documents:
+    ids = np.load(folder / f"{name}_ids.npy", mmap_mode="r")
+    return Documents(ids, np.load(folder / f"{name}_offsets.npy"))

@@ -1,0 +1,88 @@
+"""The trainer of language models: each trial trains one, and keeps it for a classifier to use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hpsearch.data import load_text
+from hpsearch.text.config import LanguageModelTrialConfig
+from hpsearch.text.lm_stage import build_language_model
+from hpsearch.text.prepare import PreparedTexts, untrained_vocab
+from hpsearch.text.splits import language_model_rows
+from hpsearch.text.texts import number_texts
+from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
+from hpsearch.training.device import resolve_precision
+
+KEEPS_BEST = True
+"""The search asks for every trial's model, and keeps that of the best."""
+_CONFIG = TypeAdapter(LanguageModelTrialConfig)
+
+
+def prepare(
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    data_path: Path | None,
+    device: str,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> PreparedTexts:
+    """The texts that all trials read, and those held out; the test texts are left alone."""
+    config = _CONFIG.validate_python(dict(settings))
+    dataset = load_text(data, path=data_path, progress=progress, say=say)
+    is_test = (dataset.table["split"] == "test").to_numpy()
+    texts = number_texts(
+        dataset,
+        language_model_rows(is_test, config),
+        tokenizer=str(data.get("tokenizer", "en")),
+        vocab=untrained_vocab([config], progress, say),
+        max_vocab=config.max_vocab,
+        min_freq=config.min_freq,
+        progress=progress,
+    )
+    precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    return PreparedTexts(texts, precision, ())
+
+
+def train(
+    settings: Mapping[str, Any],
+    params: Mapping[str, Any],
+    data: PreparedTexts,
+    *,
+    seed: int,
+    device: str,
+    report: Report,
+    checkpoint: Path | None,
+    keep: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> TrainResult:
+    """Train one language model; perplexity on the held-out texts is reported every epoch.
+
+    The model is written to the folder `keep`. Raises DivergedError when a loss is not finite, and
+    whatever `report` raises (a pruned trial).
+    """
+    started = time.perf_counter()
+    config = _CONFIG.validate_python({**settings, **params})
+    records: list[EpochRecord] = []
+
+    def hear(record: EpochRecord) -> None:
+        records.append(record)
+        report(record)
+
+    facts = build_language_model(
+        keep,
+        data.texts,
+        config.language_model(seed),
+        n_valid=len(data.texts.parts["valid"]),
+        device=device,
+        precision=config.precision,
+        progress=progress,
+        report=hear,
+        checkpoint=checkpoint,
+    )
+    return TrainResult(facts, len(records), time.perf_counter() - started)

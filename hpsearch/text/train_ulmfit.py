@@ -1,0 +1,99 @@
+"""The trainer of the whole pipeline: a trial's language model first, then its classifier."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hpsearch.text.config import UlmfitConfig
+from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
+from hpsearch.text.prepare import LM_VALID_TEXTS, PreparedTexts, prepare_texts
+from hpsearch.text.train_classifier import on_test_texts, train_classifier
+from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
+
+__all__ = ["on_test_texts", "prepare", "train"]
+_CONFIG = TypeAdapter(UlmfitConfig)
+
+
+def prepare(
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    data_path: Path | None,
+    device: str,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> PreparedTexts:
+    """The texts that all trials share; every trial sees to its own language model."""
+    config = _CONFIG.validate_python(dict(settings))
+    return prepare_texts(
+        data, config, data_path=data_path, device=device, progress=progress, say=say,
+        with_language_models=False,
+    )  # fmt: skip
+
+
+def train(
+    settings: Mapping[str, Any],
+    params: Mapping[str, Any],
+    data: PreparedTexts,
+    *,
+    seed: int,
+    device: str,
+    report: Report,
+    checkpoint: Path | None,
+    keep: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> TrainResult:
+    """Train a language model for each direction, unless another trial with equal settings did, then
+    the classifier; the epochs of all are one sequence.
+
+    The language model's seed is that of its settings, not the trial's: only so can trials share it.
+    Raises DivergedError when a loss is not finite, and whatever `report` raises (a pruned trial).
+    """
+    started = time.perf_counter()
+    config = _CONFIG.validate_python({**settings, **params})
+    before: list[EpochRecord] = []
+    to_come = sum(one.epochs + one.frozen_epochs for one in config.directions)
+
+    def hear_language_model(record: EpochRecord) -> None:
+        # Its accuracy is that of the next word, not what a trial of this study is judged by.
+        metrics = {f"lm_{name}": value for name, value in record.metrics.items()}
+        moved = replace(record, epoch=len(before) + 1, epochs=to_come, metrics=metrics)
+        before.append(moved)
+        report(moved)
+
+    stages: list[LanguageModelStage] = [
+        language_model_stage(
+            data.texts,
+            one,
+            n_valid=LM_VALID_TEXTS,
+            device=device,
+            precision=config.precision,
+            progress=progress,
+            report=hear_language_model,
+        )
+        for one in config.directions
+    ]
+
+    def hear(record: EpochRecord) -> None:
+        n = len(before)
+        report(replace(record, epoch=n + record.epoch, epochs=n + record.epochs))
+
+    result = train_classifier(
+        config,
+        data.texts,
+        [stage.folder for stage in stages],
+        seed=seed,
+        device=device,
+        report=hear,
+        checkpoint=checkpoint,
+        keep=keep,
+        progress=progress,
+    )
+    metrics = {**result.metrics, "lm_perplexity": stages[0].perplexity}
+    return TrainResult(metrics, len(before) + result.epochs, time.perf_counter() - started)

@@ -1,0 +1,160 @@
+"""From a study of language models to a classifier on the best of them, and the whole pipeline."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import hpsearch
+from hpsearch.errors import InputError
+from hpsearch.store import Store
+
+SIZES = """
+emb = 16
+hidden = 16
+layers = 2
+max_vocab = 60
+min_freq = 1
+bs = 8
+seq_len = 10
+drop_mult = 0.0
+"""
+LANGUAGE_MODEL = """
+name = "tiny-lm"
+trainer = "language-model"
+metric = "perplexity"
+direction = "minimize"
+data = {{ path = "{path}" }}
+
+[settings]
+valid_reviews = 20
+epochs = 1
+{sizes}
+
+[space.lr]
+low = 1e-4
+high = 5e-2
+log = true
+default = 1e-2
+
+[presets.quick]
+trials = 3
+"""
+CLASSIFIER = """
+name = "tiny-clas"
+trainer = "{trainer}"
+metric = "accuracy"
+direction = "maximize"
+data = {{ path = "{path}" }}
+
+[settings]
+valid_reviews = 40
+seq_len = 8
+bs = 16
+drop_mult = 0.2
+
+[settings.language_model]
+lr = 0.02
+epochs = 1
+{sizes}
+
+[space.lr]
+low = 1e-3
+high = 1e-1
+log = true
+default = 5e-2
+
+{more}
+
+[presets.quick]
+trials = 2
+"""
+LM_SPACE = """
+[space.lm_epochs]
+type = "int"
+low = 1
+high = 2
+default = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+    rng = np.random.default_rng(0)
+    path = folder / "reviews.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(200):
+            words = rng.choice([f"w{i}" for i in range(30)], rng.integers(5, 30)).tolist()
+            words.insert(rng.integers(len(words)), "good" if i % 2 else "bad")
+            writer.writerow([" ".join(words), "pos" if i % 2 else "neg"])
+    made = {
+        "lm.toml": LANGUAGE_MODEL.format(path=path, sizes=SIZES),
+        "clas.toml": CLASSIFIER.format(path=path, sizes=SIZES, trainer="text-classifier", more=""),
+        "ulmfit.toml": CLASSIFIER.format(path=path, sizes=SIZES, trainer="ulmfit", more=LM_SPACE),
+    }
+    for name, text in made.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def run(place, name, storage, **options):
+    return hpsearch.run(
+        place / name,
+        preset="quick",
+        storage=storage,
+        console=Console(file=io.StringIO()),
+        **options,
+    )
+
+
+def test_a_classifier_builds_on_the_best_language_model_and_remembers_it(place, tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    with pytest.raises(InputError, match="hpsearch run imdb-lm"):
+        run(place, "clas.toml", storage, language_model="best")
+    models = run(place, "lm.toml", storage, trials=3)
+    with Store.open(storage) as store:
+        kept = store.artifacts("tiny-lm-quick")
+        epochs = store.epochs("tiny-lm-quick")
+    assert kept[-1]["trial_id"] == models.best_trial._trial_id
+    assert all((Path(row["path"]) / "model.safetensors").is_file() for row in kept)
+    others = {str(t.number) for t in models.trials} - {Path(row["path"]).name for row in kept}
+    assert not any((Path(kept[0]["path"]).parent / number).exists() for number in others)
+    assert all(0 < row["metrics"]["accuracy"] < 1 for row in epochs)
+    study = run(place, "clas.toml", storage, trials=1, language_model="best")
+    chosen = study.user_attrs["hps_settings"]["language_model"]
+    assert chosen["pretrained"] == kept[-1]["path"]
+    assert chosen["epochs"] == 0
+    again = run(place, "clas.toml", storage, trials=1)  # without being told
+    assert len(again.trials) == 2
+    with pytest.raises(InputError, match="changed since its first trials"):
+        run(place, "clas.toml", storage, trials=1, language_model=kept[0]["path"] + "/")
+
+
+def test_the_whole_pipeline_shares_language_models_with_equal_settings(place, tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    study = run(place, "ulmfit.toml", storage, trials=4)
+    for trial in study.trials:
+        lm_epochs = trial.params["lm_epochs"]
+        # The epochs of the language model give no accuracy, so they are not steps for Optuna.
+        assert min(trial.intermediate_values) == lm_epochs + 1
+    with Store.open(storage) as store:
+        epochs = store.epochs("tiny-clas-quick")
+    seen = {}
+    for row in epochs:
+        if row["stage"] == "lm":
+            trial = study.trials[row["number"]]
+            key = (trial.params["lm_epochs"], row["epoch"])
+            seen.setdefault(key, set()).add(row["valid_loss"])
+    assert len(seen) >= 2
+    assert all(len(losses) == 1 for losses in seen.values())  # the same model, bit for bit
+
+
+def test_a_study_without_a_language_model_refuses_one(place, tmp_path):
+    with pytest.raises(InputError, match="takes none"):
+        run(place, "lm.toml", f"sqlite:///{tmp_path}/s.db", language_model="best")
