@@ -16,6 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -24,7 +25,6 @@ from torch import Tensor
 from hpsearch.data.fetch import why
 from hpsearch.data.readers import OUTSIDE
 from hpsearch.errors import InputError
-from hpsearch.text.awd_lstm import AWDLSTM, LANGUAGE_MODEL_DROPOUTS, LanguageModel
 from hpsearch.text.string_list import read_string_list
 from hpsearch.text.tokenize import SPECIALS
 from hpsearch.text.vocab import UNK_ID, Vocab
@@ -225,16 +225,21 @@ def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.float().contiguous() for name, value in new.items()}
 
 
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """What an AWD-LSTM with this embedding and this first layer consists of."""
     embedding, first = weights["encoder.embedding.weight"], weights["encoder.rnns.0.weight_hh"]
     if embedding.dim() != 2 or first.dim() != 2 or 0 in (*embedding.shape, *first.shape):
         raise ValueError("its embedding or its first layer is no matrix")
     layers = sum(name.endswith(".weight_hh") for name in weights)
     n_tokens, emb = embedding.shape
-    with torch.device("meta"):  # shapes alone, no memory
-        encoder = AWDLSTM(n_tokens, emb, first.shape[1], layers, LANGUAGE_MODEL_DROPOUTS)
-        return {name: value.shape for name, value in LanguageModel(encoder).state_dict().items()}
+    shapes: dict[str, tuple[int, ...]] = {"decoder_bias": (n_tokens,)}
+    widths = [emb] + [first.shape[1]] * (layers - 1) + [emb]
+    for i, (n_in, n_out) in enumerate(pairwise(widths)):
+        shapes[f"encoder.rnns.{i}.weight_ih"] = (4 * n_out, n_in)
+        shapes[f"encoder.rnns.{i}.weight_hh"] = (4 * n_out, n_out)
+        for part in ("bias_ih", "bias_hh"):
+            shapes[f"encoder.rnns.{i}.{part}"] = (4 * n_out,)
+    return shapes
 
 
 def _first(keys: Sequence[str]) -> str:
@@ -242,7 +247,7 @@ def _first(keys: Sequence[str]) -> str:
     return f"{keys[0][:80]}{more}"
 
 
-def _sizes(shape: torch.Size) -> str:
+def _sizes(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "a single number"
 
 
