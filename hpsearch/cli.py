@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch import __version__, cli_models
+from hpsearch.cli_data import data_app
 from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_app, name="data")
 console = Console(highlight=False)
 FORMATS = ("table", "md", "json", "html")
 

@@ -114,10 +114,32 @@ def test_a_split_column_is_followed(tmp_path) -> None:
     assert rows_of(dataset)[4] == ("e", None, "unsup")
 
 
-def test_several_text_columns_are_joined_as_fields(tmp_path) -> None:
-    lines = ["title,body,label", "A,b,x", ",c,x", "D,e,y", "F,,y"]
-    dataset = load(csv_file(tmp_path, "\n".join(lines)), text=["title", "body"])
-    assert dataset.table["text"].tolist()[:2] == ["xxfld 1 A xxfld 2 b", "xxfld 1  xxfld 2 c"]
+def test_several_text_columns_become_fields_of_one_document(tmp_path) -> None:
+    """fastai's `mark_fields`: xxbos once, xxfld and a number before each column."""
+    from hpsearch.text.tokenize import Tokenizer
+
+    title, body = ["A tale", None, "D", "F", "  "], ["Not bad", "c", "e", None, "NaN"]
+    frame = pd.DataFrame({"title": title, "body": body, "label": list("xxyyy")})
+    frame.to_parquet(tmp_path / "own.parquet")
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    for name in ("own.parquet", "own.csv"):
+        dataset = load(tmp_path / name, text=["title", "body"])
+        texts = dataset.table["text"].tolist()
+        assert texts[:2] == ["xxfld 1 A tale xxfld 2 Not bad", "xxfld 1  xxfld 2 c"]
+        tokens = [" ".join(Tokenizer().tokens(text)) for text in texts]
+        assert tokens == [
+            "xxbos xxfld 1 a tale xxfld 2 xxmaj not bad",
+            "xxbos xxfld 1 xxfld 2 c",
+            "xxbos xxfld 1 d xxfld 2 e",
+            "xxbos xxfld 1 f xxfld 2",
+            "xxbos xxfld 1 xxfld 2 nan",
+        ]
+
+
+def test_a_row_without_text_in_any_column_is_refused_where_it_has_a_label(tmp_path) -> None:
+    lines = ["title,body,label", "A,b,x", ",,x", "D,e,y", ",f,y"]
+    with pytest.raises(InputError, match="'title', 'body' has no text in row 2, which has a label"):
+        load(csv_file(tmp_path, "\n".join(lines)), text=["title", "body"])
 
 
 def test_the_data_option_goes_before_the_study(tmp_path) -> None:
@@ -172,6 +194,19 @@ def test_a_split_that_is_none_or_trains_nothing(tmp_path) -> None:
     lines[2] = "b,y,test"
     with pytest.raises(InputError, match="'y' has no row in the split 'train'"):
         load(csv_file(tmp_path, "\n".join(lines)), split="part")
+
+
+def test_missing_texts_in_parquet_are_missing_and_not_the_word_nan(tmp_path) -> None:
+    frame = pd.DataFrame({"text": ["a", float("nan"), None, "d"], "label": ["x", "x", "y", "y"]})
+    frame.to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(InputError, match="has no text in rows 2 and 3, which have labels"):
+        load(tmp_path / "own.parquet")
+    frame["label"] = ["x", None, None, "y"]
+    more = pd.concat([frame, frame])
+    more.to_parquet(tmp_path / "own.parquet")
+    dataset = load(tmp_path / "own.parquet")
+    assert dataset.table["text"].tolist() == ["a", "d"] * 2
+    assert dataset.note == "dropped 4 rows without text or label"
 
 
 def test_a_column_of_lists_is_not_text(tmp_path) -> None:
