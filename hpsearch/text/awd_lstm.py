@@ -6,6 +6,7 @@ come from the model's own generator, so that a seed decides them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -13,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hpsearch.text.lstm import LSTMLayer
 from hpsearch.text.softmax import softmax_loss, softmax_score
 
 State = list[tuple[Tensor, Tensor]]
@@ -45,31 +47,16 @@ class Masks:
         self._generator = torch.Generator(device).manual_seed(seed)
 
     def draw(self, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
-        mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return mask.bernoulli_(1 - p, generator=self._generator).div_(1 - p)
+        """A mask of this shape, of the type and on the device of `like`.
 
-
-class LSTMLayer(nn.Module):
-    """One LSTM layer whose hidden-to-hidden matrix can be given anew at each call (weight drop)."""
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.n_out = n_out
-        self.weight_ih = nn.Parameter(torch.empty(4 * n_out, n_in))
-        self.weight_hh = nn.Parameter(torch.empty(4 * n_out, n_out))
-        self.bias_ih = nn.Parameter(torch.empty(4 * n_out))
-        self.bias_hh = nn.Parameter(torch.empty(4 * n_out))
-
-    def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], weight_hh: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x (T, B, n_in) -> outputs (T, B, n_out) and the state after the last step."""
-        weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
-        # arguments: bias, number of layers, dropout, training, bidirectional, batch first
-        out, h, c = torch._VF.lstm(
-            x, state, weights, True, 1, 0.0, torch.is_grad_enabled(), False, False
-        )
-        return out, (h, c)
+        p is rounded to 16 bits: four numbers from each draw, ten times as fast as `bernoulli_`.
+        """
+        n = math.prod(shape)
+        bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device)
+        bits.random_(-(2**63), None, generator=self._generator)
+        kept = max(1, round((1 - p) * 2**16))
+        mask = bits.view(torch.int16)[:n].view(shape) <= kept - 2**15 - 1
+        return mask.to(like.dtype).mul_(2**16 / kept)
 
 
 class AWDLSTM(nn.Module):

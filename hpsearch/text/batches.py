@@ -47,9 +47,12 @@ class Documents:
         return back.take(np.arange(len(self))[::-1])
 
 
-def stream_batches(docs: Documents, bs: int, seq_len: int) -> Iterator[tuple[Tensor, Tensor]]:
+def stream_batches(
+    docs: Documents, bs: int, seq_len: int, device: str = "cpu"
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The documents, joined in their order and cut into `bs` streams, as (input, target) pairs of
     (T, bs) int64, T = seq_len but for the last. The target is the input shifted by one token.
+    All of it goes to the `device` at once.
 
     Raises HpsearchError if there are fewer than two tokens per stream.
     """
@@ -59,7 +62,7 @@ def stream_batches(docs: Documents, bs: int, seq_len: int) -> Iterator[tuple[Ten
             f"{len(docs.ids)} tokens are too few for {bs} parallel streams; "
             "give more text or lower the batch size."
         )
-    flat = torch.from_numpy(docs.ids[: per_stream * bs + 1].astype(np.int64))
+    flat = torch.tensor(docs.ids[: per_stream * bs + 1], device=device).long()
     inputs = flat[:-1].view(bs, per_stream).t().contiguous()
     targets = flat[1:].view(bs, per_stream).t().contiguous()
     for start in range(0, per_stream, seq_len):
@@ -101,12 +104,27 @@ def by_length(lengths: npt.NDArray[np.int64], bs: int) -> list[npt.NDArray[np.in
     return [order[i : i + bs] for i in range(0, len(order), bs)]
 
 
+class DocumentBatches:
+    """Documents that lie on a device as one flat tensor; batches are index slices of it."""
+
+    def __init__(self, docs: Documents, device: str = "cpu") -> None:
+        self._starts, self._lengths = docs.offsets[:-1], docs.lengths
+        self._ids = torch.tensor(docs.ids, device=device)
+
+    def pad(self, which: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Documents `which` as tokens (T, B) int64 on the device, padded at the end, and their
+        lengths (B,) in main memory, longest first if `which` is sorted so."""
+        lengths = torch.from_numpy(self._lengths[which])
+        device = self._ids.device
+        starts = torch.from_numpy(self._starts[which]).to(device, non_blocking=True)
+        ends = starts + lengths.to(device, non_blocking=True)
+        longest = int(self._lengths[which].max())
+        where = starts + torch.arange(longest, device=device)[:, None]
+        # Padding may point behind the last document.
+        tokens = self._ids[where.clamp(max=len(self._ids) - 1)].long()
+        return tokens.masked_fill_(where >= ends, PAD_ID), lengths
+
+
 def pad_documents(docs: Documents, which: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Documents `which` as tokens (T, B), padded at the end, and their lengths (B,), longest first
-    if `which` is sorted so."""
-    lengths = docs.lengths[which]
-    tokens = np.full((len(which), int(lengths.max())), PAD_ID, dtype=np.int64)
-    for row, doc in enumerate(which):
-        start = docs.offsets[doc]
-        tokens[row, : lengths[row]] = docs.ids[start : start + lengths[row]]
-    return torch.from_numpy(tokens).t().contiguous(), torch.from_numpy(lengths)
+    """One batch of `DocumentBatches`, in main memory."""
+    return DocumentBatches(docs.take(which)).pad(np.arange(len(which)))

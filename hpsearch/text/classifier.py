@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Masks, detach
+from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Masks
 
 
 class Head(nn.Module):
@@ -61,31 +61,36 @@ class TextClassifier(nn.Module):
         """tokens (T, B) padded at the end, lengths (B,) sorted from long to short -> logits
         (B, classes) and, in training, the AR and TAR penalty (a number; fastai has it too).
 
-        Padding enters neither state, pools nor penalty: a document leaves the batch after its last
-        chunk, and inside that chunk what follows its last token is masked.
+        `lengths` lie in main memory, so that nothing here waits for the device. Padding enters
+        neither state, pools nor penalty: a document leaves the batch after its last chunk, and
+        inside that chunk what follows its last token is masked.
         """
-        steps_left = lengths.tolist()
-        lengths = lengths.to(tokens.device)
+        ends = lengths.tolist()
+        lengths = lengths.to(tokens.device, non_blocking=True)
         state = self.encoder.zero_state(tokens.shape[1])
         pools, penalty = _Pools(), _Penalty()
-        for start in range(0, tokens.shape[0], self.seq_len):
-            active = sum(1 for n in steps_left if n > start)
-            state = [(h[:, :active], c[:, :active]) for h, c in detach(state)]
-            chunk = tokens[start : start + self.seq_len, :active]
+        for start in range(0, ends[0], self.seq_len):
+            stop = min(start + self.seq_len, ends[0])
+            active, going_on = _longer_than(ends, start), _longer_than(ends, stop)
+            state = [(h[:, :active], c[:, :active]) for h, c in state]
             # What lies before the last `max_len` tokens of every document only makes the state: to
             # keep its graph would take gigabytes for a book, and gives no gradient.
-            counts = start + len(chunk) > steps_left[active - 1] - self.max_len
+            counts = stop > ends[active - 1] - self.max_len
             with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
-                out, state = self.encoder(chunk, state, masks)
-            step = torch.arange(start, start + chunk.shape[0], device=tokens.device)[:, None]
-            ends = lengths[:active]
-            inside = ((step < ends) & (step >= ends - self.max_len))[..., None]
-            going_on = sum(1 for n in steps_left if n > start + self.seq_len)
-            pools.add(out, inside, ends[going_on:] - 1 - start, going_on)
+                out, state = self.encoder(tokens[start:stop, :active], state, masks)
+            if not counts:
+                continue
+            inside = None
+            if stop > ends[active - 1] or start < ends[0] - self.max_len:
+                step = torch.arange(start, stop, device=tokens.device)[:, None]
+                last = lengths[:active]
+                inside = ((step < last) & (step >= last - self.max_len))[..., None]
+            pools.add(out, inside, lengths[going_on:active] - 1 - start)
             if self.training and out.requires_grad:
                 penalty.add(out, inside)
+        counted = [min(n, self.max_len) for n in ends]
         pooled = pools.concat(lengths.clamp(max=self.max_len))
-        return self.head(pooled.float(), masks), penalty.value(self.alpha, self.beta)
+        return self.head(pooled.float(), masks), penalty.value(self.alpha, self.beta, counted)
 
     def layer_groups(self) -> list[nn.Module]:
         """Embedding, the LSTM layers one by one, head."""
@@ -100,18 +105,20 @@ class _Pools:
         self._top: Tensor | None = None
         self._total: Tensor | None = None
 
-    def add(self, out: Tensor, inside: Tensor, last: Tensor, going_on: int) -> None:
-        """Outputs (T, B, E) of the documents that are still read, `inside` (T, B, 1) where they
-        count; those from `going_on` on end here, at the steps `last`."""
-        top = out.masked_fill(~inside, -torch.inf).amax(0)
-        total = (out * inside).sum(0, dtype=torch.float32)
+    def add(self, out: Tensor, inside: Tensor | None, last: Tensor) -> None:
+        """Outputs (T, B, E) of the documents that are still read, and `inside` (T, B, 1) where
+        they count (None: all do). The shortest of them end here, at the steps `last`."""
+        n = out.shape[1]
+        if len(last):
+            rows = torch.arange(n - len(last), n, device=out.device)
+            self._last.insert(0, out[last, rows])
+        total = _masked(out, inside).sum(0, dtype=torch.float32)
+        top = out if inside is None else out.masked_fill(~inside, -torch.inf)
+        top = top.amax(0)
         if self._top is not None and self._total is not None:
-            n = out.shape[1]
             top = torch.cat([torch.maximum(self._top[:n], top), self._top[n:]])
             total = torch.cat([self._total[:n] + total, self._total[n:]])
         self._top, self._total = top, total
-        rows = torch.arange(going_on, out.shape[1], device=out.device)
-        self._last.insert(0, out[last, rows])
 
     def concat(self, counts: Tensor) -> Tensor:
         """[last, max, mean] (B, 3 * E) for documents with `counts` (B,) outputs."""
@@ -128,34 +135,41 @@ class _Penalty:
     def __init__(self) -> None:
         self._squares: list[Tensor] = []
         self._changes: list[Tensor] = []
-        self._n = self._n_changes = 0
-        self._before: tuple[Tensor, Tensor] | None = None
+        self._before: tuple[Tensor, Tensor | None] | None = None
+        self._width = 0
 
-    def add(self, out: Tensor, inside: Tensor) -> None:
-        """The next outputs (T, B, E) of documents still read, and where (T, B, 1) they count."""
-        counted = out.float() * inside
-        self._squares.append(counted.pow(2).sum())
-        self._n += int(inside.sum()) * out.shape[-1]
+    def add(self, out: Tensor, inside: Tensor | None) -> None:
+        """The next outputs (T, B, E) of documents still read, and where (T, B, 1) they count
+        (None: everywhere)."""
+        x = _masked(out.float(), inside)
+        self._squares.append(x.square().sum())
+        change = _masked(x[1:] - x[:-1], inside[1:] & inside[:-1] if inside is not None else None)
+        self._changes.append(change.square().sum())
         if self._before is not None:
-            n = out.shape[1]
-            last, last_inside = self._before
-            counted = torch.cat([last[:, :n], counted])
-            inside = torch.cat([last_inside[:, :n], inside])
-        both = inside[1:] & inside[:-1]
-        self._changes.append(((counted[1:] - counted[:-1]) * both).pow(2).sum())
-        self._n_changes += int(both.sum()) * out.shape[-1]
-        self._before = (counted[-1:], inside[-1:])
+            last, was_inside = self._before
+            change = x[0] - last[: out.shape[1]]
+            change = _masked(change, inside[0] if inside is not None else None)
+            change = _masked(change, was_inside[: len(change)] if was_inside is not None else None)
+            self._changes.append(change.square().sum())
+        self._before = (x[-1], inside[-1] if inside is not None else None)
+        self._width = out.shape[2]
 
-    def value(self, alpha: float, beta: float) -> Tensor:
-        """alpha * AR + beta * TAR; zero when nothing was added."""
-        total = torch.zeros(())
-        for weight, parts, n in (
-            (alpha, self._squares, self._n),
-            (beta, self._changes, self._n_changes),
-        ):
-            if n:
-                total = total.to(parts[0].device) + weight * torch.stack(parts).sum() / n
-        return total
+    def value(self, alpha: float, beta: float, counted: list[int]) -> Tensor:
+        """alpha * AR + beta * TAR for documents with `counted` outputs; zero if none was added."""
+        if not self._squares:
+            return torch.zeros(())
+        n, n_changes = sum(counted), max(1, sum(counted) - len(counted))
+        ar = torch.stack(self._squares).sum() / (n * self._width)
+        tar = torch.stack(self._changes).sum() / (n_changes * self._width)
+        return alpha * ar + beta * tar
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
+def _longer_than(lengths: list[int], n: int) -> int:
+    return sum(length > n for length in lengths)
 
 
 def _dropout(x: Tensor, p: float, masks: Masks | None) -> Tensor:
