@@ -29,6 +29,8 @@ _COUNT = "\ud800"
 text has a surrogate."""
 _SAME_CHARACTER = re.compile(r"(\S)(\1{2,})")
 _SAME_WORD = re.compile(r"(?:\s|^)(\w+)\s+((?:\1\s+)+)\1(\s|\W|$)")
+_RULED = re.compile(rf"[/#\\\s{_COUNT}]|(\S)\1\1")
+"""What a rule may apply to, other than capitals."""
 _SIGNS = re.compile(r"([/#\\])")
 _SPACES = re.compile(r" {2,}")
 _WORD = re.compile(r"\S+")
@@ -64,8 +66,9 @@ def _may_repeat_a_word(text: str) -> bool:
 
 def parts(piece: str) -> list[str]:
     """Words, marks such as xxmaj, and runs of white space other than single spaces."""
-    ruled = _ruled(piece)
-    return [part for span in ruled.split(" ") for part in _WORD_OR_GAP.findall(span)]
+    if not _RULED.search(piece):  # most pieces are one word as it stands
+        return _marked(piece) if piece else []
+    return [part for span in _ruled(piece).split(" ") for part in _WORD_OR_GAP.findall(span)]
 
 
 def finish(text: str) -> str:
@@ -80,13 +83,17 @@ def _ruled(piece: str) -> str:
 
 
 def _lower(match: re.Match[str]) -> str:
-    word = match[0]
-    mark = ""
-    if _ALL_CAPS.fullmatch(word):
-        mark = UP
-    elif _CAPITALISED.fullmatch(word):
-        mark = MAJ
-    return f"{mark} {word.lower()}" if mark and len(word) > 1 else word.lower()
+    return " ".join(_marked(match[0]))
+
+
+def _marked(word: str) -> list[str]:
+    """The word in lower case, and before it what case it had."""
+    if len(word) > 1 and "A" <= word[0] <= "Z":
+        if _ALL_CAPS.fullmatch(word):
+            return [UP, word.lower()]
+        if _CAPITALISED.fullmatch(word):
+            return [MAJ, word.lower()]
+    return [word.lower()]
 
 
 def _tell_characters(match: re.Match[str]) -> str:

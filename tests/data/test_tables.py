@@ -225,6 +225,15 @@ def test_what_is_wrong_with_the_section_is_one_sentence(tmp_path) -> None:
         load(tmp_path / "own.csv", text=[])
 
 
+def test_strange_characters_stay_as_they_are(tmp_path) -> None:
+    texts = ["nul \x00 bell \x07", "👍🏽 \u202e", "x" * 100_000, "\x85\xa0."]
+    frame = pd.DataFrame({"text": texts, "label": list("abab")})
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    frame.to_parquet(tmp_path / "own.parquet")
+    for name in ("own.csv", "own.parquet"):
+        assert load(tmp_path / name).table["text"].tolist() == texts
+
+
 def test_one_review_as_long_as_a_book(tmp_path) -> None:
     book = "word " * 1_000_000
     file = csv_file(tmp_path, f'text,label\n"{book}",x\nb,y\nc,x\nd,y\n')
