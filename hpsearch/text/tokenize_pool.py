@@ -13,6 +13,7 @@ import queue
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
@@ -44,8 +45,9 @@ def encode_elsewhere(name: str, chunks: Iterable[list[str]], processes: int) -> 
         for _ in range(processes):
             started.append(_Process(name))
             idle.put(started[-1])
-        for future in [pool.submit(encode, chunk) for chunk in chunks]:
-            yield future.result()
+        waiting = deque(pool.submit(encode, chunk) for chunk in chunks)
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         for process in started:
             process.end()

@@ -15,6 +15,8 @@ from hpsearch.errors import InputError
 from hpsearch.text.tokenize import SPECIALS, TokenisedTexts
 
 UNK_ID, PAD_ID, BOS_ID = 0, 1, 2
+_AT_ONCE = 1 << 20
+"""Ids that are counted together: numpy makes an int64 copy of them."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,12 @@ class Vocab:
         token that sorts first, so that the order of the texts does not matter.
         Raises InputError when no token is common enough.
         """
-        counts = np.bincount(ids, minlength=len(strings))
-        ranked = sorted(zip(-counts, strings, strict=True))
-        common = [s for count, s in ranked if -count >= min_freq and s not in SPECIALS]
+        counts = np.zeros(len(strings), dtype=np.int64)
+        for start in range(0, len(ids), _AT_ONCE):
+            counts += np.bincount(ids[start : start + _AT_ONCE], minlength=len(strings))
+        enough = np.flatnonzero(counts >= min_freq)
+        ranked = sorted((-int(counts[i]), strings[i]) for i in enough)
+        common = [string for _, string in ranked if string not in SPECIALS]
         if not common:
             raise InputError(
                 f"No token occurs {min_freq} times in texts of {len(ids):,} tokens; "

@@ -66,6 +66,15 @@ def test_a_worker_imports_no_torch_and_may_print_and_read(tmp_path, monkeypatch)
     assert Tokenizer("nosy:words").encode(["a"], processes=2).strings == ["xxbos", "clean", "a"]
 
 
+def test_loading_a_language_leaves_torch_to_those_who_want_it():
+    code = (
+        "import sys; from hpsearch.text.tokenize import Tokenizer; "
+        "assert Tokenizer().tokens('a') == ['xxbos', 'a']; assert 'torch' not in sys.modules; "
+        "import torch; assert torch.ones(2).sum() == 2"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_missing_text_is_found_before_any_process_starts(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
     with pytest.raises(InputError, match="Text 2 of 2"):
