@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hpsearch.data.dataset import Progress, Say
+from hpsearch.data.dataset import Progress, Say, TextDataset
 from hpsearch.data.sources import TEXT_SOURCES, load_text
 from hpsearch.data.unlabelled import join_columns, read_texts
 from hpsearch.errors import InputError
@@ -26,6 +26,13 @@ class Corpus:
     texts: list[str]
     source: str
     fingerprint: str
+
+    def dataset(self) -> TextDataset:
+        """The same as a data set none of whose texts has a label."""
+        import pandas as pd
+
+        table = pd.DataFrame({"text": self.texts, "label": None, "split": "unsup"})
+        return TextDataset(table, (), self.source, "path", self.fingerprint)
 
 
 def read_corpus(
@@ -76,6 +83,11 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
             return _in_order(_zip_members(path), path)
         if tarfile.is_tarfile(path):
             return _in_order(_tar_members(path), path)
+        if path.suffix.lower() not in ("", *SUFFIXES):
+            raise InputError(
+                f"{path} is of no known kind: give a folder, a .zip or .tar archive of text files, "
+                "or a .txt, .csv or .parquet file; if it is one, it is not whole."
+            )
         # One file: a document ends where a line is empty.
         return _decode(path.read_bytes(), path).replace("\r\n", "\n").split("\n\n")
     except FileNotFoundError:
@@ -90,7 +102,9 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
 def _read_table(path: Path, text_columns: tuple[str, ...]) -> list[str]:
     columns = text_columns or ("text",)
     table = read_texts(str(path), columns)
-    return join_columns(table, columns)[0]
+    texts, empty = join_columns(table, columns)
+    without = set(empty)
+    return [text for i, text in enumerate(texts) if i not in without]
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:

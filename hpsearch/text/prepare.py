@@ -131,7 +131,7 @@ def _number(
     return number_texts(
         dataset,
         rows,
-        tokenizer=str(data.get("tokenizer", "en")),
+        data,
         vocab=vocab,
         max_vocab=config.language_model.max_vocab,
         min_freq=config.language_model.min_freq,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,8 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Texts:
-    """Numericalised texts by part (train, valid, test, read). Labels index into `classes`.
+    """Numericalised texts by part (train, valid, test, read). Labels index into `classes`;
+    `columns` are those that the texts stand in, in a file of one's own.
 
     "read" is what a language model reads; it may be empty. `fingerprint` names content, split,
     tokenizer and vocabulary together.
@@ -37,6 +39,7 @@ class Texts:
     source: str
     note: str | None
     tokenizer: str
+    columns: tuple[str, ...]
     vocab: Vocab
     classes: tuple[str, ...]
     parts: Mapping[str, Documents]
@@ -53,8 +56,8 @@ def codes(dataset: TextDataset) -> Labels:
 def number_texts(
     dataset: TextDataset,
     rows: Mapping[str, Rows],
+    data: Mapping[str, Any],
     *,
-    tokenizer: str,
     vocab: Vocab | None,
     max_vocab: int,
     min_freq: int,
@@ -62,9 +65,12 @@ def number_texts(
 ) -> Texts:
     """Tokenise and number the `rows` of each part, from the cache if it was done before.
 
+    `data` is the study's [data] (see hpsearch.text.config.TextData): it names the tokenizer.
+
     The vocabulary is `vocab`, or the most common tokens of the part "read".
     Raises HpsearchError when no token of "read" is common enough.
     """
+    tokenizer, columns = str(data.get("tokenizer", "en")), data.get("text", "text")
     key = {
         "version": _VERSION,
         "data": dataset.fingerprint,
@@ -97,6 +103,7 @@ def number_texts(
             source=dataset.source,
             note=dataset.note,
             tokenizer=tokenizer,
+            columns=(columns,) if isinstance(columns, str) else tuple(columns),
             vocab=Vocab.load(folder / "vocab.json"),
             classes=dataset.classes,
             parts={name: _load(folder, name) for name in rows},

@@ -171,6 +171,7 @@ def _content(
         classes=texts.classes,
         tokenizer=texts.tokenizer,
         config=config,
+        text_columns=texts.columns,
         facts=facts,
     )
 

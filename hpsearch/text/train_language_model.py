@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from hpsearch.data import load_text
+from hpsearch.data.corpus import read_corpus
 from hpsearch.text.config import LanguageModelTrialConfig
 from hpsearch.text.lm_stage import build_language_model
 from hpsearch.text.prepare import PreparedTexts, untrained_vocab
@@ -32,14 +33,26 @@ def prepare(
     progress: Progress,
     say: Say = lambda _: None,
 ) -> PreparedTexts:
-    """The texts that all trials read, and those held out; the test texts are left alone."""
+    """The texts that all trials read, and those held out; the test texts are left alone.
+
+    Texts of one's own need no labels: see `read_corpus` for what they may lie in.
+    """
     config = _CONFIG.validate_python(dict(settings))
-    dataset = load_text(data, path=data_path, progress=progress, say=say)
+    if data.get("path") is not None and data.get("split") is None:
+        columns = data.get("text", "text")
+        dataset = read_corpus(
+            str(data_path or data["path"]),
+            text_columns=(columns,) if isinstance(columns, str) else tuple(columns),
+            progress=progress,
+            say=say,
+        ).dataset()
+    else:
+        dataset = load_text(data, path=data_path, progress=progress, say=say)
     is_test = (dataset.table["split"] == "test").to_numpy()
     texts = number_texts(
         dataset,
         language_model_rows(is_test, config),
-        tokenizer=str(data.get("tokenizer", "en")),
+        data,
         vocab=untrained_vocab([config], progress, say),
         max_vocab=config.max_vocab,
         min_freq=config.min_freq,
