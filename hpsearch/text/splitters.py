@@ -209,4 +209,4 @@ def _shown(text: str) -> str:
 def _kind(tokens: object) -> str:
     if not isinstance(tokens, list):
         return f"a {type(tokens).__name__}"
-    return f"a list with a {next(type(t).__name__ for t in tokens if not isinstance(t, str))} in it"
+    return f"a list that holds {next(type(t).__name__ for t in tokens if not isinstance(t, str))}"

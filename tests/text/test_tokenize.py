@@ -240,7 +240,7 @@ def test_a_tokenizer_that_is_none_is_one_sentence(own, name, problem):
     ("function", "problem"),
     [
         ("lazy", "must return a list of str, but gave a generator for 'some text'"),
-        ("numbers", "must return a list of str, but gave a list with a int in it"),
+        ("numbers", "must return a list of str, but gave a list that holds int"),
         ("fails", r"failed on 'some text' \(RuntimeError: no luck\)"),
     ],
 )
