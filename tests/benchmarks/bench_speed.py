@@ -1,0 +1,176 @@
+"""How much faster than fastai 2.8.12 the text trainers are, and where their time goes.
+
+    PYTHONPATH=.venv/lib/python3.11/site-packages:/tmp/peers/lib/python3.11/site-packages:. \
+        HPSEARCH_DATA=../shared/data OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive \
+        /tmp/peers/bin/python tests/benchmarks/bench_speed.py
+
+(bench_fastai_parity.py says how to make /tmp/peers.) Both sides in one process, in turns, same
+sizes, same reviews, same threads; medians of the rounds. Ours is in the precision that it chooses
+by itself, fastai's is float32, its default on a processor. fastai's loaders run in the process:
+workers would cost it more. `--cpu-time` measures one thread on a busy machine.
+"""
+
+import argparse
+import statistics
+import time
+from functools import partial
+
+import fastai_peer as peer
+import numpy as np
+import torch
+from fastai_cases import (
+    Reviews,
+    classifier_config,
+    fastai_classifier,
+    language_config,
+    saved_model,
+)
+from speed_limits import Machine, where_time_goes
+
+from hpsearch.text.batches import by_length
+from hpsearch.text.classifier_run import ClassifierRun, plan_stages
+from hpsearch.text.language_model import new_language_model, train_language_model
+from hpsearch.text.saved_classifier import predict_documents
+from hpsearch.training.device import keep_freed_memory, resolve_precision
+
+VOCABULARY = 6624
+FULL, MIDDLE, SMALL = (400, 1152, 3), (200, 400, 3), (160, 400, 2)
+N_TEST = 25_000
+
+
+class Clock:
+    """Seconds of `work`, wall time or CPU time, medians over alternating rounds."""
+
+    def __init__(self, rounds, *, cpu_time):
+        self.rounds, self.now = rounds, time.process_time if cpu_time else time.perf_counter
+
+    def seconds(self, work):
+        started = self.now()
+        work()
+        return self.now() - started
+
+    def compare(self, name, unit, amount, ours, theirs, goal):
+        """`ours` and `theirs` make a fresh piece of work at each call; only the work is timed."""
+        pairs = [(self.seconds(theirs()), self.seconds(ours())) for _ in range(self.rounds)]
+        slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(t / o for t, o in pairs)
+        verdict = "" if goal is None else f" (at least {goal}: {'yes' if ratio >= goal else 'NO'})"
+        print(
+            f"{name:42} fastai {amount / slow:9,.0f} {unit}/s, ours {amount / fast:9,.0f}: "
+            f"{ratio:.2f} times{verdict}",
+            flush=True,
+        )
+        return ratio
+
+
+def language_model(clock, machine, reviews, sizes, steps):
+    end = int(np.searchsorted(reviews.docs.offsets, steps * 48 * 70))
+    docs = reviews.docs.take(np.arange(end))
+    few = reviews.docs.take(np.arange(1))
+    config = language_config(sizes)
+
+    def ours():
+        model = new_language_model(config, len(reviews.vocab))
+        return partial(
+            train_language_model, config, model, docs, few, device="cpu", report=lambda _: None
+        )
+
+    def theirs():
+        model = peer.peer_language_model(len(reviews.vocab), sizes, config.drop_mult)
+        train = peer.stream_loader(docs, 48, 70)
+        one = peer.learner(model, train, train, peer.awd_lstm_lm_split)
+        return partial(peer.fit, one, config.lr)
+
+    name = f"language model {sizes}"
+    ratio = clock.compare(name, "tokens", len(docs.ids), ours, theirs, 2.5)
+    where_time_goes(machine, ours(), sizes, len(reviews.vocab), len(docs.ids), decoder=True)
+    return ratio >= 2.5
+
+
+def batches_of_one_epoch(reviews, n, bs=48):
+    """n whole batches, of all lengths, as an epoch over thousands of reviews has them."""
+    batches = by_length(reviews.docs.lengths[: 50 * bs], bs)
+    return np.concatenate([batches[i] for i in np.linspace(2, 47, n).astype(int)])
+
+
+def classifier(clock, machine, reviews, sizes, n_batches):
+    which = batches_of_one_epoch(reviews, n_batches)
+    folder, lm = saved_model(reviews, language_config(sizes))
+    texts = reviews.split(which, which[:2])
+    docs, labels = texts.parts["train"], texts.labels["train"]
+    config = classifier_config("auto")
+    good = True
+    for stage in plan_stages(config, sizes[2] + 2):
+
+        def ours(stage=stage):
+            run = ClassifierRun(config, texts, folder, seed=0, device="cpu")
+            run.start_stage(stage)
+            return partial(run.train_epoch, 1, stage, 0, lambda *_: None)
+
+        def theirs(stage=stage):
+            model = fastai_classifier(reviews, lm, sizes, config.drop_mult)
+            train = peer.documents_loader(docs, labels, config.bs, shuffle=True)
+            one = peer.learner(model, train, train, peer.awd_lstm_clas_split)
+            return partial(peer.fit, one, slice(stage.lr / 2.6**4, stage.lr), stage.freeze_to)
+
+        name = f"classifier {sizes}, {stage.name} thawed"
+        good &= clock.compare(name, "reviews", len(which), ours, theirs, 2.5) >= 2.5
+    where_time_goes(machine, ours(), sizes, 0, len(docs.ids), decoder=False)
+    return good
+
+
+def prediction(clock, reviews, sizes, n):
+    which = np.arange(n)
+    folder, lm = saved_model(reviews, language_config(sizes))
+    texts = reviews.split(which, which[:2])
+    docs, labels = texts.parts["train"], texts.labels["train"]
+    config = classifier_config("auto")
+    dtype = resolve_precision("auto", "cpu")
+    model = ClassifierRun(config, texts, folder, seed=0, device="cpu").model
+
+    def ours():
+        return partial(predict_documents, model, docs, "cpu", dtype)
+
+    def theirs():
+        loader = peer.documents_loader(docs, labels, 64, shuffle=False)
+        other = fastai_classifier(reviews, lm, sizes, config.drop_mult)
+        one = peer.learner(other, loader, loader, peer.awd_lstm_clas_split)
+
+        def predict():
+            with one.no_bar():
+                one.get_preds(dl=loader)
+
+        return predict
+
+    seconds = clock.seconds(ours())
+    print(f"prediction {sizes}: {N_TEST:,} reviews would take {seconds * N_TEST / n:.0f} s")
+    return clock.compare(f"prediction {sizes}", "reviews", n, ours, theirs, 4) >= 4
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--reviews", type=int, default=2000, help="how many to predict")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--only", choices=["lm", "classifier", "prediction"])
+    args = parser.parse_args()
+    keep_freed_memory()  # fastai profits from it too
+    machine = Machine.measure()
+    print(f"{torch.get_num_threads()} threads; {machine}")
+    reviews = Reviews(max(args.reviews, 2400), VOCABULARY)
+    clock = Clock(args.rounds, cpu_time=args.cpu_time)
+    good = True
+    if args.only in (None, "lm"):
+        good &= language_model(clock, machine, reviews, MIDDLE, 12)
+        good &= language_model(clock, machine, reviews, FULL, 5)
+    if args.only in (None, "classifier"):
+        good &= classifier(clock, machine, reviews, SMALL, 8)
+        good &= classifier(clock, machine, reviews, FULL, 2)
+    if args.only in (None, "prediction"):
+        good &= prediction(clock, reviews, SMALL, args.reviews)
+        good &= prediction(clock, reviews, FULL, args.reviews // 10)
+    raise SystemExit(not good)
+
+
+if __name__ == "__main__":
+    main()
