@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 from collections.abc import Callable, Collection
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +53,21 @@ def languages() -> list[str]:
         return []
     folders = (Path(spec.origin).parent / "lang").iterdir()
     return sorted(folder.name for folder in folders if re.fullmatch("[a-z]{2,3}", folder.name))
+
+
+def mark(name: str) -> list[str]:
+    """What decides where texts are split: the name, and spaCy's version or the source of the
+    user's module, so that a result kept from before is not taken for that of changed code."""
+    if name == WHITESPACE:
+        return [name]
+    if ":" not in name:
+        return [name, metadata.version("spacy")]
+    _imported(name)
+    try:
+        source = inspect.getsource(sys.modules[name.partition(":")[0]])
+    except (OSError, TypeError):  # compiled: its name must do
+        source = ""
+    return [name, hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()]
 
 
 def word_splitter(name: str) -> WordSplitter:

@@ -7,6 +7,8 @@ import html
 import operator
 import re
 
+VERSION = 1
+"""Raise it when a rule changes, so that texts tokenised before are not taken for those of now."""
 UNK, PAD, BOS, EOS, FLD, REP, WREP, UP, MAJ = SPECIALS = (
     "xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj",
 )  # fmt: skip

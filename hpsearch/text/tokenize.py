@@ -70,6 +70,11 @@ class Tokenizer:
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[str]]:
         return Tokenizer, (self.name,)
 
+    @property
+    def mark(self) -> list[str]:
+        """What decides the tokens of a text besides the text itself: a key for results on disk."""
+        return [str(text_rules.VERSION), *splitters.mark(self.name)]
+
     def tokens(self, text: str) -> list[str]:
         """The tokens of one text, xxbos first."""
         encoded = self.encode([text])

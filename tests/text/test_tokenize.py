@@ -3,6 +3,7 @@
 import difflib
 import html
 import itertools
+import linecache
 import os
 import pickle
 import re
@@ -263,6 +264,16 @@ def test_a_tokenizer_is_pickled_by_its_name():
     content = pickle.dumps(tokenizer)
     assert len(content) < 200
     assert pickle.loads(content).tokens("a b") == ["xxbos", "a", "b"]
+
+
+def test_the_mark_tells_tokenizers_apart_and_sees_the_users_code_change(own):
+    marks = [Tokenizer(name).mark for name in ("en", "de", "whitespace", "own_words:pairs")]
+    assert len({tuple(mark) for mark in marks}) == 4
+    assert Tokenizer("own_words:pairs").mark == marks[3]
+    (own / "own_words.py").write_text(OWN.replace("i + 2", "i + 3"))
+    sys.modules.pop("own_words")
+    linecache.clearcache()
+    assert Tokenizer("own_words:pairs").mark != marks[3]
 
 
 def _by_the_book(text, spacy_tokenizer):
