@@ -59,7 +59,7 @@ def train_final(
             resolved = resolved.with_language_model(language_model)
         else:
             resolved = choose_language_model(store, spec, resolved, language_model)  # type: ignore[assignment]
-    settings = _settings(spec, resolved, params or {}, sets)
+    settings = final_settings(spec, resolved, params or {}, sets)
     device = device or default_device()
     trainer: Any = spec.trainer_module()
     plan = plain({"study": spec.name, "preset": resolved.name, "settings": settings, "seed": seed})
@@ -114,7 +114,7 @@ def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> 
     return dict(found[0].params)
 
 
-def _settings(
+def final_settings(
     spec: StudySpec, preset: ResolvedPreset, params: Mapping[str, Any], sets: Sequence[str]
 ) -> dict[str, Any]:
     """Settings, defaults, parameters and `sets` in one, each before the last; held-out texts are

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hpsearch.errors import HpsearchError
 from hpsearch.text.awd_lstm import Masks
-from hpsearch.text.batches import pad_documents, training_order
+from hpsearch.text.batches import DocumentBatches, training_order
 from hpsearch.text.config import ClassifierConfig, parse_moms
 from hpsearch.text.language_model import load_language_model
 from hpsearch.text.saved_classifier import Probabilities, build_classifier, predict_documents
+from hpsearch.text.splits import Rows
 from hpsearch.text.texts import Labels, Texts
 from hpsearch.training.device import autocast, resolve_precision
 from hpsearch.training.loop import optimiser_step
@@ -75,6 +76,7 @@ class ClassifierRun:
         self.model.to(device)
         self.train = texts.parts["train"].reversed() if self.backward else texts.parts["train"]
         self.valid = texts.parts["valid"].reversed() if self.backward else texts.parts["valid"]
+        self.batches = DocumentBatches(self.train, device)
         self.labels = torch.from_numpy(texts.labels["train"]).to(device)
         self.groups = self.model.layer_groups()
         self.n_groups = len(self.groups)
@@ -107,16 +109,20 @@ class ClassifierRun:
         self.model.train()
         steps = range(k * len(batches), (k + 1) * len(batches))
         for i, which in zip(steps, batches, strict=True):
-            tokens, lengths = pad_documents(self.train, which)
-            labels = self.labels[torch.from_numpy(which)]
-            with autocast(self.device, self.dtype):
-                logits, penalty = self.model(tokens.to(self.device), lengths, masks)
-            loss = nn.functional.cross_entropy(logits.float(), labels)
-            optimiser_step(loss + penalty, self.optimiser, cycle, i, self.lrs)
-            total += loss.detach() * len(which)
+            total += self.step(which, masks, cycle, i) * len(which)
             progress(i - steps.start + 1, len(batches))
         highest = cycle.highest(steps)
         return total.item() / len(self.train), tuple(lr * highest for lr in self.lrs)
+
+    def step(self, which: Rows, masks: Masks, cycle: OneCycle, i: int) -> Tensor:
+        """Train on the documents `which` with the rates of step `i`; their mean cross-entropy."""
+        tokens, lengths = self.batches.pad(which)
+        labels = self.labels[torch.from_numpy(which).to(self.labels.device, non_blocking=True)]
+        with autocast(self.device, self.dtype):
+            logits, penalty = self.model(tokens, lengths, masks)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
+        optimiser_step(loss + penalty, self.optimiser, cycle, i, self.lrs)
+        return loss.detach()
 
     def predict(self) -> Probabilities:
         """Class probabilities (texts, classes) of the held-out texts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from hpsearch.errors import HpsearchError
 from hpsearch.text.awd_lstm import (
@@ -19,7 +20,7 @@ from hpsearch.text.awd_lstm import (
     LANGUAGE_MODEL_DROPOUTS,
     LanguageModel,
     Masks,
-    detach,
+    State,
 )
 from hpsearch.text.batches import Documents, count_stream_batches, stream_batches
 from hpsearch.text.config import LanguageModelConfig, parse_moms
@@ -171,21 +172,41 @@ def _train_epoch(
     masks = Masks(config.seed * 1_000_003 + epoch, torch.device(device))
     state = model.encoder.zero_state(config.bs)
     total, n_tokens = torch.zeros((), device=device), 0
-    batches = stream_batches(train.take(order), config.bs, config.seq_len)
+    batches = stream_batches(train.take(order), config.bs, config.seq_len, device)
     for i, (x, y) in enumerate(batches):
-        x, y = x.to(device), y.to(device)
-        with autocast(device, dtype):
-            raw, dropped, state = model(x, detach(state), masks)
-            loss = model.loss(dropped, y)
-            penalty = config.alpha * dropped.float().pow(2).mean()
-            penalty = penalty + config.beta * (raw[1:] - raw[:-1]).float().pow(2).mean()
-        # A last batch of one step has no neighbours, and the mean of nothing is not a number.
-        regularised = loss + penalty if len(x) > 1 else loss
-        optimiser_step(regularised, optimiser, cycle, first_step + i, lrs, config.clip)
-        total += loss.detach() * y.numel()
+        loss, state = language_model_step(
+            model, x, y, state, config, optimiser, cycle, first_step + i, lrs, masks, dtype
+        )
+        total += loss * y.numel()
         n_tokens += y.numel()
         progress(i + 1)
     return check_finite(total.item() / n_tokens, "language model's training loss")
+
+
+def language_model_step(
+    model: LanguageModel,
+    x: Tensor,
+    y: Tensor,
+    state: State,
+    config: LanguageModelConfig,
+    optimiser: torch.optim.Optimizer,
+    cycle: OneCycle,
+    step: int,
+    lrs: Sequence[float],
+    masks: Masks,
+    dtype: torch.dtype,
+) -> tuple[Tensor, State]:
+    """One optimiser step on the tokens x and their successors y, both (T, B), with the rates of
+    `step` in the cycle: mean cross-entropy and the state to go on from."""
+    with autocast(x.device.type, dtype):
+        raw, dropped, state = model(x, state, masks)
+        loss = model.loss(dropped, y)
+        penalty = config.alpha * dropped.float().pow(2).mean()
+        penalty = penalty + config.beta * (raw[1:] - raw[:-1]).float().pow(2).mean()
+    # A last batch of one step has no neighbours, and the mean of nothing is not a number.
+    regularised = loss + penalty if len(x) > 1 else loss
+    optimiser_step(regularised, optimiser, cycle, step, lrs, config.clip)
+    return loss.detach(), state
 
 
 @torch.no_grad()
@@ -200,8 +221,7 @@ def evaluate_language_model(
     bs = max(1, min(config.bs, (len(docs.ids) - 1) // config.seq_len))
     state = model.encoder.zero_state(bs)
     loss, right, n_tokens = torch.zeros((), device=device), torch.zeros((), device=device), 0
-    for x, y in stream_batches(docs, bs, config.seq_len):
-        x, y = x.to(device), y.to(device)
+    for x, y in stream_batches(docs, bs, config.seq_len, device):
         with autocast(device, dtype):
             _, dropped, state = model(x, state, None)
         batch_loss, batch_right = model.score(dropped, y)

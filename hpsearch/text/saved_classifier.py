@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from hpsearch.errors import InputError
 from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Dropouts
-from hpsearch.text.batches import Documents, by_length, pad_documents
+from hpsearch.text.batches import DocumentBatches, Documents, by_length
 from hpsearch.text.classifier import TextClassifier
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.tokenize import Tokenizer
@@ -112,10 +112,11 @@ def predict_documents(
     model.eval()
     out = np.zeros((len(docs), model.head.linear2.out_features), dtype=np.float32)
     done = 0
+    batches = DocumentBatches(docs, device)
     for which in by_length(docs.lengths, bs):
-        tokens, lengths = pad_documents(docs, which)
+        tokens, lengths = batches.pad(which)
         with autocast(device, dtype):
-            logits, _ = model(tokens.to(device), lengths, None)
+            logits, _ = model(tokens, lengths, None)
         out[which] = torch.softmax(logits.float(), dim=1).cpu().numpy()
         done += len(which)
         progress(done)

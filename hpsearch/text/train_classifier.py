@@ -30,6 +30,11 @@ from hpsearch.training.loop import check_finite
 _CONFIG = TypeAdapter(ClassifierConfig)
 
 
+def parse(content: Mapping[str, Any]) -> ClassifierConfig:
+    """The config of settings and parameters; raises pydantic's ValidationError."""
+    return _CONFIG.validate_python(dict(content))
+
+
 def prepare(
     data: Mapping[str, Any],
     settings: Mapping[str, Any],

@@ -24,6 +24,11 @@ KEEPS_BEST = True
 _CONFIG = TypeAdapter(LanguageModelTrialConfig)
 
 
+def parse(content: Mapping[str, Any]) -> LanguageModelTrialConfig:
+    """The config of settings and parameters; raises pydantic's ValidationError."""
+    return _CONFIG.validate_python(dict(content))
+
+
 def prepare(
     data: Mapping[str, Any],
     settings: Mapping[str, Any],

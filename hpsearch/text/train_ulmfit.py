@@ -20,6 +20,11 @@ __all__ = ["on_test_texts", "prepare", "train"]
 _CONFIG = TypeAdapter(UlmfitConfig)
 
 
+def parse(content: Mapping[str, Any]) -> UlmfitConfig:
+    """The config of settings and parameters; raises pydantic's ValidationError."""
+    return _CONFIG.validate_python(dict(content))
+
+
 def prepare(
     data: Mapping[str, Any],
     settings: Mapping[str, Any],

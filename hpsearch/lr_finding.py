@@ -1,0 +1,147 @@
+"""`lr-find`: the learning-rate range test on a study's own model and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.errors import InputError
+from hpsearch.final import final_settings
+from hpsearch.search.circumstances import default_device
+from hpsearch.search.planning import plain
+from hpsearch.search.progress import shown_progress
+from hpsearch.studies import StudySpec
+from hpsearch.text.awd_lstm import Masks
+from hpsearch.text.batches import stream_batches, training_order
+from hpsearch.text.classifier_run import ClassifierRun, Stage
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_moms
+from hpsearch.text.language_model import language_model_step
+from hpsearch.text.lm_stage import start_model
+from hpsearch.text.prepare import PreparedTexts
+from hpsearch.training.device import keep_freed_memory, resolve_precision
+from hpsearch.training.lr_finder import LrCurve, find_lr
+from hpsearch.training.lr_plot import save_html, save_png
+from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
+from hpsearch.training.schedule import OneCycle
+
+STAGES = ("head", "all")
+
+
+def find_and_draw(
+    spec: StudySpec,
+    output: Path,
+    *,
+    preset: str = "auto",
+    stage: str = "head",
+    sets: Sequence[str] = (),
+    data_path: Path | None = None,
+    seed: int = 0,
+    console: Console | None = None,
+) -> LrCurve:
+    """Run the test on the study's data with its defaults, print the suggestions, and write
+    OUTPUT.png and OUTPUT.html.
+
+    `stage` "head" thaws the top layer group only, "all" every group, each with its share of the
+    rate. Raises InputError for a stage that there is not.
+    """
+    console = console or Console()
+    if stage not in STAGES:
+        raise InputError(f"--stage {stage} is not known: choose one of {', '.join(STAGES)}.")
+    device = default_device()
+    resolved = spec.resolve(preset)
+    settings = final_settings(spec, resolved, {}, sets)
+    trainer: Any = spec.trainer_module()
+    with shown_progress(console) as progress:
+        prepared = trainer.prepare(
+            plain(spec.data), settings, data_path=data_path, device=device, progress=progress,
+            say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
+        )  # fmt: skip
+        console.print(Text(prepared.summary), soft_wrap=True)
+        config = trainer.parse(settings)
+        keep_freed_memory()
+        make = _classifier_step if isinstance(config, ClassifierConfig) else _language_model_step
+        step = make(config, prepared, stage, seed, device)
+        curve = find_lr(step, progress=lambda done, total: progress("lr-find", done, total))
+    title = f"{spec.name}, {resolved.name}, {stage}"
+    files = [output.with_name(output.name + suffix) for suffix in (".png", ".html")]
+    save_png(curve, files[0], title)
+    save_html(curve, files[1], title)
+    for name, lr in curve.suggestions._asdict().items():
+        console.print(f"{name:<9} {lr:.3g}")
+    console.print(Text(f"Wrote {files[0]} and {files[1]}"), soft_wrap=True)
+    return curve
+
+
+def _classifier_step(
+    config: ClassifierConfig, data: PreparedTexts, stage: str, seed: int, device: str
+) -> Callable[[float], float]:
+    if not data.language_models:
+        raise InputError("lr-find wants a study of one trainer: imdb-lm or imdb-clas, say.")
+    folder = data.language_models[0].folder
+    run = ClassifierRun(config, data.texts, folder, seed=seed, device=device)
+    run.start_stage(Stage(stage, -1 if stage == "head" else 0, 1.0, 1))
+    shares = run.lrs
+    masks = Masks(seed, torch.device(device))
+    flat = _flat(config.moms)
+    run.model.train()
+
+    def batches() -> Iterator[Any]:
+        for epoch in count():
+            rng = np.random.default_rng([seed, epoch])
+            yield from training_order(run.train.lengths, config.bs, rng)
+
+    source = batches()
+
+    def step(lr: float) -> float:
+        run.lrs = tuple(lr * share for share in shares)
+        return run.step(next(source), masks, flat, 0).item()
+
+    return step
+
+
+def _language_model_step(
+    config: LanguageModelConfig, data: PreparedTexts, stage: str, seed: int, device: str
+) -> Callable[[float], float]:
+    model, config, _ = start_model(data.texts, config, lambda *_: None, lambda _: None)
+    model.to(device)
+    groups = model.layer_groups()
+    freeze_to(groups, -1 if stage == "head" else 0)
+    shares = discriminative_lrs(1.0, config.lr_decay, len(groups))
+    optimiser = make_adam(groups, config.wd)
+    dtype = resolve_precision("auto", device)
+    read = data.texts.parts["read"]
+    read = read.reversed() if config.backward else read
+    masks = Masks(seed, torch.device(device))
+    flat = _flat(config.moms)
+    state = model.encoder.zero_state(config.bs)
+
+    def batches() -> Iterator[Any]:
+        for epoch in count():
+            order = np.random.default_rng([seed, epoch]).permutation(len(read))
+            yield from stream_batches(read.take(order), config.bs, config.seq_len, device)
+
+    source = batches()
+
+    def step(lr: float) -> float:
+        nonlocal state
+        x, y = next(source)
+        lrs = [lr * share for share in shares]
+        loss, state = language_model_step(
+            model, x, y, state, config, optimiser, flat, 0, lrs, masks, dtype
+        )
+        return loss.item()
+
+    return step
+
+
+def _flat(moms: str) -> OneCycle:
+    """A cycle whose step 0 has the whole rate and the momentum of a cycle's ends."""
+    high, _ = parse_moms(moms)
+    return OneCycle(2, 0.0, (high, high))
