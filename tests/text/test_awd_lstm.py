@@ -41,13 +41,29 @@ def test_a_document_in_chunks_equals_it_in_one_piece():
     torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-6)
 
 
-def test_a_mask_zeroes_its_share_and_keeps_the_mean():
-    mask = masks().draw((1000, 1000), 0.3, torch.empty(0))
-    kept = (mask > 0).float().mean().item()
-    # A million draws: the standard error of a share is below 0.0005.
-    assert kept == pytest.approx(0.7, abs=0.003)
-    assert mask[mask > 0].unique().item() == pytest.approx(1 / 0.7, rel=2**-16)
-    assert mask.mean().item() == pytest.approx(1, abs=0.005)
+@pytest.mark.parametrize("p", [0.0, 0.01, 0.3, 0.5, 0.95])
+def test_a_mask_zeroes_its_share_and_keeps_the_mean(p):
+    mask = masks().draw((1000, 1000), p, torch.empty(0))
+    # A million draws: within five standard errors, and the 16 bits that p is rounded to.
+    near = 5 * (p * (1 - p) / 1e6) ** 0.5 + 1e-5
+    assert (mask == 0).float().mean().item() == pytest.approx(p, abs=near)
+    assert mask.max().item() == pytest.approx(1 / (1 - p), rel=2e-4)
+    assert mask[mask > 0].unique().numel() == 1
+    assert mask.mean().item() == pytest.approx(1, abs=near / (1 - p) + 1e-5)
+
+
+def test_neighbours_in_a_mask_are_independent():
+    # Four of them come from one draw of 64 bits: any two agree with probability 1/2.
+    mask = masks().draw((400_000,), 0.5, torch.empty(0)) > 0
+    for distance in (1, 2, 3, 4, 5, 1000):
+        same = (mask[distance:] == mask[:-distance]).float().mean().item()
+        assert same == pytest.approx(0.5, abs=0.004)
+
+
+def test_a_mask_has_type_and_shape_asked_for():
+    mask = masks().draw((3, 5, 7), 0.5, torch.empty(0, dtype=torch.bfloat16))
+    assert mask.shape == (3, 5, 7)
+    assert mask.dtype == torch.bfloat16
 
 
 def test_input_dropout_is_the_same_at_all_time_steps_and_differs_between_documents():
@@ -85,6 +101,59 @@ def test_weight_drop_zeroes_its_share_of_the_hidden_matrix_and_nothing_else(monk
     assert (weight == 0).float().mean().item() == pytest.approx(0.5, abs=0.02)
     kept = weight != 0
     torch.testing.assert_close(weight[kept], 2 * layer.weight_hh.detach()[kept])
+
+
+def test_weight_drop_leaves_the_first_step_alone_and_changes_from_call_to_call():
+    # From a state of zeros the hidden-to-hidden matrix has nothing to multiply: what differs at
+    # the first step would be dropped elsewhere.
+    dropping, plain = encoder(Dropouts(0, 0, 0.5, 0, 0)), encoder()
+    tokens = torch.randint(0, 50, (3, 2))
+    expected, _ = plain(tokens, plain.zero_state(2), None)
+    source = masks()
+    one, two = (dropping(tokens, dropping.zero_state(2), source)[0] for _ in range(2))
+    assert torch.equal(one[0], expected[0])
+    assert torch.equal(two[0], expected[0])
+    assert not torch.equal(one[1], expected[1])
+    assert not torch.equal(one[1], two[1])
+
+
+def dropped_share(before, after, p):
+    """Checks one mask for all steps on (T, B, width); returns the share that it zeroes."""
+    mask = after / before
+    assert torch.allclose(mask, mask[:1].expand_as(mask), atol=1e-4)
+    assert not torch.equal(mask[0, 0], mask[0, 1])  # documents have their own
+    kept = mask[mask > 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)), rtol=1e-3, atol=0)
+    return (mask[0] == 0).float().mean().item()
+
+
+def test_hidden_dropout_follows_every_layer_but_the_last():
+    model = encoder(Dropouts(0, 0.3, 0, 0, 0), emb=300, hidden=500)
+    inputs, outputs = [], []
+    for rnn in model.rnns:
+        rnn.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        rnn.register_forward_hook(lambda _, __, made: outputs.append(made[0]))
+    with torch.no_grad():
+        out, _ = model(torch.randint(0, 50, (4, 8)), model.zero_state(8), masks())
+    for before, after in ((outputs[0], inputs[1]), (outputs[1], inputs[2])):
+        # 4,000 draws: the standard error is .007.
+        assert dropped_share(before, after, 0.3) == pytest.approx(0.3, abs=0.035)
+    assert torch.equal(out, outputs[2])
+
+
+def test_output_dropout_is_the_language_models_own():
+    model = LanguageModel(encoder(Dropouts(0, 0, 0, 0, 0.4), emb=300))
+    with torch.no_grad():
+        raw, dropped, _ = model(torch.randint(0, 50, (4, 8)), model.encoder.zero_state(8), masks())
+    assert dropped_share(raw, dropped, 0.4) == pytest.approx(0.4, abs=0.05)
+
+
+def test_the_state_is_carried_and_gives_no_gradient():
+    model = encoder()
+    tokens = torch.randint(0, 50, (6, 2))
+    _, state = model(tokens, model.zero_state(2), None)
+    assert not any(part.requires_grad for layer in state for part in layer)
+    assert all((h != 0).any() for h, _ in state)
 
 
 def test_without_masks_nothing_is_dropped():

@@ -6,6 +6,7 @@ import torch
 
 from hpsearch.errors import HpsearchError
 from hpsearch.text.batches import (
+    DocumentBatches,
     Documents,
     by_length,
     count_stream_batches,
@@ -79,3 +80,16 @@ def test_padding_stands_at_the_end():
     tokens, lengths = pad_documents(documents([1, 3]), np.array([1, 0]))
     assert tokens.t().tolist() == [[11, 12, 13], [10, 1, 1]]
     assert lengths.tolist() == [3, 1]
+
+
+def test_batches_from_one_flat_tensor_are_the_documents_in_the_order_asked_for():
+    docs = documents(np.random.default_rng(0).integers(1, 40, 30))
+    batches = DocumentBatches(docs)
+    for which in (np.array([29, 3, 17]), np.array([29]), np.arange(30)):
+        tokens, lengths = batches.pad(which)
+        assert tokens.shape == (docs.lengths[which].max(), len(which))
+        assert lengths.tolist() == docs.lengths[which].tolist()
+        for column, doc in enumerate(which):
+            of_doc = docs.ids[docs.offsets[doc] : docs.offsets[doc + 1]]
+            assert tokens[: len(of_doc), column].tolist() == of_doc.tolist()
+            assert (tokens[len(of_doc) :, column] == 1).all()

@@ -7,6 +7,7 @@ import torch
 from hpsearch.text.awd_lstm import AWDLSTM, Dropouts
 from hpsearch.text.batches import Documents, pad_documents
 from hpsearch.text.classifier import TextClassifier
+from hpsearch.training.param_groups import freeze_to
 
 
 @pytest.fixture
@@ -34,6 +35,41 @@ def test_a_document_alone_and_beside_longer_ones_gets_the_same_prediction(model,
     together = predict(model, docs, np.arange(7))
     alone = torch.cat([predict(model, docs, np.array([i])) for i in range(7)])
     assert (together - alone).abs().max().item() < 1e-5
+
+
+def test_in_bfloat16_too_but_for_its_rounding(model, docs):
+    with torch.autocast("cpu", torch.bfloat16):
+        together = predict(model, docs, np.arange(7))
+        alone = torch.cat([predict(model, docs, np.array([i])) for i in range(7)])
+    # bfloat16 has 8 bits: two orders of summation may differ in the last of them.
+    assert (together - alone).abs().max().item() < 2**-8 * together.abs().max().item()
+
+
+def test_a_document_in_chunks_equals_it_in_one_piece(model, docs):
+    in_chunks = predict(model, docs, np.arange(7))
+    model.seq_len = 100
+    assert (predict(model, docs, np.arange(7)) - in_chunks).abs().max().item() < 1e-5
+
+
+def test_nothing_waits_for_the_device(model, docs):
+    # On the device "meta" there are no values: to ask for one is an error, as it would be a wait.
+    tokens, lengths = pad_documents(docs, np.arange(7))
+    model.to("meta").train()
+    logits, penalty = model(tokens.to("meta"), lengths, None)
+    (logits.sum() + penalty).backward()
+    assert logits.shape == (7, 3)
+
+
+def test_a_frozen_encoder_builds_no_graph(model, docs):
+    freeze_to(model.layer_groups(), -1)
+    made = []
+    model.encoder.register_forward_hook(lambda _, __, out: made.append(out[0].requires_grad))
+    logits, penalty = model.train()(*pad_documents(docs, np.arange(7)), None)
+    assert not any(made)
+    assert penalty == 0
+    logits.sum().backward()
+    assert all(p.grad is None for p in model.encoder.parameters())
+    assert model.head.linear1.weight.grad is not None
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, docs):

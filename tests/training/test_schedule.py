@@ -1,5 +1,6 @@
 """The one-cycle schedule at the points where its values are known in closed form."""
 
+import numpy as np
 import pytest
 
 from hpsearch.training.schedule import OneCycle, cosine
@@ -18,6 +19,18 @@ def test_halfway_up_and_halfway_down_a_cosine_is_at_the_mean_of_its_ends():
     cycle = OneCycle(steps=800, pct_start=0.25, moms=(0.95, 0.85))
     assert cycle.at(100) == pytest.approx(((1 + 1 / 25) / 2, 0.9))
     assert cycle.at(500) == pytest.approx(((1 + 1e-5) / 2, 0.9))
+
+
+@pytest.mark.parametrize(("steps", "pct_start"), [(7, 0.25), (40, 0.5), (1000, 0.05)])
+def test_every_step_is_on_its_half_of_a_cosine(steps, pct_start):
+    position = np.arange(steps) / steps
+    up = (1 - np.cos(np.pi * position / pct_start)) / 2
+    down = (1 + np.cos(np.pi * (position - pct_start) / (1 - pct_start))) / 2
+    rising = position < pct_start
+    share = np.where(rising, 0.04 + 0.96 * up, 1e-5 + (1 - 1e-5) * down)
+    momentum = np.where(rising, 0.8 - 0.1 * up, 0.8 - 0.1 * down)
+    cycle = OneCycle(steps, pct_start, (0.8, 0.7))
+    np.testing.assert_allclose([cycle.at(i) for i in range(steps)], np.c_[share, momentum])
 
 
 @pytest.mark.parametrize("pct_start", [0.0, 1.0])
