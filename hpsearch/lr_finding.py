@@ -27,7 +27,7 @@ from hpsearch.text.lm_stage import start_model
 from hpsearch.text.prepare import PreparedTexts
 from hpsearch.training.device import keep_freed_memory, resolve_precision
 from hpsearch.training.lr_finder import LrCurve, find_lr
-from hpsearch.training.lr_plot import save_html, save_png
+from hpsearch.training.lr_plot import write_html, write_png
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
 
@@ -71,8 +71,11 @@ def find_and_draw(
         curve = find_lr(step, progress=lambda done, total: progress("lr-find", done, total))
     title = f"{spec.name}, {resolved.name}, {stage}"
     files = [output.with_name(output.name + suffix) for suffix in (".png", ".html")]
-    save_png(curve, files[0], title)
-    save_html(curve, files[1], title)
+    try:
+        write_png(curve, files[0], title=title)
+        write_html(curve, files[1], title=title)
+    except OSError as error:
+        raise InputError(f"{files[0]} cannot be written: {error.strerror or error}.") from error
     for name, lr in curve.suggestions._asdict().items():
         console.print(f"{name:<9} {lr:.3g}")
     console.print(Text(f"Wrote {files[0]} and {files[1]}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""train, predict, pretrain, generate and lr-find as a person types them, on a corpus of a second."""
+"""train, predict, pretrain, generate and lr-find as a person types them, on a tiny corpus."""
 
 import csv
 import io

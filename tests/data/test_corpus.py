@@ -1,4 +1,4 @@
-"""What a language model can be pretrained on: folders, archives, files, parts of known data sets."""
+"""What a language model can be pretrained on: folders, archives, files, known data sets."""
 
 import io
 import tarfile
