@@ -148,11 +148,6 @@ class LanguageModel(nn.Module):
         return [*self.encoder.rnns, tied]
 
 
-def detach(state: State) -> State:
-    """The same state, cut from the graph that made it."""
-    return [(h.detach(), c.detach()) for h, c in state]
-
-
 def _same_for_all_steps(x: Tensor, p: float, masks: Masks | None) -> Tensor:
     """Variational dropout (Gal and Ghahramani 2016): one mask (1, B, width) for all time steps."""
     if masks is None or p == 0:

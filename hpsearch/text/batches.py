@@ -123,8 +123,3 @@ class DocumentBatches:
         # Padding may point behind the last document.
         tokens = self._ids[where.clamp(max=len(self._ids) - 1)].long()
         return tokens.masked_fill_(where >= ends, PAD_ID), lengths
-
-
-def pad_documents(docs: Documents, which: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """One batch of `DocumentBatches`, in main memory."""
-    return DocumentBatches(docs.take(which)).pad(np.arange(len(which)))

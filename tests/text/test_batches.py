@@ -10,7 +10,6 @@ from hpsearch.text.batches import (
     Documents,
     by_length,
     count_stream_batches,
-    pad_documents,
     stream_batches,
     training_order,
 )
@@ -77,7 +76,7 @@ def test_prediction_batches_run_from_long_to_short():
 
 
 def test_padding_stands_at_the_end():
-    tokens, lengths = pad_documents(documents([1, 3]), np.array([1, 0]))
+    tokens, lengths = DocumentBatches(documents([1, 3])).pad(np.array([1, 0]))
     assert tokens.t().tolist() == [[11, 12, 13], [10, 1, 1]]
     assert lengths.tolist() == [3, 1]
 

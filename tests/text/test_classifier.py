@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hpsearch.text.awd_lstm import AWDLSTM, Dropouts
-from hpsearch.text.batches import Documents, pad_documents
+from hpsearch.text.batches import DocumentBatches, Documents
 from hpsearch.text.classifier import TextClassifier
 from hpsearch.training.param_groups import freeze_to
 
@@ -28,7 +28,7 @@ def docs():
 
 
 def predict(model, docs, which):
-    return model(*pad_documents(docs, which), None)[0]
+    return model(*DocumentBatches(docs).pad(which), None)[0]
 
 
 def test_a_document_alone_and_beside_longer_ones_gets_the_same_prediction(model, docs):
@@ -53,7 +53,7 @@ def test_a_document_in_chunks_equals_it_in_one_piece(model, docs):
 
 def test_nothing_waits_for_the_device(model, docs):
     # On the device "meta" there are no values: to ask for one is an error, as it would be a wait.
-    tokens, lengths = pad_documents(docs, np.arange(7))
+    tokens, lengths = DocumentBatches(docs).pad(np.arange(7))
     model.to("meta").train()
     logits, penalty = model(tokens.to("meta"), lengths, None)
     (logits.sum() + penalty).backward()
@@ -64,7 +64,7 @@ def test_a_frozen_encoder_builds_no_graph(model, docs):
     freeze_to(model.layer_groups(), -1)
     made = []
     model.encoder.register_forward_hook(lambda _, __, out: made.append(out[0].requires_grad))
-    logits, penalty = model.train()(*pad_documents(docs, np.arange(7)), None)
+    logits, penalty = model.train()(*DocumentBatches(docs).pad(np.arange(7)), None)
     assert not any(made)
     assert penalty == 0
     logits.sum().backward()
@@ -73,7 +73,7 @@ def test_a_frozen_encoder_builds_no_graph(model, docs):
 
 
 def test_what_stands_in_the_padding_does_not_matter(model, docs):
-    tokens, lengths = pad_documents(docs, np.arange(7))
+    tokens, lengths = DocumentBatches(docs).pad(np.arange(7))
     expected, _ = model(tokens, lengths, None)
     noise = torch.randint(2, 60, tokens.shape)
     inside = torch.arange(len(tokens))[:, None] < lengths
@@ -82,7 +82,7 @@ def test_what_stands_in_the_padding_does_not_matter(model, docs):
 
 
 def test_pools_are_last_max_and_mean_of_the_last_max_len_outputs(model, docs):
-    tokens, lengths = pad_documents(docs, np.arange(7))
+    tokens, lengths = DocumentBatches(docs).pad(np.arange(7))
     seen = []
     model.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
     model(tokens, lengths, None)
@@ -107,7 +107,7 @@ def test_the_groups_are_embedding_layers_and_head(model):
 
 
 def test_the_penalty_is_that_of_the_outputs_that_are_pooled(model, docs):
-    tokens, lengths = pad_documents(docs, np.arange(7))
+    tokens, lengths = DocumentBatches(docs).pad(np.arange(7))
     squares, changes = [], []
     for i, length in enumerate(lengths.tolist()):
         whole, _ = model.encoder(tokens[:length, i : i + 1], model.encoder.zero_state(1), None)
@@ -126,7 +126,7 @@ def test_only_the_chunks_that_are_pooled_keep_their_graph(model):
     docs = Documents(np.full(400, 5, dtype=np.int32), np.array([0, 400], dtype=np.int64))
     kept = []
     model.encoder.register_forward_hook(lambda _, __, out: kept.append(out[0].requires_grad))
-    logits, _ = model(*pad_documents(docs, np.array([0])), None)
+    logits, _ = model(*DocumentBatches(docs).pad(np.array([0])), None)
     assert len(kept) == 67  # chunks of 6
     assert kept[-2:] == [True, True]  # the last 10 tokens
     assert not any(kept[:-3])
