@@ -54,7 +54,8 @@ def write_png(curve: LrCurve, path: Path, *, title: str = TITLE, loss: str = LOS
     axes.set_ylim(*_loss_range(curve))
     axes.set_xlabel(X_LABEL)
     axes.set_ylabel(loss)
-    axes.set_title(title, loc="left", fontweight="bold", wrap=True, parse_math=False)
+    plain = title.replace("$", r"\$")  # else two of them enclose a formula
+    axes.set_title(plain, loc="left", fontweight="bold", wrap=True)
     axes.grid(color=GREY, alpha=0.2, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()  # suggestions left, curves right
