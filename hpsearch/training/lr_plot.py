@@ -138,10 +138,11 @@ def _heights(curve: LrCurve) -> list[tuple[float, float]]:
 
 
 def _loss_range(curve: LrCurve) -> tuple[float, float]:
-    """Where the curve falls, and half as much above: the explosion would flatten all else."""
+    """Where the curve falls, and half as much above: the explosion would flatten all else. A loss
+    that never moves is not made to look as if it did."""
     low = min(curve.smoothed)
     top = max(curve.smoothed[: curve.smoothed.index(low) + 1])
-    margin = 0.5 * (top - low) or 0.1 * abs(low) or 1.0
+    margin = max(0.5 * (top - low), 0.01 * abs(low)) or 1.0
     return low - 0.3 * margin, top + margin
 
 
