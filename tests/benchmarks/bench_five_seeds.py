@@ -49,7 +49,9 @@ def shared_language_model(reviews, n_read):
         reviews.docs.take(np.arange(first, first + n_read)),
         reviews.docs.take(np.arange(first + n_read, first + n_read + 100)),
         device="cpu",
-        report=lambda r: print(f"language model: perplexity {r.metrics['perplexity']:.0f}"),
+        report=lambda r: print(
+            f"language model: perplexity {r.metrics['perplexity']:.0f}", flush=True
+        ),
     )
     return saved_model(reviews, config, model)
 
@@ -92,7 +94,7 @@ def verdict(name, high, low):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--read", type=int, default=6000, help="reviews for the language model")
+    parser.add_argument("--read", type=int, default=3000, help="reviews for the language model")
     args = parser.parse_args()
     keep_freed_memory()
     reviews = Reviews(N_TRAIN + N_VALID + args.read + 100, 10_000)

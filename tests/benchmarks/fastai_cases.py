@@ -31,7 +31,7 @@ class Reviews:
         self.texts = table["text"].tolist()
         self.classes = dataset.classes
         self.labels = np.array([self.classes.index(label) for label in table["label"]])
-        tokens = Tokenizer().encode(self.texts)
+        tokens = Tokenizer().encode(self.texts, processes=1)
         self.vocab = Vocab.build(tokens.ids, tokens.strings, max_vocab=n_tokens, min_freq=min_freq)
         self.docs = Documents(self.vocab.numericalise(tokens), tokens.offsets)
 
@@ -42,6 +42,7 @@ class Reviews:
             source="IMDb",
             note=None,
             tokenizer="en",
+            columns=("text",),
             vocab=self.vocab,
             classes=tuple(self.classes),
             parts={name: self.docs.take(which) for name, which in rows.items()},

@@ -12,6 +12,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import Adam
+from fastai.text.core import SpacyTokenizer, tokenize_texts
 from fastai.text.data import LMDataLoader, SortedDL, TensorText, pad_input_chunk
 from fastai.text.models.awdlstm import (
     AWD_LSTM,
@@ -21,6 +22,8 @@ from fastai.text.models.awdlstm import (
     awd_lstm_lm_split,
 )
 from fastai.text.models.core import get_language_model, get_text_classifier
+
+from hpsearch.text.batches import Documents
 
 PAD = 1
 
@@ -94,6 +97,13 @@ def documents_loader(docs, labels, bs, *, shuffle):
     )
 
 
+def tokenised(texts, vocab, n_workers):
+    """fastai's own tokens of the texts (spaCy and its rules), numbered with our vocabulary."""
+    tokens = tokenize_texts(texts, n_workers, tok=SpacyTokenizer("en"))
+    ids = [np.array([vocab.ids.get(token, 0) for token in one], dtype=np.int32) for one in tokens]
+    return Documents(np.concatenate(ids), np.cumsum([0, *map(len, ids)]))
+
+
 def stream_loader(docs, bs, seq_len):
     """fastai's own loader of language-model batches."""
     ids = torch.from_numpy(np.asarray(docs.ids, dtype=np.int64))
@@ -138,4 +148,5 @@ __all__ = [
     "peer_classifier",
     "peer_language_model",
     "stream_loader",
+    "tokenised",
 ]
