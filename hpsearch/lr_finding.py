@@ -26,12 +26,14 @@ from hpsearch.text.language_model import language_model_step
 from hpsearch.text.lm_stage import start_model
 from hpsearch.text.prepare import PreparedTexts
 from hpsearch.training.device import keep_freed_memory, resolve_precision
-from hpsearch.training.lr_finder import LrCurve, find_lr
+from hpsearch.training.lr_finder import LrCurve, find_lr, restored
 from hpsearch.training.lr_plot import write_html, write_png
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
 
 STAGES = ("head", "all")
+Test = tuple[Callable[[float], float], torch.nn.Module, torch.optim.Optimizer]
+"""One step at a rate, and what it trains."""
 
 
 def find_and_draw(
@@ -67,13 +69,15 @@ def find_and_draw(
         config = trainer.parse(settings)
         keep_freed_memory()
         make = _classifier_step if isinstance(config, ClassifierConfig) else _language_model_step
-        step = make(config, prepared, stage, seed, device)
-        curve = find_lr(step, progress=lambda done, total: progress("lr-find", done, total))
+        step, model, optimiser = make(config, prepared, stage, seed, device)
+        with restored([model], [optimiser]):
+            curve = find_lr(step, progress=lambda done, total: progress("lr-find", done, total))
     title = f"{spec.name}, {resolved.name}, {stage}"
     files = [output.with_name(output.name + suffix) for suffix in (".png", ".html")]
     try:
-        write_png(curve, files[0], title=title)
-        write_html(curve, files[1], title=title)
+        loss = "training loss, nats per token or text"
+        write_png(curve, files[0], title=title, loss=loss)
+        write_html(curve, files[1], title=title, loss=loss)
     except OSError as error:
         raise InputError(f"{files[0]} cannot be written: {error.strerror or error}.") from error
     for name, lr in curve.suggestions._asdict().items():
@@ -84,7 +88,7 @@ def find_and_draw(
 
 def _classifier_step(
     config: ClassifierConfig, data: PreparedTexts, stage: str, seed: int, device: str
-) -> Callable[[float], float]:
+) -> Test:
     if not data.language_models:
         raise InputError("lr-find wants a study of one trainer: imdb-lm or imdb-clas, say.")
     folder = data.language_models[0].folder
@@ -106,12 +110,12 @@ def _classifier_step(
         run.lrs = tuple(lr * share for share in shares)
         return run.step(next(source), masks, flat, 0).item()
 
-    return step
+    return step, run.model, run.optimiser
 
 
 def _language_model_step(
     config: LanguageModelConfig, data: PreparedTexts, stage: str, seed: int, device: str
-) -> Callable[[float], float]:
+) -> Test:
     model, config, _ = start_model(data.texts, config, lambda *_: None, lambda _: None)
     model.to(device)
     groups = model.layer_groups()
@@ -141,7 +145,7 @@ def _language_model_step(
         )
         return loss.item()
 
-    return step
+    return step, model, optimiser
 
 
 def _flat(moms: str) -> OneCycle:

@@ -181,8 +181,11 @@ def open_language_model(name: str, progress: Progress, say: Say) -> lm.SavedLang
     """The language model of that name or in that folder, with its own vocabulary."""
     try:
         found = load_pretrained(name, backward=False, progress=progress, say=say)
-    except InputError:
-        found = load_pretrained(name, backward=True, progress=progress, say=say)
+    except InputError as error:
+        try:
+            found = load_pretrained(name, backward=True, progress=progress, say=say)
+        except HpsearchError:
+            raise error from None
     emb, hidden, layers = found.sizes
     config = LanguageModelConfig(emb=emb, hidden=hidden, layers=layers, backward=found.backward)
     model = lm.new_language_model(config, len(found.vocab))
