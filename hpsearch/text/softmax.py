@@ -32,9 +32,9 @@ def softmax_score(
 ) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy in nats, and how many of the targets (N,) have the highest logit."""
     loss, right = hidden.new_zeros((), dtype=torch.float32), targets.new_zeros(())
-    for _, log_p, t in _chunks(hidden, weight, bias, targets):
-        loss -= log_p.gather(1, t).sum()
-        right += (log_p.argmax(1, keepdim=True) == t).sum()
+    for _, logits, t in _chunks(hidden, weight, bias, targets):
+        loss += _summed_loss(logits, logits.softmax(1), t)
+        right += (logits.argmax(1, keepdim=True) == t).sum()
     return loss, right
 
 
@@ -49,13 +49,11 @@ class _SoftmaxLoss(torch.autograd.Function):
         to_hidden = torch.empty_like(hidden)
         to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         loss = hidden.new_zeros((), dtype=torch.float32)
-        for start, log_p, t in _chunks(hidden, weight, bias, targets):
-            loss -= log_p.gather(1, t).sum()
-            p = log_p.exp_()
-            p.scatter_add_(1, t, torch.full_like(t, -1, dtype=p.dtype))
-            to_bias += p.sum(0)
-            p = p.to(dtype)
-            rows = slice(start, start + CHUNK)
+        for rows, logits, t in _chunks(hidden, weight, bias, targets):
+            p = logits.softmax(1)
+            loss += _summed_loss(logits, p, t)
+            p.scatter_add_(1, t, torch.full_like(t, -1, dtype=dtype))
+            to_bias += (p.new_ones(1, len(p)) @ p)[0]
             torch.mm(p, low, out=to_hidden[rows])
             to_weight += p.t() @ hidden[rows]
         ctx.save_for_backward(to_hidden, to_weight, to_bias)
@@ -71,12 +69,21 @@ class _SoftmaxLoss(torch.autograd.Function):
         return to_hidden * scale.to(to_hidden.dtype), to_weight * scale, to_bias * scale, None
 
 
+def _summed_loss(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
+    """Summed cross-entropy (float32) of logits (n, V) with probabilities p, targets (n, 1).
+
+    The logarithm of the sum of all exponentials comes from the largest probability, which cannot
+    be zero: log(p of the target) could be that of a zero, and log_softmax takes twice the memory.
+    """
+    total = logits.amax(1).float() - p.amax(1).float().log()
+    return (total - logits.gather(1, targets)[:, 0].float()).sum()
+
+
 def _chunks(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(first row, float32 log-probabilities (n, V), targets (n, 1)) of `CHUNK` rows at a time."""
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """(rows, logits (n, V) in the type of `hidden`, targets (n, 1)) of `CHUNK` rows at a time."""
     low, low_bias = weight.to(hidden.dtype), bias.to(hidden.dtype)
     for start in range(0, len(targets), CHUNK):
         rows = slice(start, start + CHUNK)
-        logits = torch.addmm(low_bias, hidden[rows], low.t())
-        yield start, logits.log_softmax(1, dtype=torch.float32), targets[rows, None]
+        yield rows, torch.addmm(low_bias, hidden[rows], low.t()), targets[rows, None]

@@ -16,7 +16,6 @@ import math
 import statistics
 import sys
 import time
-from dataclasses import asdict
 
 import fastai_peer as peer
 import numpy as np
@@ -94,14 +93,13 @@ def verdict(name, high, low):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--read", type=int, default=3000, help="reviews for the language model")
+    parser.add_argument("--read", type=int, default=6000, help="reviews for the language model")
     args = parser.parse_args()
     keep_freed_memory()
     reviews = Reviews(N_TRAIN + N_VALID + args.read + 100, 10_000)
     folder, model = shared_language_model(reviews, args.read)
     texts = reviews.split(np.arange(N_TRAIN), np.arange(N_TRAIN, N_TRAIN + N_VALID))
     results = {"fastai": [], "ours, float32": [], "ours, bfloat16": []}
-    print(f"classifier: {asdict(classifier_config('auto'))}")
     for seed in range(args.seeds):
         for name, kept in results.items():
             started = time.perf_counter()

@@ -133,6 +133,7 @@ def fit(one, lr, freeze=0, epochs=1, pct_start=0.25):
     one.freeze_to(freeze)
     with one.no_bar(), one.no_logging(), one.no_mbar():
         one.fit_one_cycle(epochs, lr, pct_start=pct_start)
+    del one._do_epoch_validate  # get_preds needs it
 
 
 __all__ = [
