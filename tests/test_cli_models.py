@@ -216,6 +216,60 @@ def test_a_bidirectional_model_averages_both_and_survives_its_files(place, hpsea
     assert [line.split(",")[0] for line in predicted.stdout.splitlines()[1:]] == ["pos", "neg"]
 
 
+def test_several_text_columns_are_fields_in_training_and_in_prediction(place, hpsearch):
+    rows = list(csv.DictReader((place / "reviews.csv").open()))
+    with (place / "two.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["title", "body", "label", "split"])
+        for row in rows:
+            first, _, rest = row["text"].partition(" ")
+            writer.writerow([first, rest, row["label"], row["split"]])
+    study = (place / "study.toml").read_text().replace("reviews.csv", "two.csv")
+    study = study.replace("[data]", '[data]\ntext = ["title", "body"]')
+    (place / "two.toml").write_text(study)
+    done = hpsearch("train", "two.toml", "--preset", "quick", "--output", "two")
+    assert done.returncode == 0, done.stderr
+    assert "xxfld" in (place / "two/vocab.json").read_text()
+    done = hpsearch("predict", "two", "two.csv", "--columns", "--output", "two-predicted.csv")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(place / "two-predicted.csv")
+    test = table[table["split"] == "test"]
+    stated = json.loads((place / "two/classifier.json").read_text())["facts"]["test_metrics"]
+    assert (test["prediction"] == test["label"]).mean() == pytest.approx(stated["accuracy"])
+    one = hpsearch("predict", "two", "reviews.csv")
+    assert one.returncode == 2
+    assert "no column 'title'" in one.stderr
+
+
+def test_an_interrupted_training_goes_on_and_another_command_does_not(
+    place, hpsearch, model, monkeypatch
+):
+    from hpsearch.text import train_classifier
+
+    save = train_classifier.save_checkpoint
+
+    def save_and_die(folder, models, optimisers, records):
+        save(folder, models, optimisers, records)
+        if len(records) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_classifier, "save_checkpoint", save_and_die)
+    begun = ("train", "study.toml", "--preset", "quick", "--output", "again")
+    assert hpsearch(*begun).returncode == 130
+    monkeypatch.undo()
+    other = hpsearch(*begun, "--seed", "1")
+    assert other.returncode == 2
+    assert "other seed" in other.stderr
+    done = hpsearch(*begun)
+    assert done.returncode == 0, done.stderr
+    facts = [
+        json.loads((place / folder / "classifier.json").read_text())["facts"]
+        for folder in ("again", "model")
+    ]
+    assert facts[0]["metrics"] == facts[1]["metrics"]
+    assert facts[0]["train_loss"] == facts[1]["train_loss"]
+
+
 def test_the_learning_rate_finder_suggests_rates_and_draws_them(place, hpsearch):
     done = hpsearch("lr-find", "study.toml", "--preset", "quick", "--output", "curve")
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
 from hpsearch.text.pretrained import load_pretrained
 from hpsearch.text.splits import classifier_rows
 from hpsearch.text.texts import Texts, codes, number_texts
+from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import Progress, Say
 from hpsearch.training.device import resolve_precision
@@ -59,8 +60,8 @@ class PreparedTexts:
 def describe_texts(texts: Texts) -> str:
     """How many texts of which classes there are, and how many tokens are known."""
     parts = [f"{len(texts.parts['valid']):,} held-out"]
-    if "train" in texts.parts:
-        parts.insert(0, f"{len(texts.parts['train']):,} training")
+    training = texts.parts["train" if "train" in texts.parts else "read"]
+    parts.insert(0, f"{len(training):,} training")
     sentence = f"{' and '.join(parts)} texts"
     if "train" in texts.labels and texts.classes:
         sentence += f" ({_class_shares(texts.labels['train'], texts.classes)})"
@@ -97,6 +98,7 @@ def prepare_texts(
 
     Raises InputError if there are too few labelled texts, or only one class.
     """
+    Tokenizer(str(data.get("tokenizer", "en")))  # a wrong name fails before anything is read
     dataset = load_text(data, path=data_path, progress=progress, say=say)
     texts = _number(data, dataset, config, progress, say)
     stages = []

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import Progress
 from hpsearch.training.stage_cache import cached_stage, reading
 
-_VERSION = 2
+_VERSION = 3
 """Raise it when tokens change, so that cached stages are made anew."""
 Labels = npt.NDArray[np.int64]
 
@@ -71,10 +68,11 @@ def number_texts(
     Raises HpsearchError when no token of "read" is common enough.
     """
     tokenizer, columns = str(data.get("tokenizer", "en")), data.get("text", "text")
+    tokeniser = Tokenizer(tokenizer)
     key = {
         "version": _VERSION,
         "data": dataset.fingerprint,
-        "tokenizer": _mark(tokenizer),
+        "tokenizer": tokeniser.mark,
         "rows": {name: hashlib.sha256(part.tobytes()).hexdigest() for name, part in rows.items()},
         "vocab": vocab.fingerprint if vocab else [max_vocab, min_freq],
     }
@@ -83,7 +81,7 @@ def number_texts(
         made = vocab
         wanted = np.unique(np.concatenate(list(rows.values())))
         texts = dataset.table["text"].iloc[wanted].tolist()
-        tokenised = Tokenizer(tokenizer).encode(texts, lambda i, n: progress("tokenise", i, n))
+        tokenised = tokeniser.encode(texts, lambda i, n: progress("tokenise", i, n))
         if made is None:
             provisional = Documents(tokenised.ids, tokenised.offsets)
             read = provisional.take(np.searchsorted(wanted, rows["read"]))
@@ -110,18 +108,6 @@ def number_texts(
             labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
             fingerprint=folder.name.removeprefix("texts-"),
         )
-
-
-def _mark(tokenizer: str) -> list[str]:
-    """What decides the tokens, besides the texts: spaCy's version, or the user's own code."""
-    if ":" not in tokenizer:
-        return [tokenizer, "" if tokenizer == "whitespace" else metadata.version("spacy")]
-    module, _, name = tokenizer.partition(":")
-    try:
-        source = inspect.getsource(getattr(importlib.import_module(module), name))
-    except (OSError, TypeError, ImportError, AttributeError):  # no source: its name must do
-        source = ""
-    return [tokenizer, hashlib.sha256(source.encode()).hexdigest()]
 
 
 def _load(folder: Path, name: str) -> Documents:

@@ -45,7 +45,7 @@ def prepare(
     say: Say = lambda _: None,
 ) -> PreparedTexts:
     """Texts and language models for the preset's `settings` (see `prepare_texts`)."""
-    config = _CONFIG.validate_python(dict(settings))
+    config = parse(settings)
     return prepare_texts(
         data, config, data_path=data_path, device=device, progress=progress, say=say
     )

@@ -16,6 +16,7 @@ from hpsearch.text.lm_stage import build_language_model
 from hpsearch.text.prepare import PreparedTexts, untrained_vocab
 from hpsearch.text.splits import language_model_rows
 from hpsearch.text.texts import number_texts
+from hpsearch.text.tokenize import Tokenizer
 from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
 from hpsearch.training.device import resolve_precision
 
@@ -42,7 +43,8 @@ def prepare(
 
     Texts of one's own need no labels: see `read_corpus` for what they may lie in.
     """
-    config = _CONFIG.validate_python(dict(settings))
+    config = parse(settings)
+    Tokenizer(str(data.get("tokenizer", "en")))  # a wrong name fails before anything is read
     if data.get("path") is not None and data.get("split") is None:
         columns = data.get("text", "text")
         dataset = read_corpus(

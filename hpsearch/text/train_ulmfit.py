@@ -35,7 +35,7 @@ def prepare(
     say: Say = lambda _: None,
 ) -> PreparedTexts:
     """The texts that all trials share; every trial sees to its own language model."""
-    config = _CONFIG.validate_python(dict(settings))
+    config = parse(settings)
     return prepare_texts(
         data, config, data_path=data_path, device=device, progress=progress, say=say,
         with_language_models=False,
