@@ -4,10 +4,11 @@
         HPSEARCH_DATA=../shared/data OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
         /tmp/peers/bin/python tests/benchmarks/bench_five_seeds.py
 
-(bench_fastai_parity.py says how to make /tmp/peers.) One small language model, trained here, gives
-all classifiers their encoder. The lesson's recipe (2e-2 for the head, 1e-2, 5e-3, then 1e-3 twice,
-a factor of 2.6 between groups, drop_mult .5), 1,000 training and 1,000 held-out IMDb reviews, seeds
-0 to 4. Exits with 1 if our mean accuracy is more than one standard error of the difference below
+(bench_fastai_parity.py says how to make /tmp/peers.) The small language model that hpsearch ships,
+trained on unlabelled reviews, gives all classifiers their encoder. The lesson's recipe (2e-2 for
+the head, 1e-2, 5e-3, then 1e-3 twice, a factor of 2.6 between groups, drop_mult .5) with `--epochs`
+epochs a stage, twice as many in the last; 1,000 training and 1,000 held-out IMDb reviews, seeds 0
+to 4. Exits with 1 if our mean accuracy is more than one standard error of the difference below
 fastai's, or bfloat16's below float32's.
 """
 
@@ -16,65 +17,42 @@ import math
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import fastai_peer as peer
 import numpy as np
 import torch
-from fastai_cases import (
-    Reviews,
-    classifier_config,
-    fastai_classifier,
-    language_config,
-    saved_model,
-)
+from fastai_cases import Reviews, classifier_config, fastai_classifier
 
 from hpsearch.text.classifier_run import plan_stages
-from hpsearch.text.language_model import new_language_model, train_language_model
+from hpsearch.text.language_model import load_language_model
+from hpsearch.text.pretrained import SHIPPED
 from hpsearch.text.train_classifier import train_classifier
 from hpsearch.training.device import keep_freed_memory
 
-SIZES = (100, 200, 3)
 N_TRAIN, N_VALID = 1000, 1000
 
 
-def shared_language_model(reviews, n_read):
-    """Our language model, trained on reviews that no classifier sees, and its folder."""
-    config = language_config(SIZES, lr=3e-3, drop_mult=0.2, epochs=2)
-    model = new_language_model(config, len(reviews.vocab))
-    first = N_TRAIN + N_VALID
-    train_language_model(
-        config,
-        model,
-        reviews.docs.take(np.arange(first, first + n_read)),
-        reviews.docs.take(np.arange(first + n_read, first + n_read + 100)),
-        device="cpu",
-        report=lambda r: print(
-            f"language model: perplexity {r.metrics['perplexity']:.0f}", flush=True
-        ),
-    )
-    return saved_model(reviews, config, model)
-
-
-def ours(texts, folder, precision, seed):
-    config = classifier_config(precision)
+def ours(texts, folder, config, seed):
     result = train_classifier(
         config, texts, [folder], seed=seed, device="cpu", report=lambda _: None
     )
     return result.metrics["accuracy"]
 
 
-def theirs(reviews, texts, model, seed):
+def theirs(reviews, texts, saved, config, seed):
     """fastai's Learner through the same stages."""
-    config = classifier_config("float32")
     np.random.seed(seed)  # its loader draws from here
-    classifier = fastai_classifier(reviews, model, SIZES, config.drop_mult, seed)
+    sizes = saved.config.sizes
+    classifier = fastai_classifier(reviews, saved.model, sizes, config.drop_mult, seed)
     (train, valid) = (
         peer.documents_loader(texts.parts[name], texts.labels[name], config.bs, shuffle=shuffle)
         for name, shuffle in (("train", True), ("valid", False))
     )
     learner = peer.learner(classifier, train, valid, peer.awd_lstm_clas_split)
-    for stage in plan_stages(config, SIZES[2] + 2):
-        rates = slice(stage.lr / config.lr_decay**4, stage.lr)
+    n_groups = sizes[2] + 2
+    for stage in plan_stages(config, n_groups):
+        rates = slice(stage.lr / config.lr_decay ** (n_groups - 1), stage.lr)
         peer.fit(learner, rates, stage.freeze_to, stage.epochs)
     with learner.no_bar():
         probabilities, targets = learner.get_preds(dl=valid)
@@ -93,20 +71,23 @@ def verdict(name, high, low):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--read", type=int, default=6000, help="reviews for the language model")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs a stage")
+    parser.add_argument("--language-model", type=Path, default=SHIPPED / "imdb-unsup")
     args = parser.parse_args()
     keep_freed_memory()
-    reviews = Reviews(N_TRAIN + N_VALID + args.read + 100, 10_000)
-    folder, model = shared_language_model(reviews, args.read)
+    saved = load_language_model(args.language_model)
+    reviews = Reviews(N_TRAIN + N_VALID, vocab=saved.vocab)
     texts = reviews.split(np.arange(N_TRAIN), np.arange(N_TRAIN, N_TRAIN + N_VALID))
     results = {"fastai": [], "ours, float32": [], "ours, bfloat16": []}
     for seed in range(args.seeds):
         for name, kept in results.items():
             started = time.perf_counter()
             if name == "fastai":
-                kept.append(theirs(reviews, texts, model, seed))
+                config = classifier_config("float32", epochs=args.epochs)
+                kept.append(theirs(reviews, texts, saved, config, seed))
             else:
-                kept.append(ours(texts, folder, name.split()[-1], seed))
+                config = classifier_config(name.split()[-1], epochs=args.epochs)
+                kept.append(ours(texts, args.language_model, config, seed))
             seconds = time.perf_counter() - started
             print(f"seed {seed}, {name:14} accuracy {kept[-1]:.4f} in {seconds:.0f} s", flush=True)
     for name, kept in results.items():

@@ -21,9 +21,9 @@ from hpsearch.text.vocab import Vocab
 
 
 class Reviews:
-    """Labelled IMDb reviews in random order, numbered with a vocabulary of `n_tokens`."""
+    """Labelled IMDb reviews in random order, numbered with `vocab` or the most common tokens."""
 
-    def __init__(self, n, n_tokens, *, min_freq=2):
+    def __init__(self, n, n_tokens=0, *, vocab=None):
         dataset = load_text({"source": "imdb"}, path=None, progress=lambda *_: None)
         table = dataset.table
         table = table[table["label"].isin(dataset.classes)]
@@ -32,7 +32,9 @@ class Reviews:
         self.classes = dataset.classes
         self.labels = np.array([self.classes.index(label) for label in table["label"]])
         tokens = Tokenizer().encode(self.texts, processes=1)
-        self.vocab = Vocab.build(tokens.ids, tokens.strings, max_vocab=n_tokens, min_freq=min_freq)
+        self.vocab = vocab or Vocab.build(
+            tokens.ids, tokens.strings, max_vocab=n_tokens, min_freq=2
+        )
         self.docs = Documents(self.vocab.numericalise(tokens), tokens.offsets)
 
     def split(self, train, valid):
