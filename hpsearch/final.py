@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from pydantic import TypeAdapter, ValidationError
@@ -53,18 +53,52 @@ def train_final(
     """
     console = console or Console()
     started = time.perf_counter()
-    resolved = spec.resolve(preset)
-    if language_model is not None:
-        if store is None:
-            resolved = resolved.with_language_model(language_model)
-        else:
-            resolved = choose_language_model(store, spec, resolved, language_model)  # type: ignore[assignment]
+    resolved = _resolve(spec, preset, language_model, store)
     settings = final_settings(spec, resolved, params or {}, sets)
     device = device or default_device()
     trainer: Any = spec.trainer_module()
     plan = plain({"study": spec.name, "preset": resolved.name, "settings": settings, "seed": seed})
     _claim(output, plan)
-    checkpoint = output / "checkpoint"
+    prepared = prepare_shown(spec, settings, data_path, device, console)
+    with shown_progress(console) as progress:
+        result = trainer.train(
+            settings, {}, prepared, seed=seed, device=device, keep=output, progress=progress,
+            checkpoint=output / "checkpoint",
+            report=lambda record: console.print(Text(describe_epoch(record)), soft_wrap=True),
+        )  # fmt: skip
+        metrics = dict(result.metrics)
+        if hasattr(trainer, "on_test_texts"):
+            metrics |= trainer.on_test_texts(output, prepared, device=device, progress=progress)
+    seconds = time.perf_counter() - started
+    facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
+    done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts}
+    (output / PLAN).write_text(json.dumps(done, indent=1), encoding="utf-8")
+    shutil.rmtree(output / "checkpoint", ignore_errors=True)
+    text = f"{describe_params(metrics)}; {output} after {duration(seconds)}"
+    console.print(Text(text), soft_wrap=True)
+    return metrics
+
+
+def _resolve(
+    spec: StudySpec, preset: str, language_model: str | None, store: Store | None
+) -> ResolvedPreset:
+    resolved = spec.resolve(preset)
+    if language_model is None:
+        return resolved
+    if store is None:
+        return resolved.with_language_model(language_model)
+    return cast(ResolvedPreset, choose_language_model(store, spec, resolved, language_model))
+
+
+def prepare_shown(
+    spec: StudySpec,
+    settings: Mapping[str, Any],
+    data_path: Path | None,
+    device: str,
+    console: Console,
+) -> Any:  # noqa: ANN401
+    """What the study's trainer prepares for `settings`, with its progress and its summary shown."""
+    trainer: Any = spec.trainer_module()
     with shown_progress(console) as progress:
         prepared = trainer.prepare(
             plain(spec.data), settings, data_path=data_path, device=device, progress=progress,
@@ -72,23 +106,7 @@ def train_final(
         )  # fmt: skip
     for line in (f"data: {prepared.source}", prepared.summary):
         console.print(Text(line), soft_wrap=True)
-    with shown_progress(console) as progress:
-        result = trainer.train(
-            settings, {}, prepared, seed=seed, device=device, checkpoint=checkpoint, keep=output,
-            report=lambda record: console.print(Text(describe_epoch(record)), soft_wrap=True),
-            progress=progress,
-        )  # fmt: skip
-        metrics = dict(result.metrics)
-        test = getattr(trainer, "on_test_texts", None)
-        if test is not None:
-            metrics |= test(output, prepared, device=device, progress=progress)
-    done = {**plan, "metrics": metrics, "seconds": time.perf_counter() - started, "device": device}
-    done |= {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
-    (output / PLAN).write_text(json.dumps(done, indent=1), encoding="utf-8")
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    taken = duration(time.perf_counter() - started)
-    console.print(Text(f"{describe_metrics(metrics)}; {output} after {taken}"), soft_wrap=True)
-    return metrics
+    return prepared
 
 
 def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> dict[str, Any]:
@@ -184,7 +202,3 @@ def describe_epoch(record: EpochRecord) -> str:
         f"loss {record.train_loss:.4f} / {record.valid_loss:.4f}  "
         f"{describe_params(record.metrics)}  {duration(record.seconds)}"
     )
-
-
-def describe_metrics(metrics: Mapping[str, float]) -> str:
-    return describe_params(dict(metrics))

@@ -13,22 +13,22 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import InputError
-from hpsearch.final import final_settings
+from hpsearch.final import final_settings, prepare_shown
 from hpsearch.search.circumstances import default_device
-from hpsearch.search.planning import plain
 from hpsearch.search.progress import shown_progress
 from hpsearch.studies import StudySpec
 from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import stream_batches, training_order
 from hpsearch.text.classifier_run import ClassifierRun, Stage
 from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_moms
-from hpsearch.text.language_model import language_model_step
+from hpsearch.text.language_model_run import LanguageModelRun
+from hpsearch.text.language_model_run import Stage as LanguageModelStage
 from hpsearch.text.lm_stage import start_model
 from hpsearch.text.prepare import PreparedTexts
-from hpsearch.training.device import keep_freed_memory, resolve_precision
+from hpsearch.training.device import keep_freed_memory
 from hpsearch.training.lr_finder import LrCurve, find_lr, restored
 from hpsearch.training.lr_plot import write_html, write_png
-from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
+from hpsearch.training.param_groups import discriminative_lrs
 from hpsearch.training.schedule import OneCycle
 
 STAGES = ("head", "all")
@@ -60,12 +60,8 @@ def find_and_draw(
     resolved = spec.resolve(preset)
     settings = final_settings(spec, resolved, {}, sets)
     trainer: Any = spec.trainer_module()
+    prepared = prepare_shown(spec, settings, data_path, device, console)
     with shown_progress(console) as progress:
-        prepared = trainer.prepare(
-            plain(spec.data), settings, data_path=data_path, device=device, progress=progress,
-            say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
-        )  # fmt: skip
-        console.print(Text(prepared.summary), soft_wrap=True)
         config = trainer.parse(settings)
         keep_freed_memory()
         make = _classifier_step if isinstance(config, ClassifierConfig) else _language_model_step
@@ -73,17 +69,23 @@ def find_and_draw(
         with restored([model], [optimiser]):
             curve = find_lr(step, progress=lambda done, total: progress("lr-find", done, total))
     title = f"{spec.name}, {resolved.name}, {stage}"
-    files = [output.with_name(output.name + suffix) for suffix in (".png", ".html")]
-    try:
-        loss = "training loss, nats per token or text"
-        write_png(curve, files[0], title=title, loss=loss)
-        write_html(curve, files[1], title=title, loss=loss)
-    except OSError as error:
-        raise InputError(f"{files[0]} cannot be written: {error.strerror or error}.") from error
     for name, lr in curve.suggestions._asdict().items():
         console.print(f"{name:<9} {lr:.3g}")
-    console.print(Text(f"Wrote {files[0]} and {files[1]}"), soft_wrap=True)
+    files = _draw(curve, output, title)
+    console.print(Text(f"Wrote {' and '.join(map(str, files))}"), soft_wrap=True)
     return curve
+
+
+def _draw(curve: LrCurve, output: Path, title: str) -> tuple[Path, Path]:
+    """Write OUTPUT.png and OUTPUT.html. Raises InputError where they cannot be."""
+    png, html = (output.with_name(output.name + suffix) for suffix in (".png", ".html"))
+    try:
+        loss = "training loss, nats per token or text"
+        write_png(curve, png, title=title, loss=loss)
+        write_html(curve, html, title=title, loss=loss)
+    except OSError as error:
+        raise InputError(f"{png} cannot be written: {error.strerror or error}.") from error
+    return png, html
 
 
 def _classifier_step(
@@ -117,17 +119,13 @@ def _language_model_step(
     config: LanguageModelConfig, data: PreparedTexts, stage: str, seed: int, device: str
 ) -> Test:
     model, config, _ = start_model(data.texts, config, lambda *_: None, lambda _: None)
-    model.to(device)
-    groups = model.layer_groups()
-    freeze_to(groups, -1 if stage == "head" else 0)
-    shares = discriminative_lrs(1.0, config.lr_decay, len(groups))
-    optimiser = make_adam(groups, config.wd)
-    dtype = resolve_precision("auto", device)
     read = data.texts.parts["read"]
     read = read.reversed() if config.backward else read
-    masks = Masks(seed, torch.device(device))
-    flat = _flat(config.moms)
-    state = model.encoder.zero_state(config.bs)
+    run = LanguageModelRun(config, model, read, device=device)
+    lrs = discriminative_lrs(1.0, config.lr_decay, len(run.groups))
+    run.start_stage(LanguageModelStage(stage, -1 if stage == "head" else 0, lrs, 1))
+    run.cycle = _flat(config.moms)
+    run.start_stream(seed)
 
     def batches() -> Iterator[Any]:
         for epoch in count():
@@ -137,15 +135,11 @@ def _language_model_step(
     source = batches()
 
     def step(lr: float) -> float:
-        nonlocal state
+        run.lrs = tuple(lr * share for share in lrs)
         x, y = next(source)
-        lrs = [lr * share for share in shares]
-        loss, state = language_model_step(
-            model, x, y, state, config, optimiser, flat, 0, lrs, masks, dtype
-        )
-        return loss.item()
+        return run.step(x, y, 0).item()
 
-    return step, model, optimiser
+    return step, model, run.optimiser
 
 
 def _flat(moms: str) -> OneCycle:

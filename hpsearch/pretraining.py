@@ -27,8 +27,10 @@ from hpsearch.search.circumstances import default_device, versions
 from hpsearch.search.progress import shown_progress
 from hpsearch.studies import merge_settings
 from hpsearch.text import language_model as lm
+from hpsearch.text.awd_lstm import LanguageModel
 from hpsearch.text.batches import Documents
 from hpsearch.text.config import LanguageModelConfig
+from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import EpochRecord, Progress
@@ -72,38 +74,54 @@ def pretrain(
             say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
         )  # fmt: skip
         vocab, train, valid = _number(texts, config, tokenizer, progress)
-    unknown = float((train.ids == 0).mean())
-    console.print(
+    facts = {
+        "name": name, "source": texts.source, "corpus": corpus, "split": split,
+        "texts": len(train), "tokens": len(train.ids), "unknown": float((train.ids == 0).mean()),
+        "held_out_texts": len(valid), "held_out_tokens": len(valid.ids),
+    }  # fmt: skip
+    line = (
         f"{len(train):,} texts of {len(train.ids):,} tokens and {len(valid):,} held-out texts; "
-        f"{len(vocab):,} tokens in the vocabulary, {unknown:.1%} of the text is outside it"
+        f"{len(vocab):,} tokens in the vocabulary, {facts['unknown']:.1%} of the text is outside it"
     )
+    console.print(Text(line), soft_wrap=True)
+    started = time.perf_counter()
     model = lm.new_language_model(config, len(vocab))
+    checkpoint = _checkpoint(texts, config, tokenizer)
+    records = _train(config, model, train, valid, checkpoint, console)
+    card = {
+        **facts, "seconds": time.perf_counter() - started, "command": sys.argv[1:],
+        "versions": versions(), "records": [asdict(record) for record in records],
+    }  # fmt: skip
+    saved = lm.SavedLanguageModel(model, vocab, config, tokenizer)
+    _save(folder, saved, card, torch.float16 if half else torch.float32)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    perplexity = records[-1].metrics["perplexity"]
+    console.print(Text(f"perplexity {perplexity:.4g}; {name} is kept in {folder}"), soft_wrap=True)
+    return folder
+
+
+def _train(
+    config: LanguageModelConfig,
+    model: LanguageModel,
+    train: Documents,
+    valid: Documents,
+    checkpoint: Path,
+    console: Console,
+) -> list[EpochRecord]:
+    """Train with everything shown; what the epochs gave."""
     records: list[EpochRecord] = []
 
     def report(record: EpochRecord) -> None:
         records.append(record)
         console.print(Text(describe_epoch(record)), soft_wrap=True)
 
-    started = time.perf_counter()
     with shown_progress(console) as progress:
-        lm.train_language_model(
+        train_language_model(
             config, model, train, valid, device=default_device(), report=report,
             progress=lambda done, total: progress("language model", done, total),
-            checkpoint=_checkpoint(texts, config, tokenizer),
+            checkpoint=checkpoint,
         )  # fmt: skip
-    card = {
-        "name": name, "source": texts.source, "corpus": corpus, "split": split,
-        "texts": len(train), "tokens": len(train.ids), "unknown": unknown,
-        "held_out_texts": len(valid), "held_out_tokens": len(valid.ids),
-        "seconds": time.perf_counter() - started, "command": sys.argv[1:], "versions": versions(),
-        "records": [asdict(record) for record in records],
-    }  # fmt: skip
-    saved = lm.SavedLanguageModel(model, vocab, config, tokenizer)
-    _save(folder, saved, card, torch.float16 if half else torch.float32)
-    shutil.rmtree(_checkpoint(texts, config, tokenizer), ignore_errors=True)
-    perplexity = records[-1].metrics["perplexity"]
-    console.print(Text(f"perplexity {perplexity:.4g}; {name} is kept in {folder}"), soft_wrap=True)
-    return folder
+    return records
 
 
 def _config(sets: Sequence[str]) -> LanguageModelConfig:

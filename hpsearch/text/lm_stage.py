@@ -17,6 +17,7 @@ from hpsearch.errors import HpsearchError, InputError
 from hpsearch.text import language_model as lm
 from hpsearch.text.awd_lstm import LanguageModel
 from hpsearch.text.config import LanguageModelConfig
+from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.pretrained import find_pretrained, load_pretrained, remap
 from hpsearch.text.texts import Texts
 from hpsearch.training.contract import EpochRecord, Progress, Say
@@ -60,16 +61,11 @@ def language_model_stage(
     the last epoch that it finished; `report` hears of every epoch, cached ones too. Raises
     InputError if the pretrained model does not fit, DivergedError if the training does not hold.
     """
-    found = None
-    if config.pretrained is not None:
-        found = find_pretrained(
-            config.pretrained, backward=config.backward, progress=progress, say=say
-        )
     key = {
         "texts": texts.fingerprint,
         "n_valid": n_valid,
         "training": _VERSION,
-        "config": {**asdict(config), "pretrained": _digest(found) if found else None},
+        "config": {**asdict(config), "pretrained": _digest(config, progress, say)},
         "device": device.split(":")[0],
         "precision": str(resolve_precision(precision, device)),
     }
@@ -126,7 +122,7 @@ def build_language_model(
         report(record)
 
     if config.epochs + config.frozen_epochs:
-        lm.train_language_model(
+        train_language_model(
             config, model, read, valid, device=device, precision=precision, report=keep,
             progress=lambda done, total: progress("language model", done, total),
             checkpoint=checkpoint,
@@ -203,8 +199,11 @@ def read_stage(folder: Path) -> LanguageModelStage:
         )
 
 
-def _digest(place: Path) -> str:
+def _digest(config: LanguageModelConfig, progress: Progress, say: Say) -> str | None:
     """A hash of the pretrained model's files, so that another model under the name is another."""
+    if config.pretrained is None:
+        return None
+    place = find_pretrained(config.pretrained, backward=config.backward, progress=progress, say=say)
     files = sorted(place.glob("*.*")) if place.is_dir() else [place]
     digest = hashlib.sha256()
     for file in files:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hpsearch.data import TextDataset
 from hpsearch.text.batches import Documents
 from hpsearch.text.splits import Rows
-from hpsearch.text.tokenize import Tokenizer
+from hpsearch.text.tokenize import TokenisedTexts, Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import Progress
 from hpsearch.training.stage_cache import cached_stage, reading
@@ -78,21 +78,17 @@ def number_texts(
     }
 
     def build(folder: Path) -> None:
-        made = vocab
         wanted = np.unique(np.concatenate(list(rows.values())))
-        texts = dataset.table["text"].iloc[wanted].tolist()
-        tokenised = tokeniser.encode(texts, lambda i, n: progress("tokenise", i, n))
-        if made is None:
-            provisional = Documents(tokenised.ids, tokenised.offsets)
-            read = provisional.take(np.searchsorted(wanted, rows["read"]))
-            made = Vocab.build(read.ids, tokenised.strings, max_vocab=max_vocab, min_freq=min_freq)
+        tokenised = tokeniser.encode(
+            dataset.table["text"].iloc[wanted].tolist(),
+            lambda done, total: progress("tokenise", done, total),
+        )
+        where = {name: np.searchsorted(wanted, part) for name, part in rows.items()}
+        made = vocab or _common_tokens(tokenised, where["read"], max_vocab, min_freq)
         docs = Documents(made.numericalise(tokenised), tokenised.offsets)
         labels = codes(dataset)
         for name, which in rows.items():
-            part = docs.take(np.searchsorted(wanted, which))
-            np.save(folder / f"{name}_ids.npy", part.ids)
-            np.save(folder / f"{name}_offsets.npy", part.offsets)
-            np.save(folder / f"{name}_labels.npy", labels[which])
+            _save(folder, name, docs.take(where[name]), labels[which])
         made.save(folder / "vocab.json")
 
     folder = cached_stage("texts", key, build)
@@ -108,6 +104,18 @@ def number_texts(
             labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
             fingerprint=folder.name.removeprefix("texts-"),
         )
+
+
+def _common_tokens(texts: TokenisedTexts, read: Rows, max_vocab: int, min_freq: int) -> Vocab:
+    """The vocabulary of the texts number `read`."""
+    provisional = Documents(texts.ids, texts.offsets).take(read)
+    return Vocab.build(provisional.ids, texts.strings, max_vocab=max_vocab, min_freq=min_freq)
+
+
+def _save(folder: Path, name: str, docs: Documents, labels: Labels) -> None:
+    np.save(folder / f"{name}_ids.npy", docs.ids)
+    np.save(folder / f"{name}_offsets.npy", docs.offsets)
+    np.save(folder / f"{name}_labels.npy", labels)
 
 
 def _load(folder: Path, name: str) -> Documents:

@@ -61,29 +61,9 @@ def train(
     Raises DivergedError when a loss is not finite, and whatever `report` raises (a pruned trial).
     """
     started = time.perf_counter()
-    config = _CONFIG.validate_python({**settings, **params})
+    config = parse({**settings, **params})
     before: list[EpochRecord] = []
-    to_come = sum(one.epochs + one.frozen_epochs for one in config.directions)
-
-    def hear_language_model(record: EpochRecord) -> None:
-        # Its accuracy is that of the next word, not what a trial of this study is judged by.
-        metrics = {f"lm_{name}": value for name, value in record.metrics.items()}
-        moved = replace(record, epoch=len(before) + 1, epochs=to_come, metrics=metrics)
-        before.append(moved)
-        report(moved)
-
-    stages: list[LanguageModelStage] = [
-        language_model_stage(
-            data.texts,
-            one,
-            n_valid=LM_VALID_TEXTS,
-            device=device,
-            precision=config.precision,
-            progress=progress,
-            report=hear_language_model,
-        )
-        for one in config.directions
-    ]
+    stages = _language_models(config, data, before, device=device, report=report, progress=progress)
 
     def hear(record: EpochRecord) -> None:
         n = len(before)
@@ -102,3 +82,36 @@ def train(
     )
     metrics = {**result.metrics, "lm_perplexity": stages[0].perplexity}
     return TrainResult(metrics, len(before) + result.epochs, time.perf_counter() - started)
+
+
+def _language_models(
+    config: UlmfitConfig,
+    data: PreparedTexts,
+    before: list[EpochRecord],
+    *,
+    device: str,
+    report: Report,
+    progress: Progress,
+) -> list[LanguageModelStage]:
+    """Train or find the trial's language models; their epochs go to `before` and to `report`."""
+    to_come = sum(one.epochs + one.frozen_epochs for one in config.directions)
+
+    def hear_language_model(record: EpochRecord) -> None:
+        # Its accuracy is that of the next word, not what a trial of this study is judged by.
+        metrics = {f"lm_{name}": value for name, value in record.metrics.items()}
+        moved = replace(record, epoch=len(before) + 1, epochs=to_come, metrics=metrics)
+        before.append(moved)
+        report(moved)
+
+    return [
+        language_model_stage(
+            data.texts,
+            one,
+            n_valid=LM_VALID_TEXTS,
+            device=device,
+            precision=config.precision,
+            progress=progress,
+            report=hear_language_model,
+        )
+        for one in config.directions
+    ]

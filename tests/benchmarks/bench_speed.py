@@ -30,7 +30,8 @@ from speed_limits import Machine, where_time_goes
 
 from hpsearch.text.batches import by_length
 from hpsearch.text.classifier_run import ClassifierRun, plan_stages
-from hpsearch.text.language_model import new_language_model, train_language_model
+from hpsearch.text.language_model import new_language_model
+from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.saved_classifier import SavedClassifier
 from hpsearch.training.device import keep_freed_memory
 

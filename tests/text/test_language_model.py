@@ -16,8 +16,8 @@ from hpsearch.text.language_model import (
     load_language_model,
     new_language_model,
     save_language_model,
-    train_language_model,
 )
+from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.tokenize import SPECIALS
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import DivergedError

@@ -135,7 +135,7 @@ def test_preparing_twice_reads_the_cache(prepared, reviews, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("hpsearch.text.language_model.train_language_model", fail)
+    monkeypatch.setattr("hpsearch.text.lm_stage.train_language_model", fail)
     again = trainer.prepare(
         {"path": str(reviews)}, SETTINGS, data_path=None, device="cpu", progress=lambda *_: None
     )
