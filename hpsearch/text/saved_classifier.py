@@ -13,16 +13,23 @@ import numpy.typing as npt
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from hpsearch.errors import InputError
 from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Dropouts
 from hpsearch.text.batches import DocumentBatches, Documents, by_length
 from hpsearch.text.classifier import TextClassifier
 from hpsearch.text.config import ClassifierConfig
+from hpsearch.text.splits import Rows
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import Progress
-from hpsearch.training.device import autocast, keep_freed_memory, resolve_precision
+from hpsearch.training.device import (
+    autocast,
+    keep_freed_memory,
+    one_thread_each,
+    resolve_precision,
+)
 
 Probabilities = npt.NDArray[np.float32]
 _FORMAT = 1
@@ -99,7 +106,6 @@ def build_classifier(config: ClassifierConfig, encoder: AWDLSTM, n_classes: int)
     )
 
 
-@torch.no_grad()
 def predict_documents(
     model: TextClassifier,
     docs: Documents,
@@ -110,16 +116,24 @@ def predict_documents(
 ) -> Probabilities:
     """Class probabilities (texts, classes), in the order of the texts."""
     model.eval()
-    out = np.zeros((len(docs), model.head.linear2.out_features), dtype=np.float32)
-    done = 0
     batches = DocumentBatches(docs, device)
-    for which in by_length(docs.lengths, bs):
+    order = by_length(docs.lengths, bs)
+
+    def probabilities(which: Rows) -> Tensor:
         tokens, lengths = batches.pad(which)
-        with autocast(device, dtype):
+        with torch.no_grad(), autocast(device, dtype):
             logits, _ = model(tokens, lengths, None)
-        out[which] = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        done += len(which)
-        progress(done)
+        return torch.softmax(logits.float(), dim=1)
+
+    parts, done = [], 0
+    with one_thread_each(device) as side_by_side:
+        for which, part in zip(order, side_by_side(probabilities, order), strict=True):
+            parts.append(part)
+            done += len(which)
+            progress(done)
+    out = np.zeros((len(docs), model.head.linear2.out_features), dtype=np.float32)
+    if parts:  # one copy at the end: a GPU need not wait after every batch
+        out[np.concatenate(order)] = torch.cat(parts).cpu().numpy()
     return out
 
 

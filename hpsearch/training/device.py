@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 
@@ -30,6 +33,25 @@ def resolve_precision(wanted: str, device: str) -> torch.dtype:
 def autocast(device: str, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Mixed precision over a block; does nothing for float32."""
     return torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def one_thread_each(device: str) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` that does independent pieces of work side by side, each on one core.
+
+    Two threads on one small product get in each other's way; on two products they do not. On a GPU
+    it is the ordinary `map`. Gradient mode and autocast belong to a thread: set them inside.
+    """
+    threads = torch.get_num_threads()
+    if device != "cpu" or threads == 1:
+        yield map
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:
