@@ -16,11 +16,11 @@ from hpsearch.errors import InputError
 from hpsearch.final import final_settings, prepare_shown
 from hpsearch.search.circumstances import default_device
 from hpsearch.search.progress import shown_progress
-from hpsearch.studies import StudySpec
+from hpsearch.studies import StudySpec, config_class
 from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import stream_batches, training_order
 from hpsearch.text.classifier_run import ClassifierRun, Stage
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_moms
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config, parse_moms
 from hpsearch.text.language_model_run import LanguageModelRun
 from hpsearch.text.language_model_run import Stage as LanguageModelStage
 from hpsearch.text.lm_stage import start_model
@@ -59,10 +59,9 @@ def find_and_draw(
     device = default_device()
     resolved = spec.resolve(preset)
     settings = final_settings(spec, resolved, {}, sets)
-    trainer: Any = spec.trainer_module()
     prepared = prepare_shown(spec, settings, data_path, device, console)
     with shown_progress(console) as progress:
-        config = trainer.parse(settings)
+        config = parse_config(config_class(spec.trainer), settings)
         keep_freed_memory()
         make = _classifier_step if isinstance(config, ClassifierConfig) else _language_model_step
         step, model, optimiser = make(config, prepared, stage, seed, device)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -29,7 +29,7 @@ from hpsearch.studies import merge_settings
 from hpsearch.text import language_model as lm
 from hpsearch.text.awd_lstm import LanguageModel
 from hpsearch.text.batches import Documents
-from hpsearch.text.config import LanguageModelConfig
+from hpsearch.text.config import LanguageModelConfig, parse_config
 from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
@@ -42,7 +42,6 @@ DEFAULTS = {
 }  # fmt: skip
 """A model that a processor trains in an hour on fifteen million tokens."""
 MOST_HELD_OUT = 500
-_CONFIG = TypeAdapter(LanguageModelConfig)
 
 
 def pretrain(
@@ -129,7 +128,7 @@ def _config(sets: Sequence[str]) -> LanguageModelConfig:
     for text in sets:
         content = merge_settings(content, parse_set(text))
     try:
-        return _CONFIG.validate_python(content)
+        return parse_config(LanguageModelConfig, content)
     except ValidationError as error:
         raise InputError(f"--set cannot be used: {first_problem(error)}.") from error
 

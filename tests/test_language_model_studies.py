@@ -155,6 +155,16 @@ def test_the_whole_pipeline_shares_language_models_with_equal_settings(place, tm
     assert all(len(losses) == 1 for losses in seen.values())  # the same model, bit for bit
 
 
+def test_a_final_model_of_the_whole_pipeline_is_a_classifier_like_any_other(place, tmp_path):
+    metrics = hpsearch.train(
+        place / "ulmfit.toml", tmp_path / "model", preset="quick", params={"lm_epochs": 1},
+        console=Console(file=io.StringIO()),
+    )  # fmt: skip
+    assert metrics["lm_perplexity"] > 1
+    saved = hpsearch.load_classifier(tmp_path / "model")
+    assert saved.predict(["w1 good w2", "w3 bad"]).shape == (2, 2)
+
+
 def test_a_study_without_a_language_model_refuses_one(place, tmp_path):
     with pytest.raises(InputError, match="takes none"):
         run(place, "lm.toml", f"sqlite:///{tmp_path}/s.db", language_model="best")

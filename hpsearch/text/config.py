@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
@@ -16,6 +17,18 @@ NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Count = Annotated[Whole, Field(ge=1)]
 Precision = Literal["auto", "bfloat16", "float32"]
+
+
+Config = TypeVar("Config")
+
+
+def parse_config(config: type[Config], *contents: Mapping[str, Any]) -> Config:
+    """The config that these keys and values make up together, a later one before an earlier.
+
+    Raises pydantic's ValidationError.
+    """
+    merged = {key: value for content in contents for key, value in content.items()}
+    return TypeAdapter(config).validate_python(merged)
 
 
 def parse_moms(text: str) -> tuple[float, float]:
@@ -184,6 +197,11 @@ class ClassifierConfig:
             return [replace(self.language_model, backward=way) for way in (False, True)]
         return [self.language_model]
 
+    @property
+    def shared_models(self) -> list[LanguageModelConfig]:
+        """The language models that are made once for all trials."""
+        return self.directions
+
 
 @dataclass(frozen=True, config=_STRICT)
 class UlmfitConfig(ClassifierConfig):
@@ -207,3 +225,8 @@ class UlmfitConfig(ClassifierConfig):
             if field.name.startswith("lm_") and getattr(self, field.name) is not None
         }
         return [replace(one, **own) for one in super().directions]
+
+    @property
+    def shared_models(self) -> list[LanguageModelConfig]:
+        """None: every trial sees to its own."""
+        return []

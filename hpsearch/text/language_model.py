@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 
 from hpsearch.errors import HpsearchError
@@ -17,11 +16,9 @@ from hpsearch.text.awd_lstm import (
     LanguageModel,
 )
 from hpsearch.text.batches import Documents, stream_batches
-from hpsearch.text.config import LanguageModelConfig
+from hpsearch.text.config import LanguageModelConfig, parse_config
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.device import autocast
-
-_CONFIG = TypeAdapter(LanguageModelConfig)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def load_language_model(folder: Path) -> SavedLanguageModel:
     """What `save_language_model` wrote. Raises HpsearchError if a file is missing or damaged."""
     try:
         content = json.loads((folder / "config.json").read_text("utf-8"))
-        config = _CONFIG.validate_python(content["config"])
+        config = parse_config(LanguageModelConfig, content["config"])
         vocab = Vocab.load(folder / "vocab.json")
         model = new_language_model(config, len(vocab))
         model.load_state_dict(load_file(folder / "model.safetensors"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpsearch.data import TextDataset, load_text
 from hpsearch.errors import HpsearchError
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config
 from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
 from hpsearch.text.pretrained import load_pretrained
 from hpsearch.text.splits import classifier_rows
@@ -85,24 +85,26 @@ def _describe_model(stage: LanguageModelStage, n_read: int) -> str:
 
 
 def prepare_texts(
+    kind: type[ClassifierConfig],
     data: Mapping[str, Any],
-    config: ClassifierConfig,
+    settings: Mapping[str, Any],
     *,
     data_path: Path | None,
     device: str,
     progress: Progress,
     say: Say = lambda _: None,
-    with_language_models: bool = True,
 ) -> PreparedTexts:
-    """Find the texts, split, tokenise and number them, train the language models; all cached.
+    """Find the texts, split, tokenise and number them, train the language models that trials
+    share; all cached.
 
     Raises InputError if there are too few labelled texts, or only one class.
     """
+    config = parse_config(kind, settings)
     Tokenizer(str(data.get("tokenizer", "en")))  # a wrong name fails before anything is read
     dataset = load_text(data, path=data_path, progress=progress, say=say)
     texts = _number(data, dataset, config, progress, say)
     stages = []
-    for one in config.directions if with_language_models else ():
+    for one in config.shared_models:
         stages.append(
             language_model_stage(
                 texts,
@@ -127,7 +129,7 @@ def _number(
 ) -> Texts:
     is_test = (dataset.table["split"] == "test").to_numpy()
     rows = classifier_rows(codes(dataset), is_test, config)
-    vocab = untrained_vocab(config.directions, progress, say)
+    vocab = untrained_vocab(config.shared_models, progress, say)
     if vocab is not None:
         rows["read"] = rows["read"][:0]  # nobody reads them
     return number_texts(
@@ -142,7 +144,7 @@ def _number(
 
 
 def untrained_vocab(
-    models: list[LanguageModelConfig], progress: Progress, say: Say
+    models: Sequence[LanguageModelConfig], progress: Progress, say: Say
 ) -> Vocab | None:
     """The vocabulary of pretrained models that are taken as they are; None if any is trained.
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from hpsearch.errors import InputError
 from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Dropouts
 from hpsearch.text.batches import DocumentBatches, Documents, by_length
 from hpsearch.text.classifier import TextClassifier
-from hpsearch.text.config import ClassifierConfig
+from hpsearch.text.config import ClassifierConfig, parse_config
 from hpsearch.text.splits import Rows
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
@@ -34,7 +33,6 @@ from hpsearch.training.device import (
 Probabilities = npt.NDArray[np.float32]
 _FORMAT = 1
 _NONE = Dropouts(0, 0, 0, 0, 0)
-_CONFIG = TypeAdapter(ClassifierConfig)
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,12 @@ def save_classifier(folder: Path, saved: SavedClassifier) -> None:
         "text_columns": saved.text_columns,
         "backward": saved.backward,
         "sizes": saved.sizes,
-        "config": asdict(saved.config),
+        "config": {
+            # Of a study of the whole pipeline, the classifier's own.
+            key: value
+            for key, value in asdict(saved.config).items()
+            if key in ClassifierConfig.__dataclass_fields__
+        },
         "facts": saved.facts,
     }
     (folder / "classifier.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -165,7 +168,7 @@ def load_classifier(folder: Path) -> SavedClassifier:
         )
     try:
         content = json.loads((folder / "classifier.json").read_text("utf-8"))
-        config = _CONFIG.validate_python(content["config"])
+        config = parse_config(ClassifierConfig, content["config"])
         vocab = Vocab.load(folder / "vocab.json")
         models = []
         for backward, (emb, hidden, layers) in zip(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 from torch import nn
 
 from hpsearch.text.classifier_run import ClassifierRun, Stage, measure, plan_stages, scores
-from hpsearch.text.config import ClassifierConfig
+from hpsearch.text.config import ClassifierConfig, parse_config
 from hpsearch.text.prepare import PreparedTexts, prepare_texts
 from hpsearch.text.saved_classifier import SavedClassifier, load_classifier, save_classifier
 from hpsearch.text.texts import Texts
@@ -23,32 +23,12 @@ from hpsearch.training.checkpoint import (
     restore_optimisers,
     save_checkpoint,
 )
-from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
+from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 from hpsearch.training.device import keep_freed_memory
 from hpsearch.training.loop import check_finite
 
-_CONFIG = TypeAdapter(ClassifierConfig)
-
-
-def parse(content: Mapping[str, Any]) -> ClassifierConfig:
-    """The config of settings and parameters; raises pydantic's ValidationError."""
-    return _CONFIG.validate_python(dict(content))
-
-
-def prepare(
-    data: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    *,
-    data_path: Path | None,
-    device: str,
-    progress: Progress,
-    say: Say = lambda _: None,
-) -> PreparedTexts:
-    """Texts and language models for the preset's `settings` (see `prepare_texts`)."""
-    config = parse(settings)
-    return prepare_texts(
-        data, config, data_path=data_path, device=device, progress=progress, say=say
-    )
+prepare = partial(prepare_texts, ClassifierConfig)
+"""Texts and language models for the preset's settings."""
 
 
 def train(
@@ -69,7 +49,7 @@ def train(
     finite, and whatever `report` raises (a pruned trial).
     """
     return train_classifier(
-        _CONFIG.validate_python({**settings, **params}),
+        parse_config(ClassifierConfig, settings, params),
         data.texts,
         [stage.folder for stage in data.language_models],
         seed=seed,

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from hpsearch.data import load_text
 from hpsearch.data.corpus import read_corpus
-from hpsearch.text.config import LanguageModelTrialConfig
+from hpsearch.text.config import LanguageModelTrialConfig, parse_config
 from hpsearch.text.lm_stage import build_language_model
 from hpsearch.text.prepare import PreparedTexts, untrained_vocab
 from hpsearch.text.splits import language_model_rows
@@ -22,12 +20,6 @@ from hpsearch.training.device import resolve_precision
 
 KEEPS_BEST = True
 """The search asks for every trial's model, and keeps that of the best."""
-_CONFIG = TypeAdapter(LanguageModelTrialConfig)
-
-
-def parse(content: Mapping[str, Any]) -> LanguageModelTrialConfig:
-    """The config of settings and parameters; raises pydantic's ValidationError."""
-    return _CONFIG.validate_python(dict(content))
 
 
 def prepare(
@@ -43,7 +35,7 @@ def prepare(
 
     Texts of one's own need no labels: see `read_corpus` for what they may lie in.
     """
-    config = parse(settings)
+    config = parse_config(LanguageModelTrialConfig, settings)
     Tokenizer(str(data.get("tokenizer", "en")))  # a wrong name fails before anything is read
     if data.get("path") is not None and data.get("split") is None:
         columns = data.get("text", "text")
@@ -87,7 +79,7 @@ def train(
     whatever `report` raises (a pruned trial).
     """
     started = time.perf_counter()
-    config = _CONFIG.validate_python({**settings, **params})
+    config = parse_config(LanguageModelTrialConfig, settings, params)
     records: list[EpochRecord] = []
 
     def hear(record: EpochRecord) -> None:

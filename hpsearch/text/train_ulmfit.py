@@ -5,41 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from hpsearch.text.config import UlmfitConfig
+from hpsearch.text.config import UlmfitConfig, parse_config
 from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
 from hpsearch.text.prepare import LM_VALID_TEXTS, PreparedTexts, prepare_texts
 from hpsearch.text.train_classifier import on_test_texts, train_classifier
-from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
+from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 
 __all__ = ["on_test_texts", "prepare", "train"]
-_CONFIG = TypeAdapter(UlmfitConfig)
-
-
-def parse(content: Mapping[str, Any]) -> UlmfitConfig:
-    """The config of settings and parameters; raises pydantic's ValidationError."""
-    return _CONFIG.validate_python(dict(content))
-
-
-def prepare(
-    data: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    *,
-    data_path: Path | None,
-    device: str,
-    progress: Progress,
-    say: Say = lambda _: None,
-) -> PreparedTexts:
-    """The texts that all trials share; every trial sees to its own language model."""
-    config = parse(settings)
-    return prepare_texts(
-        data, config, data_path=data_path, device=device, progress=progress, say=say,
-        with_language_models=False,
-    )  # fmt: skip
+prepare = partial(prepare_texts, UlmfitConfig)
+"""The texts that all trials share; every trial sees to its own language model."""
 
 
 def train(
@@ -61,7 +39,7 @@ def train(
     Raises DivergedError when a loss is not finite, and whatever `report` raises (a pruned trial).
     """
     started = time.perf_counter()
-    config = parse({**settings, **params})
+    config = parse_config(UlmfitConfig, settings, params)
     before: list[EpochRecord] = []
     stages = _language_models(config, data, before, device=device, report=report, progress=progress)
 
