@@ -111,10 +111,13 @@ def predict(
     import pandas as pd
 
     from hpsearch.data.unlabelled import read_texts
+    from hpsearch.files import check_writable
     from hpsearch.predicting import predict_table, write_table
     from hpsearch.search.progress import shown_progress
     from hpsearch.text.saved_classifier import load_classifier
 
+    if output is not None:
+        check_writable(output)
     saved = load_classifier(model)
     names = tuple(text or saved.text_columns)
     table = read_texts(file, names)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import InputError
+from hpsearch.files import write_whole
 from hpsearch.search.circumstances import default_device, versions
 from hpsearch.search.display import describe_params, duration
 from hpsearch.search.planning import choose_language_model, plain, study_name
@@ -58,8 +59,9 @@ def train_final(
     device = device or default_device()
     trainer: Any = spec.trainer_module()
     plan = plain({"study": spec.name, "preset": resolved.name, "settings": settings, "seed": seed})
-    _claim(output, plan)
+    _check_folder(output, plan)
     prepared = prepare_shown(spec, settings, data_path, device, console)
+    _write_plan(output, plan)
     with shown_progress(console) as progress:
         result = trainer.train(
             settings, {}, prepared, seed=seed, device=device, keep=output, progress=progress,
@@ -72,7 +74,7 @@ def train_final(
     seconds = time.perf_counter() - started
     facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
     done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts}
-    (output / PLAN).write_text(json.dumps(done, indent=1), encoding="utf-8")
+    _write_plan(output, done)
     shutil.rmtree(output / "checkpoint", ignore_errors=True)
     text = f"{describe_params(metrics)}; {output} after {duration(seconds)}"
     console.print(Text(text), soft_wrap=True)
@@ -168,19 +170,18 @@ def parse_set(text: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _claim(output: Path, plan: Mapping[str, Any]) -> None:
-    """Note in the folder what is trained there. Raises InputError if it holds something else."""
+def _check_folder(output: Path, plan: Mapping[str, Any]) -> None:
+    """Raises InputError if the folder holds something else than the beginning of this training, or
+    cannot be written: before hours of work, not after."""
     try:
-        if output.is_dir() and any(output.iterdir()):
-            _check_same(output, plan)
+        if not output.exists():
+            output.mkdir(parents=True)
+            output.rmdir()  # nothing is left behind by a command that fails before it trains
             return
-        output.mkdir(parents=True, exist_ok=True)
-        (output / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        if not any(output.iterdir()):
+            return
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
-
-
-def _check_same(output: Path, plan: Mapping[str, Any]) -> None:
     try:
         found = json.loads((output / PLAN).read_text("utf-8"))
     except (OSError, ValueError):
@@ -193,6 +194,11 @@ def _check_same(output: Path, plan: Mapping[str, Any]) -> None:
             f"{output} holds an unfinished training with other {' and '.join(different)}: "
             "give a new folder as --output, or the command that began it."
         )
+
+
+def _write_plan(output: Path, plan: Mapping[str, Any]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole(output / PLAN, json.dumps(plan, indent=1))
 
 
 def describe_epoch(record: EpochRecord) -> str:

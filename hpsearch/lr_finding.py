@@ -59,9 +59,14 @@ def find_and_draw(
     device = default_device()
     resolved = spec.resolve(preset)
     settings = final_settings(spec, resolved, {}, sets)
+    config = parse_config(config_class(spec.trainer), settings)
+    if isinstance(config, ClassifierConfig) and not config.shared_models:
+        raise InputError(
+            f"Each trial of {spec.name} trains two models: run lr-find on a study of one of them, "
+            "such as imdb-lm or imdb-clas."
+        )
     prepared = prepare_shown(spec, settings, data_path, device, console)
     with shown_progress(console) as progress:
-        config = parse_config(config_class(spec.trainer), settings)
         keep_freed_memory()
         make = _classifier_step if isinstance(config, ClassifierConfig) else _language_model_step
         step, model, optimiser = make(config, prepared, stage, seed, device)
@@ -90,8 +95,6 @@ def _draw(curve: LrCurve, output: Path, title: str) -> tuple[Path, Path]:
 def _classifier_step(
     config: ClassifierConfig, data: PreparedTexts, stage: str, seed: int, device: str
 ) -> Test:
-    if not data.language_models:
-        raise InputError("lr-find wants a study of one trainer: imdb-lm or imdb-clas, say.")
     folder = data.language_models[0].folder
     run = ClassifierRun(config, data.texts, folder, seed=seed, device=device)
     run.start_stage(Stage(stage, -1 if stage == "head" else 0, 1.0, 1))

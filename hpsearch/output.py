@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shlex
 import shutil
 import sys
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.analysis import Explanation
-from hpsearch.errors import InputError
+from hpsearch.files import write_whole
 from hpsearch.store import Store
 
 
@@ -65,27 +64,6 @@ def show_explanations(
     else:
         write_whole(output, text + "\n")
         console.print(Text(f"Wrote {output}"), soft_wrap=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The whole file or none of it. Raises InputError where it cannot be written.
-
-    What is no plain file (a pipe, /dev/null) is written to and stays what it is, and so does a
-    link to a file.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        target = path.resolve()
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def command_line(name: str, storage: str | None) -> str:

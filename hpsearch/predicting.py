@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.data.unlabelled import join_columns
 from hpsearch.errors import InputError
+from hpsearch.files import write_whole
 from hpsearch.training.contract import Progress
 
 if TYPE_CHECKING:
@@ -45,17 +46,11 @@ def predict_table(
 
 def write_table(table: pd.DataFrame, output: Path | None) -> None:
     """As CSV to standard output or a .csv file, as Parquet to a .parquet file."""
-    if output is None:
-        sys.stdout.write(table.to_csv(index=False, float_format="%.6g"))
+    if output is not None and output.suffix.lower() in (".parquet", ".pq"):
+        write_whole(output, table.to_parquet(index=False))
         return
-    unfinished = output.with_name(f".{output.name}.part")
-    try:
-        if output.suffix.lower() in (".parquet", ".pq"):
-            table.to_parquet(unfinished, index=False)
-        else:
-            table.to_csv(unfinished, index=False, float_format="%.6g")
-        unfinished.replace(output)
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    text = table.to_csv(index=False, float_format="%.6g")
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(output, text)

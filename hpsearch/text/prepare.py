@@ -14,7 +14,7 @@ from hpsearch.data import TextDataset, load_text
 from hpsearch.errors import HpsearchError
 from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config
 from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
-from hpsearch.text.pretrained import load_pretrained
+from hpsearch.text.pretrained import find_pretrained, load_pretrained
 from hpsearch.text.splits import classifier_rows
 from hpsearch.text.texts import Texts, codes, number_texts
 from hpsearch.text.tokenize import Tokenizer
@@ -100,7 +100,11 @@ def prepare_texts(
     Raises InputError if there are too few labelled texts, or only one class.
     """
     config = parse_config(kind, settings)
-    Tokenizer(str(data.get("tokenizer", "en")))  # a wrong name fails before anything is read
+    # A wrong name, or a model that cannot be had, fails before anything is read.
+    Tokenizer(str(data.get("tokenizer", "en")))
+    for model in config.directions:
+        if model.pretrained:
+            find_pretrained(model.pretrained, backward=model.backward, progress=progress, say=say)
     dataset = load_text(data, path=data_path, progress=progress, say=say)
     texts = _number(data, dataset, config, progress, say)
     stages = []
