@@ -19,10 +19,9 @@ from hpsearch.search.progress import shown_progress
 from hpsearch.studies import StudySpec, config_class
 from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import stream_batches, training_order
-from hpsearch.text.classifier_run import ClassifierRun, Stage
+from hpsearch.text.classifier_run import ClassifierRun
 from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config, parse_moms
 from hpsearch.text.language_model_run import LanguageModelRun
-from hpsearch.text.language_model_run import Stage as LanguageModelStage
 from hpsearch.text.lm_stage import start_model
 from hpsearch.text.prepare import PreparedTexts
 from hpsearch.training.device import keep_freed_memory
@@ -30,6 +29,7 @@ from hpsearch.training.lr_finder import LrCurve, find_lr, restored
 from hpsearch.training.lr_plot import write_html, write_png
 from hpsearch.training.param_groups import discriminative_lrs
 from hpsearch.training.schedule import OneCycle
+from hpsearch.training.stages import Stage
 
 STAGES = ("head", "all")
 Test = tuple[Callable[[float], float], torch.nn.Module, torch.optim.Optimizer]
@@ -97,8 +97,8 @@ def _classifier_step(
 ) -> Test:
     folder = data.language_models[0].folder
     run = ClassifierRun(config, data.texts, folder, seed=seed, device=device)
-    run.start_stage(Stage(stage, -1 if stage == "head" else 0, 1.0, 1))
-    shares = run.lrs
+    shares = discriminative_lrs(1.0, config.lr_decay, run.n_groups)
+    run.start_stage(Stage(stage, -1 if stage == "head" else 0, shares, 1))
     masks = Masks(seed, torch.device(device))
     flat = _flat(config.moms)
     run.model.train()
@@ -125,7 +125,7 @@ def _language_model_step(
     read = read.reversed() if config.backward else read
     run = LanguageModelRun(config, model, read, device=device)
     lrs = discriminative_lrs(1.0, config.lr_decay, len(run.groups))
-    run.start_stage(LanguageModelStage(stage, -1 if stage == "head" else 0, lrs, 1))
+    run.start_stage(Stage(stage, -1 if stage == "head" else 0, lrs, 1))
     run.cycle = _flat(config.moms)
     run.start_stream(seed)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,30 +21,27 @@ from hpsearch.training.device import autocast, resolve_precision
 from hpsearch.training.loop import optimiser_step
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training with one cycle and one set of thawed groups."""
-
-    name: str
-    freeze_to: int
-    lr: float
-    epochs: int
+from hpsearch.training.stages import Epoch, Stage
 
 
 def plan_stages(config: ClassifierConfig, n_groups: int) -> list[Stage]:
     """The lesson's recipe: thaw from the head down at lr, lr/2, lr/4, then all at lr/20, twice as
     long. Without `unfreeze`: one stage of as many epochs with everything thawed."""
+
+    def stage(name: str, n_thawed: int, lr: float, epochs: int) -> Stage:
+        n_frozen = n_groups - n_thawed
+        lrs = discriminative_lrs(lr, config.lr_decay, n_groups)
+        return Stage(name, n_frozen, (0.0,) * n_frozen + lrs[n_frozen:], epochs)
+
     names = ["head"] + [f"rnn{i}" for i in reversed(range(n_groups - 2))]
     partial = [
-        Stage(names[k - 1], -k, config.lr / 2 ** (k - 1), config.epochs)
+        stage(names[k - 1], k, config.lr / 2 ** (k - 1), config.epochs)
         for k in range(1, min(3, n_groups - 1) + 1)
     ]
     total = config.epochs * (len(partial) + 2)
     if not config.unfreeze:
-        return [Stage("all", 0, config.lr, total)]
-    return [*partial, Stage("all", 0, config.lr / 20, 2 * config.epochs)]
+        return [stage("all", n_groups, config.lr, total)]
+    return [*partial, stage("all", n_groups, config.lr / 20, 2 * config.epochs)]
 
 
 class ClassifierRun:
@@ -81,33 +77,29 @@ class ClassifierRun:
         self.groups = self.model.layer_groups()
         self.n_groups = len(self.groups)
         self.dtype = resolve_precision(config.precision, device)
-        self.lrs: tuple[float, ...] = ()
-        self.optimiser = make_adam(self.groups, config.wd)
 
     def start_stage(self, stage: Stage) -> None:
         """Thaw the stage's groups; the optimiser starts without memory, as fastai's does."""
         freeze_to(self.groups, stage.freeze_to)
-        first = stage.freeze_to % self.n_groups
-        lrs = discriminative_lrs(stage.lr, self.config.lr_decay, self.n_groups)
-        self.lrs = tuple(lr if i >= first else 0.0 for i, lr in enumerate(lrs))
+        self.lrs = stage.lrs
         self.optimiser = make_adam(self.groups, self.config.wd)
 
     def train_epoch(
-        self, epoch: int, stage: Stage, k: int, progress: Callable[[int, int], None]
+        self, epoch: Epoch, progress: Callable[[int, int], None]
     ) -> tuple[float, tuple[float, ...]]:
-        """Train the k-th epoch of its stage: mean cross-entropy, and the groups' highest rates.
+        """Train one epoch: mean cross-entropy, and the groups' highest rates.
 
         Order and dropout depend on seed and epoch alone, so that a resumed trial goes on as the
         uninterrupted one would.
         """
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = np.random.default_rng([self.seed, epoch.number])
         masks = Masks(int(rng.integers(2**62)), torch.device(self.device))
         batches = training_order(self.train.lengths, self.config.bs, rng)
         moms = parse_moms(self.config.moms)
-        cycle = OneCycle(len(batches) * stage.epochs, self.config.pct_start, moms)
+        cycle = OneCycle(len(batches) * epoch.stage.epochs, self.config.pct_start, moms)
         total = torch.zeros((), device=self.device)
         self.model.train()
-        steps = range(k * len(batches), (k + 1) * len(batches))
+        steps = range(epoch.k * len(batches), (epoch.k + 1) * len(batches))
         for i, which in zip(steps, batches, strict=True):
             total += self.step(which, masks, cycle, i) * len(which)
             progress(i - steps.start + 1, len(batches))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +14,14 @@ from hpsearch.text.awd_lstm import LanguageModel, Masks
 from hpsearch.text.batches import Documents, count_stream_batches, stream_batches
 from hpsearch.text.config import LanguageModelConfig, parse_moms
 from hpsearch.text.language_model import evaluate_language_model
-from hpsearch.training.checkpoint import (
-    load_checkpoint,
-    restore_model,
-    restore_optimisers,
-    save_checkpoint,
-)
 from hpsearch.training.contract import EpochRecord
 from hpsearch.training.device import autocast, keep_freed_memory, resolve_precision
 from hpsearch.training.loop import check_finite, optimiser_step
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
+from hpsearch.training.stages import Epoch, Stage, train_stages
 
 StepProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training with one cycle and one set of thawed groups."""
-
-    name: str
-    freeze_to: int
-    lrs: tuple[float, ...]
-    epochs: int
 
 
 def plan_stages(config: LanguageModelConfig, n_groups: int) -> list[Stage]:
@@ -67,7 +51,6 @@ class LanguageModelRun:
         self.dtype = resolve_precision(precision, device)
         self.groups = model.layer_groups()
         self.per_epoch = count_stream_batches(len(train.ids), config.bs, config.seq_len)
-        self.start_stage(plan_stages(config, len(self.groups))[0])
 
     def start_stage(self, stage: Stage) -> None:
         """Thaw the stage's groups; the optimiser starts without memory, as fastai's does."""
@@ -97,16 +80,16 @@ class LanguageModelRun:
         return loss.detach()
 
     def train_epoch(
-        self, epoch: int, k: int, progress: Callable[[int], None]
+        self, epoch: Epoch, progress: Callable[[int], None]
     ) -> tuple[float, tuple[float, ...]]:
-        """One pass over the shuffled documents as one stream, the k-th of its stage: mean loss in
-        nats per token, and the groups' highest rates."""
+        """One pass over the shuffled documents as one stream: mean loss in nats per token, and the
+        groups' highest rates."""
         config = self.config
-        order = np.random.default_rng([config.seed, epoch]).permutation(len(self.train))
-        self.start_stream(config.seed * 1_000_003 + epoch)
+        order = np.random.default_rng([config.seed, epoch.number]).permutation(len(self.train))
+        self.start_stream(config.seed * 1_000_003 + epoch.number)
         total, n_tokens = torch.zeros((), device=self.device), 0
         docs = self.train.take(order)
-        steps = range(k * self.per_epoch, (k + 1) * self.per_epoch)
+        steps = range(epoch.k * self.per_epoch, (epoch.k + 1) * self.per_epoch)
         batches = stream_batches(docs, config.bs, config.seq_len, self.device)
         for i, (x, y) in zip(steps, batches, strict=True):
             total += self.step(x, y, i) * y.numel()
@@ -137,48 +120,30 @@ def train_language_model(
     """
     keep_freed_memory()
     run = LanguageModelRun(config, model, train, device=device, precision=precision)
-    saved = load_checkpoint(checkpoint) if checkpoint else None
-    records = saved[1] if saved else []
-    if saved:
-        restore_model(model, saved[0])
-    for record in records:
-        report(record)
-    epochs = [(s, k) for s in plan_stages(config, len(run.groups)) for k in range(s.epochs)]
-    for epoch, (stage, k) in list(enumerate(epochs, start=1))[len(records) :]:
-        if k == 0 or saved:
-            run.start_stage(stage)
-        if k > 0 and saved:
-            restore_optimisers([run.optimiser], saved[0])
-        saved = None
-        record = _epoch(run, valid, stage, epoch, k, len(epochs), progress)
-        records.append(record)
-        if checkpoint and epoch < len(epochs):
-            save_checkpoint(checkpoint, model, [run.optimiser], records)
-        report(record)
+    stages = plan_stages(config, len(run.groups))
+
+    def train_epoch(epoch: Epoch) -> EpochRecord:
+        return _epoch(run, valid, epoch, progress)
+
+    train_stages([run], stages, train_epoch, report=report, checkpoint=checkpoint)
     return model
 
 
 def _epoch(
-    run: LanguageModelRun,
-    valid: Documents,
-    stage: Stage,
-    epoch: int,
-    k: int,
-    epochs: int,
-    progress: StepProgress,
+    run: LanguageModelRun, valid: Documents, epoch: Epoch, progress: StepProgress
 ) -> EpochRecord:
-    """Train epoch `epoch`, the k-th of its stage, and measure the model on the held-out texts."""
+    """Train one epoch and measure the model on the held-out texts."""
     began = time.perf_counter()
-    before, total = (epoch - 1) * run.per_epoch, epochs * run.per_epoch
-    train_loss, lrs = run.train_epoch(epoch, k, lambda step: progress(before + step, total))
+    before, total = (epoch.number - 1) * run.per_epoch, epoch.total * run.per_epoch
+    train_loss, lrs = run.train_epoch(epoch, lambda step: progress(before + step, total))
     valid_loss, accuracy = evaluate_language_model(
         run.model, valid, run.config, run.device, run.dtype
     )
     check_finite(valid_loss, "language model's validation loss")
     return EpochRecord(
-        stage=stage.name,
-        epoch=epoch,
-        epochs=epochs,
+        stage=epoch.stage.name,
+        epoch=epoch.number,
+        epochs=epoch.total,
         train_loss=train_loss,
         valid_loss=valid_loss,
         metrics={"perplexity": float(np.exp(valid_loss)), "accuracy": accuracy},

@@ -10,22 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from hpsearch.text.classifier_run import ClassifierRun, Stage, measure, plan_stages, scores
+from hpsearch.text.classifier_run import ClassifierRun, measure, plan_stages, scores
 from hpsearch.text.config import ClassifierConfig, parse_config
 from hpsearch.text.prepare import PreparedTexts, prepare_texts
 from hpsearch.text.saved_classifier import SavedClassifier, load_classifier, save_classifier
 from hpsearch.text.texts import Texts
-from hpsearch.training.checkpoint import (
-    load_checkpoint,
-    restore_model,
-    restore_optimisers,
-    save_checkpoint,
-)
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 from hpsearch.training.device import keep_freed_memory
 from hpsearch.training.loop import check_finite
+from hpsearch.training.stages import Epoch, train_stages
 
 prepare = partial(prepare_texts, ClassifierConfig)
 """Texts and language models for the preset's settings."""
@@ -78,56 +72,36 @@ def train_classifier(
     started = time.perf_counter()
     keep_freed_memory()
     runs = [ClassifierRun(config, texts, lm, seed=seed, device=device) for lm in language_models]
-    models = nn.ModuleList(run.model for run in runs)
-    saved = load_checkpoint(checkpoint) if checkpoint else None
-    records = saved[1] if saved else []
-    if saved:
-        restore_model(models, saved[0])
-    for record in records:
-        report(record)
-    epochs = [(s, k) for s in plan_stages(config, runs[0].n_groups) for k in range(s.epochs)]
-    for epoch, (stage, k) in list(enumerate(epochs, start=1))[len(records) :]:
-        if k == 0 or saved:
-            for run in runs:
-                run.start_stage(stage)
-        if k > 0 and saved:
-            restore_optimisers([run.optimiser for run in runs], saved[0])
-        saved = None
-        record = _epoch(runs, texts, stage, epoch, k, len(epochs), progress)
-        records.append(record)
-        if checkpoint and epoch < len(epochs):
-            save_checkpoint(checkpoint, models, [run.optimiser for run in runs], records)
-        report(record)
+    stages = plan_stages(config, runs[0].n_groups)
+
+    def train_epoch(epoch: Epoch) -> EpochRecord:
+        return _epoch(runs, texts, epoch, progress)
+
+    records = train_stages(runs, stages, train_epoch, report=report, checkpoint=checkpoint)
     if keep:
         save_classifier(keep, _content(config, texts, runs, records[-1]))
-    return TrainResult(records[-1].metrics, len(epochs), time.perf_counter() - started)
+    return TrainResult(records[-1].metrics, len(records), time.perf_counter() - started)
 
 
 def _epoch(
-    runs: Sequence[ClassifierRun],
-    texts: Texts,
-    stage: Stage,
-    epoch: int,
-    k: int,
-    epochs: int,
-    progress: Progress,
+    runs: Sequence[ClassifierRun], texts: Texts, epoch: Epoch, progress: Progress
 ) -> EpochRecord:
-    """Train all directions for epoch `epoch`, the k-th of its stage, and measure them."""
+    """Train all directions for one epoch and measure them."""
     began = time.perf_counter()
     losses = []
     for i, run in enumerate(runs):
-        what = f"epoch {epoch} of {epochs} ({stage.name})"
+        before = epoch.number - 1 + i / len(runs)
 
-        def step(done: int, total: int, i: int = i, what: str = what) -> None:
-            progress(what, i * total + done, len(runs) * total)
+        def step(done: int, total: int, before: float = before) -> None:
+            progress("training", before + done / total / len(runs), epoch.total)
 
-        loss, lrs = run.train_epoch(epoch, stage, k, step)
+        loss, lrs = run.train_epoch(epoch, step)
         losses.append(loss)
     metrics, valid_loss = measure(runs, texts.labels["valid"])
     return EpochRecord(
-        stage=stage.name,
-        epoch=epoch,
-        epochs=epochs,
+        stage=epoch.stage.name,
+        epoch=epoch.number,
+        epochs=epoch.total,
         train_loss=check_finite(float(np.mean(losses)), "training loss"),
         valid_loss=check_finite(valid_loss, "validation loss"),
         metrics=metrics,

@@ -52,7 +52,8 @@ def theirs(reviews, texts, saved, config, seed):
     learner = peer.learner(classifier, train, valid, peer.awd_lstm_clas_split)
     n_groups = sizes[2] + 2
     for stage in plan_stages(config, n_groups):
-        rates = slice(stage.lr / config.lr_decay ** (n_groups - 1), stage.lr)
+        highest = stage.lrs[-1]
+        rates = slice(highest / config.lr_decay ** (n_groups - 1), highest)
         peer.fit(learner, rates, stage.freeze_to, stage.epochs)
     with learner.no_bar():
         probabilities, targets = learner.get_preds(dl=valid)

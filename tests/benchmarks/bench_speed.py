@@ -34,6 +34,7 @@ from hpsearch.text.language_model import new_language_model
 from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.saved_classifier import SavedClassifier
 from hpsearch.training.device import keep_freed_memory
+from hpsearch.training.stages import Epoch
 
 VOCABULARY = 6624
 FULL, MIDDLE, SMALL = (400, 1152, 3), (200, 400, 3), (160, 400, 2)
@@ -109,13 +110,15 @@ def classifier(clock, machine, reviews, sizes, n_batches):
         def ours(stage=stage):
             run = ClassifierRun(config, texts, folder, seed=0, device="cpu")
             run.start_stage(stage)
-            return partial(run.train_epoch, 1, stage, 0, lambda *_: None)
+            return partial(run.train_epoch, Epoch(stage, 0, 1, 1), lambda *_: None)
 
         def theirs(stage=stage):
             model = fastai_classifier(reviews, lm, sizes, config.drop_mult)
             train = peer.documents_loader(docs, labels, config.bs, shuffle=True)
             one = peer.learner(model, train, train, peer.awd_lstm_clas_split)
-            return partial(peer.fit, one, slice(stage.lr / 2.6**4, stage.lr), stage.freeze_to)
+            return partial(
+                peer.fit, one, slice(stage.lrs[-1] / 2.6**4, stage.lrs[-1]), stage.freeze_to
+            )
 
         name = f"classifier {sizes}, {stage.name} thawed"
         _, ratio = clock.compare(name, "reviews", len(which), ours, theirs, 2.5)

@@ -15,6 +15,7 @@ from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.saved_classifier import predict_documents
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import DivergedError
+from hpsearch.training.stages import Epoch
 
 from .conftest import PARAMS, SETTINGS
 
@@ -94,14 +95,14 @@ def test_stages_and_rates_are_the_lessons(prepared):
 
 def test_five_groups_thaw_in_the_lessons_order():
     stages = plan_stages(ClassifierConfig(lr=0.02), n_groups=5)
-    assert [(s.name, s.freeze_to, s.lr, s.epochs) for s in stages] == [
-        ("head", -1, 0.02, 1),
-        ("rnn2", -2, 0.01, 1),
-        ("rnn1", -3, 0.005, 1),
+    assert [(s.name, s.freeze_to, s.lrs[-1], s.epochs) for s in stages] == [
+        ("head", 4, 0.02, 1),
+        ("rnn2", 3, 0.01, 1),
+        ("rnn1", 2, 0.005, 1),
         ("all", 0, 0.001, 2),
     ]
     once = plan_stages(ClassifierConfig(lr=0.02, unfreeze=False), n_groups=5)
-    assert [(s.name, s.lr, s.epochs) for s in once] == [("all", 0.02, 5)]
+    assert [(s.name, s.lrs[-1], s.epochs) for s in once] == [("all", 0.02, 5)]
 
 
 def test_frozen_groups_do_not_change(prepared):
@@ -110,7 +111,7 @@ def test_frozen_groups_do_not_change(prepared):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     stage = plan_stages(run.config, run.n_groups)[1]
     run.start_stage(stage)
-    run.train_epoch(2, stage, 0, lambda done, total: None)
+    run.train_epoch(Epoch(stage, 0, 2, 5), lambda done, total: None)
     changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert not any(name.startswith(("encoder.embedding", "encoder.rnns.0")) for name in changed)
     assert any(name.startswith("encoder.rnns.1") for name in changed)
