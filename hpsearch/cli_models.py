@@ -120,12 +120,12 @@ def predict(
         check_writable(output)
     saved = load_classifier(model)
     names = tuple(text or saved.text_columns)
-    table = read_texts(file, names)
+    read = read_texts(file, names)
     with shown_progress(notes) as progress:
-        made, empty = predict_table(saved, table, names, progress=progress)
-    if empty:
-        notes.print(f"{empty:,} of {len(table):,} rows have no text and get no prediction.")
-    write_table(pd.concat([table, made], axis=1) if columns else made, output)
+        made = predict_table(saved, read, progress=progress)
+    if read.empty:
+        notes.print(f"{len(read.empty):,} of {len(made):,} rows have no text, so no prediction.")
+    write_table(pd.concat([read.table.to_pandas(), made], axis=1) if columns else made, output)
     if output is not None:
         console.print(Text(f"Wrote {len(made):,} predictions to {output}"), soft_wrap=True)
 

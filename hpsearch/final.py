@@ -76,7 +76,9 @@ def train_final(
     done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts}
     _write_plan(output, done)
     shutil.rmtree(output / "checkpoint", ignore_errors=True)
-    text = f"{describe_params(metrics)}; {output} after {duration(seconds)}"
+    tested = any(name.startswith("test_") for name in metrics)
+    what = "" if tested else "on the held-out texts: "
+    text = f"{what}{describe_params(metrics)}; wrote {output} after {duration(seconds)}"
     console.print(Text(text), soft_wrap=True)
     return metrics
 
@@ -120,7 +122,7 @@ def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> 
     if name not in {summary.name for summary in store.studies()}:
         raise InputError(
             f"The store {store.shown_url} has no study {name}: "
-            f"run `hpsearch run {spec.name}` first, or drop --best and --trial."
+            "run that study first, or drop --best and --trial."
         )
     study = optuna.load_study(study_name=name, storage=store.optuna)
     if trial is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data.unlabelled import join_columns
+from hpsearch.data.unlabelled import UnlabelledTexts
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 from hpsearch.training.contract import Progress
@@ -19,29 +18,27 @@ if TYPE_CHECKING:
 
 
 def predict_table(
-    saved: SavedClassifier, table: pd.DataFrame, columns: Sequence[str], *, progress: Progress
-) -> tuple[pd.DataFrame, int]:
-    """(a table with prediction, probability and one column for each class, row by row as in
-    `table`; how many rows have no text and so no prediction)."""
+    saved: SavedClassifier, read: UnlabelledTexts, *, progress: Progress
+) -> pd.DataFrame:
+    """A table with prediction, probability and one column for each class, row by row as in `read`;
+    rows without a text have none of them."""
     import pandas as pd
 
     from hpsearch.search.circumstances import default_device
 
-    texts, empty = join_columns(table, columns)
-    if not texts:
+    if not read.texts:
         raise InputError("There are no texts to predict: the file has no rows.")
-    probabilities = saved.predict(texts, device=default_device(), progress=progress)
+    probabilities = saved.predict(read.texts, device=default_device(), progress=progress)
     best = probabilities.argmax(1)
     made = pd.DataFrame(
         {
             "prediction": [saved.classes[i] for i in best],
             "probability": probabilities.max(1),
             **{f"p({name})": probabilities[:, i] for i, name in enumerate(saved.classes)},
-        },
-        index=table.index,
+        }
     )
-    made.iloc[empty, :] = None
-    return made, len(empty)
+    made.iloc[read.empty, :] = None
+    return made
 
 
 def write_table(table: pd.DataFrame, output: Path | None) -> None:

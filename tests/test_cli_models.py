@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_corpus import LANGUAGE_MODEL_TOML, write_reviews
 
 from hpsearch import cli
 
-WORDS = [f"w{i}" for i in range(30)]
 STUDY = """
 name = "tiny"
 trainer = "text-classifier"
@@ -28,16 +28,7 @@ valid_reviews = 40
 seq_len = 8
 
 [settings.language_model]
-emb = 16
-hidden = 16
-layers = 2
-max_vocab = 60
-min_freq = 1
-epochs = 1
-lr = 0.02
-drop_mult = 0.0
-bs = 8
-seq_len = 10
+{language_model}
 
 [space.lr]
 low = 1e-3
@@ -62,24 +53,13 @@ unfreeze = false
 """
 
 
-def texts(n, rng):
-    for i in range(n):
-        words = rng.choice(WORDS, rng.integers(5, 30)).tolist()
-        words.insert(rng.integers(len(words)), "good" if i % 2 else "bad")
-        yield " ".join(words), "pos" if i % 2 else "neg"
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with reviews.csv (240 training and 60 test texts), study.toml and its own cache."""
     folder = tmp_path_factory.mktemp("place")
-    rng = np.random.default_rng(0)
-    with (folder / "reviews.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label", "split"])
-        for n, split in ((240, "train"), (60, "test")):
-            writer.writerows([*row, split] for row in texts(n, rng))
-    (folder / "study.toml").write_text(STUDY.format(path=folder / "reviews.csv"))
+    write_reviews(folder / "reviews.csv", 240, 60)
+    study = STUDY.format(path=folder / "reviews.csv", language_model=LANGUAGE_MODEL_TOML)
+    (folder / "study.toml").write_text(study)
     return folder
 
 
@@ -102,7 +82,7 @@ def hpsearch(place):
     def call(*arguments, stdin=""):
         out, err = io.StringIO(), io.StringIO()
         patch.setattr("sys.argv", ["hpsearch", *map(str, arguments)])
-        patch.setattr("sys.stdin", io.StringIO(stdin))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
             cli.main()
         return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
@@ -147,6 +127,17 @@ def test_lines_of_standard_input_are_predicted_and_empty_ones_are_not(hpsearch, 
     assert lines[0] == "prediction,probability,p(neg),p(pos)"
     assert [line.split(",")[0] for line in lines[1:]] == ["pos", "", "neg"]
     assert "1 of 3 rows have no text" in done.stderr
+
+
+def test_cells_are_read_as_in_training_and_other_columns_stay_as_they_were(place, hpsearch, model):
+    content = "id;text;note\n007;w1 good, w2;x\n008;NA;\n009;  ;y\n"
+    (place / "cells.csv").write_text(content, encoding="utf-8")
+    done = hpsearch("predict", model, "cells.csv", "--columns")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["id"] for row in rows] == ["007", "008", "009"]
+    assert [row["text"] for row in rows] == ["w1 good, w2", "NA", "  "]
+    assert rows[0]["prediction"] == "pos"
+    assert [row["prediction"] == "" for row in rows] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -244,16 +235,16 @@ def test_several_text_columns_are_fields_in_training_and_in_prediction(place, hp
 def test_an_interrupted_training_goes_on_and_another_command_does_not(
     place, hpsearch, model, monkeypatch
 ):
-    from hpsearch.text import train_classifier
+    from hpsearch.training import stages
 
-    save = train_classifier.save_checkpoint
+    save = stages.save_checkpoint
 
     def save_and_die(folder, models, optimisers, records):
         save(folder, models, optimisers, records)
         if len(records) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_classifier, "save_checkpoint", save_and_die)
+    monkeypatch.setattr(stages, "save_checkpoint", save_and_die)
     begun = ("train", "study.toml", "--preset", "quick", "--output", "again")
     assert hpsearch(*begun).returncode == 130
     monkeypatch.undo()

@@ -1,28 +1,17 @@
 """From a study of language models to a classifier on the best of them, and the whole pipeline."""
 
-import csv
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
+from tiny_corpus import LANGUAGE_MODEL_TOML, write_reviews
 
 import hpsearch
 from hpsearch.errors import InputError
 from hpsearch.store import Store
 
-SIZES = """
-emb = 16
-hidden = 16
-layers = 2
-max_vocab = 60
-min_freq = 1
-bs = 8
-seq_len = 10
-drop_mult = 0.0
-"""
-LANGUAGE_MODEL = """
+LM_STUDY = """
 name = "tiny-lm"
 trainer = "language-model"
 metric = "perplexity"
@@ -31,7 +20,6 @@ data = {{ path = "{path}" }}
 
 [settings]
 valid_reviews = 20
-epochs = 1
 {sizes}
 
 [space.lr]
@@ -57,8 +45,6 @@ bs = 16
 drop_mult = 0.2
 
 [settings.language_model]
-lr = 0.02
-epochs = 1
 {sizes}
 
 [space.lr]
@@ -84,19 +70,13 @@ default = 2
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
-    rng = np.random.default_rng(0)
     path = folder / "reviews.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for i in range(200):
-            words = rng.choice([f"w{i}" for i in range(30)], rng.integers(5, 30)).tolist()
-            words.insert(rng.integers(len(words)), "good" if i % 2 else "bad")
-            writer.writerow([" ".join(words), "pos" if i % 2 else "neg"])
+    write_reviews(path, 200)
+    shared = {"path": path, "sizes": LANGUAGE_MODEL_TOML}
     made = {
-        "lm.toml": LANGUAGE_MODEL.format(path=path, sizes=SIZES),
-        "clas.toml": CLASSIFIER.format(path=path, sizes=SIZES, trainer="text-classifier", more=""),
-        "ulmfit.toml": CLASSIFIER.format(path=path, sizes=SIZES, trainer="ulmfit", more=LM_SPACE),
+        "lm.toml": LM_STUDY.format(**shared),
+        "clas.toml": CLASSIFIER.format(**shared, trainer="text-classifier", more=""),
+        "ulmfit.toml": CLASSIFIER.format(**shared, trainer="ulmfit", more=LM_SPACE),
     }
     for name, text in made.items():
         (folder / name).write_text(text)

@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from hpsearch.data.dataset import Progress, Say, TextDataset
 from hpsearch.data.sources import TEXT_SOURCES, load_text
-from hpsearch.data.unlabelled import join_columns, read_texts
+from hpsearch.data.tables import is_table
+from hpsearch.data.unlabelled import read_texts
 from hpsearch.errors import InputError
 
 SUFFIXES = (".txt", ".text", ".md")
 LARGEST_FILE = 1 << 30  # bytes; an archive may claim anything
-_TABLES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,14 @@ def read_corpus(
 
 
 def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
-    name = path.name.lower()
     try:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             return [_decode(file.read_bytes(), file) for file in files if file.is_file()]
-        if name.endswith(_TABLES):
-            return _read_table(path, text_columns)
+        if is_table(path):
+            found = read_texts(str(path), text_columns or ("text",))
+            without = set(found.empty)
+            return [text for i, text in enumerate(found.texts) if i not in without]
         if zipfile.is_zipfile(path):
             return _in_order(_zip_members(path), path)
         if tarfile.is_tarfile(path):
@@ -97,14 +98,6 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
         ) from None
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise InputError(f"{path} cannot be read ({error}); is it whole?") from error
-
-
-def _read_table(path: Path, text_columns: tuple[str, ...]) -> list[str]:
-    columns = text_columns or ("text",)
-    table = read_texts(str(path), columns)
-    texts, empty = join_columns(table, columns)
-    without = set(empty)
-    return [text for i, text in enumerate(texts) if i not in without]
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -25,6 +25,7 @@ CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
 SPLITS = ("train", "test", "unsup")
 LONGEST_ROW = 64 << 20  # bytes
+HINT = "name yours as text and label in the [data] section of a study.toml."
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,37 @@ def read_table(path: Path, columns: Columns) -> tuple[pa.Table, str | None]:
     cell (or one of spaces) is missing. Rows without a label become "unsup", and those of them
     without a text are dropped. Raises InputError, one sentence that names file, column and rows.
     """
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: give a file with the columns {_list(columns.all())}.")
-    is_csv = path.name.lower().endswith(CSV)
-    raw = _read_csv(path, columns) if is_csv else _read_parquet(path, columns)
-    if len(raw) == 0:
-        raise InputError(f"{path} has a header but no rows: give a file with texts and labels.")
-    texts = [_strings(path, raw, name) for name in columns.text]
+    raw = read_columns(path, columns.all(), HINT)
+    texts, blank = join_columns(path, raw, columns.text)
     labels = _strings(path, raw, columns.label)
     splits = _strings(path, raw, columns.split) if columns.split else None
-    return _checked(path, columns, texts, labels, splits)
+    return _checked(path, columns, texts, blank, labels, splits)
 
 
-def _read_csv(path: Path, columns: Columns) -> pa.Table:
-    """The columns wanted, all as strings, so that nothing is guessed from what they look like."""
+def read_columns(
+    path: Path, columns: Sequence[str], hint: str, *, others: bool = False
+) -> pa.Table:
+    """The `columns` of a CSV or Parquet file, and its `others` if asked; those of a CSV as strings.
+
+    Raises InputError if one is missing (`hint` says what to do) or the file cannot be read.
+    """
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty: give a file with the columns {_list(columns)}.")
+    is_csv = path.name.lower().endswith(CSV)
+    raw = (_read_csv if is_csv else _read_parquet)(path, columns, hint, others)
+    if len(raw) == 0:
+        raise InputError(f"{path} has a header but no rows: give a file with texts.")
+    return raw
+
+
+def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa.Table:
+    """All as strings, so that nothing is guessed from what they look like."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
     header, delimiter = _read_header(path)
-    _check_columns(path, header, columns)
-    wanted = list(dict.fromkeys(columns.all()))
+    _check_columns(path, header, columns, hint)
+    wanted = list(dict.fromkeys(header if others else columns))
     try:
         return pa_csv.read_csv(
             path,
@@ -78,7 +90,7 @@ def _read_csv(path: Path, columns: Columns) -> pa.Table:
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=LONGEST_ROW),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=wanted,
+                include_columns=[] if others else wanted,  # none named: all
                 column_types=dict.fromkeys(wanted, pa.large_string()),
                 null_values=[],
                 strings_can_be_null=False,
@@ -120,21 +132,22 @@ def _read_header(path: Path) -> tuple[list[str], str]:
     return header, delimiter
 
 
-def _read_parquet(path: Path, columns: Columns) -> pa.Table:
+def _read_parquet(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        _check_columns(path, pq.read_schema(path).names, columns)
-        return pq.read_table(path, columns=list(dict.fromkeys(columns.all())), partitioning=None)
+        _check_columns(path, pq.read_schema(path).names, columns, hint)
+        wanted = None if others else list(dict.fromkeys(columns))
+        return pq.read_table(path, columns=wanted, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} cannot be read as Parquet ({why(error)}): write it again."
         ) from error
 
 
-def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
-    for name in columns.all():
+def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str], hint: str) -> None:
+    for name in columns:
         if found.count(name) > 1:
             raise InputError(
                 f"{path} has {found.count(name)} columns {name!r}: rename all but one."
@@ -142,10 +155,9 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
         if name not in found:
             lower = {other.lower(): other for other in found}
             near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-            hint = f" (did you mean {lower[near[0]]!r}?)" if near else ""
+            guess = f" (did you mean {lower[near[0]]!r}?)" if near else ""
             raise InputError(
-                f"{path} has no column {name!r}{hint}; its columns are {_list(found)}:"
-                " name yours as text and label in the [data] section of a study.toml."
+                f"{path} has no column {name!r}{guess}; its columns are {_list(found)}: {hint}"
             )
 
 
@@ -183,7 +195,8 @@ def _without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _checked(
     path: Path,
     columns: Columns,
-    texts: list[pa.ChunkedArray],
+    texts: pa.ChunkedArray,
+    blank: list[int],
     labels: pa.ChunkedArray,
     splits: pa.ChunkedArray | None,
 ) -> tuple[pa.Table, str | None]:
@@ -195,8 +208,6 @@ def _checked(
         _read_splits(path, columns.split, splits) if splits is not None else ["train"] * len(label)
     )
     label = ["" if part == "unsup" else name for name, part in zip(label, split, strict=True)]
-    empty = [set(_empty_rows(column)) for column in texts]
-    blank = sorted(set.intersection(*empty))
     if bad := [row for row in blank if label[row]]:
         raise InputError(
             f"{path}, column {_list(columns.text)} has no text in {_rows(bad)}, which"
@@ -207,7 +218,7 @@ def _checked(
     keep = pa.array([not dropped for dropped in _flags(blank, len(label))])
     split = [part if name else "unsup" for name, part in zip(label, split, strict=True)]
     table = make_table(
-        _joined(texts).filter(keep),
+        texts.filter(keep),
         pc.if_else(pc.equal(pa.array(label, pa.large_string()), ""), None, label).filter(keep),
         pa.array(split, pa.large_string()).filter(keep),
     )
@@ -217,16 +228,21 @@ def _checked(
     return table, "; ".join(notes) or None
 
 
-def _joined(texts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """One text a row; several columns as fields, in the form the tokenizer knows."""
+def join_columns(
+    path: Path, table: pa.Table, columns: Sequence[str]
+) -> tuple[pa.ChunkedArray, list[int]]:
+    """(one text a row, several columns as fields, in the form the tokenizer knows; the rows that
+    have no text at all)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    texts = [_strings(path, table, name) for name in columns]
+    blank = sorted(set.intersection(*(set(_empty_rows(column)) for column in texts)))
     if len(texts) == 1:
-        return texts[0]
+        return texts[0], blank
     marks = [pa.scalar(f"xxfld {n}", pa.large_string()) for n in range(1, len(texts) + 1)]
     fields = [part for pair in zip(marks, texts, strict=True) for part in pair]
-    return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string()))
+    return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string())), blank
 
 
 def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[str]:

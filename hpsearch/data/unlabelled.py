@@ -1,61 +1,54 @@
-"""Tables of texts that need no labels: what `predict` and `pretrain` read."""
+"""Texts that need no labels: what `predict` and `pretrain` read."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.data.tables import is_table, join_columns, read_columns
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
+
+HINT = "say with --text which column holds the texts."
 
 
-def read_texts(file: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The file's rows: those of a CSV or Parquet file with the text `columns`, or the lines of any
-    other file (or of standard input, "-") as the only text column.
+@dataclass(frozen=True)
+class UnlabelledTexts:
+    """A file's texts, several columns joined as fields; the rows that have no text at all; and the
+    table they stand in, row by row."""
+
+    texts: list[str]
+    empty: list[int]
+    table: pa.Table
+
+
+def read_texts(file: str, columns: Sequence[str]) -> UnlabelledTexts:
+    """Of a CSV or Parquet file the text `columns`, of any other file (or of standard input, "-")
+    the lines.
 
     Raises InputError if the file cannot be read or lacks a column.
     """
-    import pandas as pd
+    import pyarrow as pa
 
-    if file == "-":
-        return pd.DataFrame({columns[0]: sys.stdin.read().splitlines()})
-    path = Path(file)
-    name = path.name.lower()
+    if is_table(path := Path(file)):
+        if not path.is_file():
+            raise InputError(f"{file} does not exist: give a CSV, Parquet or text file.")
+        table = read_columns(path, columns, HINT, others=True)
+        texts, empty = join_columns(path, table, columns)
+        return UnlabelledTexts(texts.to_pylist(), empty, table)
     try:
-        if name.endswith((".parquet", ".pq")):
-            table = pd.read_parquet(path)
-        elif name.endswith((".csv", ".csv.gz", ".tsv")):
-            table = pd.read_csv(path, sep=None, engine="python", dtype=str)
-        else:
-            return pd.DataFrame({columns[0]: path.read_text(encoding="utf-8").splitlines()})
+        content = sys.stdin.buffer.read() if file == "-" else path.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{file} does not exist: give a CSV, Parquet or text file.") from None
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{file} cannot be read: {lines[0]}.") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(
-            f"{file} has no column {missing[0]!r} but {', '.join(map(str, table.columns[:10]))}: "
-            "say with --text which column holds the texts."
-        )
-    return table
-
-
-def join_columns(table: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], list[int]]:
-    """(the rows' texts, several columns joined as fields; the rows that have no text at all)."""
-    import numpy as np
-
-    texts = table[list(columns)].fillna("").astype(str)
-    empty = np.flatnonzero((texts.apply(lambda column: column.str.strip()) == "").all(axis=1))
-    if len(columns) == 1:
-        return texts[columns[0]].tolist(), empty.tolist()
-    marked = [f"xxfld {n} " + texts[column] for n, column in enumerate(columns, start=1)]
-    joined = marked[0]
-    for more in marked[1:]:
-        joined = joined + " " + more
-    return joined.tolist(), empty.tolist()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text (byte {error.start:,}).") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}.") from error
+    empty = [i for i, line in enumerate(lines) if not line.strip()]
+    return UnlabelledTexts(lines, empty, pa.table({columns[0]: pa.array(lines, pa.large_string())}))

@@ -128,45 +128,38 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("group", [True, False], ids=["terminal", "only-the-parent"])
-def test_ctrl_c_ends_it_and_all_its_processes(tmp_path, group):
-    (tmp_path / "slow.py").write_text(SLOW)
-    script = tmp_path / "script.py"
+def _start_slow_work(folder):
+    """A process at work with two of its own, in a session of their own."""
+    (folder / "slow.py").write_text(SLOW)
+    script = folder / "script.py"
     script.write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, str(script)],
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    assert process.stdout.readline() == "started\n"
-    assert process.stdout.readline() == "step\n"
+    assert [process.stdout.readline() for _ in range(2)] == ["started\n", "step\n"]
+    return process
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["terminal", "only-the-parent"])
+def test_ctrl_c_ends_it_and_all_its_processes(tmp_path, group):
+    process = _start_slow_work(tmp_path)
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
     begun = time.monotonic()
     out, err = process.communicate(timeout=30)
     assert time.monotonic() - begun < 5
     assert out.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
-    left = subprocess.run(["ps", "-s", str(process.pid), "-o", "pid="], capture_output=True).stdout
-    assert not left.strip()
+    assert not _session(process.pid)
 
 
 def test_processes_end_when_their_parent_is_killed(tmp_path):
-    (tmp_path / "slow.py").write_text(SLOW)
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert [process.stdout.readline() for _ in range(2)] == ["started\n", "step\n"]
+    process = _start_slow_work(tmp_path)
     process.kill()
     process.communicate(timeout=10)
     deadline = time.monotonic() + 10
