@@ -19,7 +19,7 @@ from hpsearch.text.splits import classifier_rows
 from hpsearch.text.texts import Texts, codes, number_texts
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
-from hpsearch.training.contract import Progress, Say
+from hpsearch.training.contract import Progress, Report, Say
 from hpsearch.training.device import resolve_precision
 
 LM_VALID_TEXTS = 300
@@ -107,21 +107,31 @@ def prepare_texts(
             find_pretrained(model.pretrained, backward=model.backward, progress=progress, say=say)
     dataset = load_text(data, path=data_path, progress=progress, say=say)
     texts = _number(data, dataset, config, progress, say)
-    stages = []
-    for one in config.shared_models:
-        stages.append(
-            language_model_stage(
-                texts,
-                one,
-                n_valid=LM_VALID_TEXTS,
-                device=device,
-                precision=config.precision,
-                progress=progress,
-                say=say,
-            )
-        )
+    stages = language_models(
+        config.shared_models, texts, config, device=device, progress=progress, say=say
+    )
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
-    return PreparedTexts(texts, precision, tuple(stages))
+    return PreparedTexts(texts, precision, stages)
+
+
+def language_models(
+    models: Sequence[LanguageModelConfig],
+    texts: Texts,
+    config: ClassifierConfig,
+    *,
+    device: str,
+    progress: Progress,
+    say: Say = lambda _: None,
+    report: Report = lambda _: None,
+) -> tuple[LanguageModelStage, ...]:
+    """The `models` of a classifier, trained on its texts or found in the cache."""
+    return tuple(
+        language_model_stage(
+            texts, model, n_valid=LM_VALID_TEXTS, device=device, precision=config.precision,
+            progress=progress, say=say, report=report,
+        )
+        for model in models
+    )  # fmt: skip
 
 
 def _number(

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.text.config import UlmfitConfig, parse_config
-from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
-from hpsearch.text.prepare import LM_VALID_TEXTS, PreparedTexts, prepare_texts
+from hpsearch.text.prepare import PreparedTexts, language_models, prepare_texts
 from hpsearch.text.train_classifier import on_test_texts, train_classifier
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 
@@ -41,7 +40,19 @@ def train(
     started = time.perf_counter()
     config = parse_config(UlmfitConfig, settings, params)
     before: list[EpochRecord] = []
-    stages = _language_models(config, data, before, device=device, report=report, progress=progress)
+    to_come = sum(one.epochs + one.frozen_epochs for one in config.directions)
+
+    def hear_language_model(record: EpochRecord) -> None:
+        # Its accuracy is that of the next word, not what a trial of this study is judged by.
+        metrics = {f"lm_{name}": value for name, value in record.metrics.items()}
+        moved = replace(record, epoch=len(before) + 1, epochs=to_come, metrics=metrics)
+        before.append(moved)
+        report(moved)
+
+    stages = language_models(
+        config.directions, data.texts, config, device=device, progress=progress,
+        report=hear_language_model,
+    )  # fmt: skip
 
     def hear(record: EpochRecord) -> None:
         n = len(before)
@@ -60,36 +71,3 @@ def train(
     )
     metrics = {**result.metrics, "lm_perplexity": stages[0].perplexity}
     return TrainResult(metrics, len(before) + result.epochs, time.perf_counter() - started)
-
-
-def _language_models(
-    config: UlmfitConfig,
-    data: PreparedTexts,
-    before: list[EpochRecord],
-    *,
-    device: str,
-    report: Report,
-    progress: Progress,
-) -> list[LanguageModelStage]:
-    """Train or find the trial's language models; their epochs go to `before` and to `report`."""
-    to_come = sum(one.epochs + one.frozen_epochs for one in config.directions)
-
-    def hear_language_model(record: EpochRecord) -> None:
-        # Its accuracy is that of the next word, not what a trial of this study is judged by.
-        metrics = {f"lm_{name}": value for name, value in record.metrics.items()}
-        moved = replace(record, epoch=len(before) + 1, epochs=to_come, metrics=metrics)
-        before.append(moved)
-        report(moved)
-
-    return [
-        language_model_stage(
-            data.texts,
-            one,
-            n_valid=LM_VALID_TEXTS,
-            device=device,
-            precision=config.precision,
-            progress=progress,
-            report=hear_language_model,
-        )
-        for one in config.directions
-    ]
