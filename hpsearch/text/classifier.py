@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Masks
+from hpsearch.training.device import autocast
 
 
 class Head(nn.Module):
@@ -90,7 +91,9 @@ class TextClassifier(nn.Module):
                 penalty.add(out, inside)
         counted = [min(n, self.max_len) for n in ends]
         pooled = pools.concat(lengths.clamp(max=self.max_len))
-        return self.head(pooled.float(), masks), penalty.value(self.alpha, self.beta, counted)
+        with autocast(tokens.device.type, torch.float32):  # the head is small
+            logits = self.head(pooled, masks)
+        return logits, penalty.value(self.alpha, self.beta, counted)
 
     def layer_groups(self) -> list[nn.Module]:
         """Embedding, the LSTM layers one by one, head."""
@@ -121,11 +124,12 @@ class _Pools:
         self._top, self._total = top, total
 
     def concat(self, counts: Tensor) -> Tensor:
-        """[last, max, mean] (B, 3 * E) for documents with `counts` (B,) outputs."""
+        """[last, max, mean] (B, 3 * E) in float32 for documents with `counts` (B,) outputs: a mean
+        over many tokens differs between documents in digits that bfloat16 does not have."""
         assert self._top is not None
         assert self._total is not None
-        mean = (self._total / counts[:, None]).to(self._top.dtype)
-        return torch.cat([torch.cat(self._last), self._top, mean], dim=1)
+        pools = (torch.cat(self._last), self._top, self._total / counts[:, None])
+        return torch.cat([pool.float() for pool in pools], dim=1)
 
 
 class _Penalty:

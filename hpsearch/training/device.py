@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,8 +31,11 @@ def resolve_precision(wanted: str, device: str) -> torch.dtype:
 
 
 def autocast(device: str, dtype: torch.dtype) -> AbstractContextManager[None]:
-    """Mixed precision over a block; does nothing for float32."""
-    return torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32)
+    """Large products in `dtype` over a block; float32 ends mixed precision inside it."""
+    kind = device.split(":")[0]
+    if not torch.amp.is_autocast_available(kind):  # torch's meta device
+        return nullcontext()
+    return torch.autocast(kind, dtype=dtype, enabled=dtype != torch.float32)
 
 
 @contextmanager
