@@ -44,9 +44,11 @@ Storage = Annotated[
 
 def main() -> None:
     """The entry point: errors are one sentence on stderr; --debug anywhere shows the traceback."""
-    # Threads that spin while they wait stall each other as soon as a core is shared; libgomp reads
-    # this when torch loads it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # libgomp's threads spin some milliseconds before they sleep, which stalls all as soon as a core
+    # is shared; without spinning, two threads of a small model are no faster than one. A thousand
+    # turns cost 5% on a free machine, and a quarter beside a busy process (default: half or more).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -1,7 +1,7 @@
 """How much faster than fastai 2.8.12 the text trainers are, and where their time goes.
 
     PYTHONPATH=.venv/lib/python3.11/site-packages:/tmp/peers/lib/python3.11/site-packages:. \
-        HPSEARCH_DATA=../shared/data OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive \
+        HPSEARCH_DATA=../shared/data OMP_NUM_THREADS=2 GOMP_SPINCOUNT=1000 \
         /tmp/peers/bin/python tests/benchmarks/bench_speed.py
 
 (bench_fastai_parity.py says how to make /tmp/peers.) Both sides in one process, in turns, same
