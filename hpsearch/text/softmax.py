@@ -33,8 +33,8 @@ def softmax_score(
     """Summed cross-entropy in nats, and how many of the targets (N,) have the highest logit."""
     loss, right = hidden.new_zeros((), dtype=torch.float32), targets.new_zeros(())
     for _, logits, t in _chunks(hidden, weight, bias, targets):
-        loss += _summed_loss(logits, logits.softmax(1), t)
-        right += (logits.argmax(1, keepdim=True) == t).sum()
+        loss += _summed_loss(logits.softmax(1)[_each(t), t])
+        right += (logits.argmax(1) == t).sum()
     return loss, right
 
 
@@ -51,8 +51,9 @@ class _SoftmaxLoss(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=torch.float32)
         for rows, logits, t in _chunks(hidden, weight, bias, targets):
             p = logits.softmax(1)
-            loss += _summed_loss(logits, p, t)
-            p.scatter_add_(1, t, torch.full_like(t, -1, dtype=dtype))
+            of_targets = p[_each(t), t]
+            loss += _summed_loss(of_targets)
+            p[_each(t), t] = of_targets - 1
             to_bias += (p.new_ones(1, len(p)) @ p)[0]
             torch.mm(p, low, out=to_hidden[rows])
             to_weight += p.t() @ hidden[rows]
@@ -69,21 +70,21 @@ class _SoftmaxLoss(torch.autograd.Function):
         return to_hidden * scale.to(to_hidden.dtype), to_weight * scale, to_bias * scale, None
 
 
-def _summed_loss(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
-    """Summed cross-entropy (float32) of logits (n, V) with probabilities p, targets (n, 1).
+def _each(targets: Tensor) -> Tensor:
+    return torch.arange(len(targets), device=targets.device)
 
-    The logarithm of the sum of all exponentials comes from the largest probability, which cannot
-    be zero: log(p of the target) could be that of a zero, and log_softmax takes twice the memory.
-    """
-    total = logits.amax(1).float() - p.amax(1).float().log()
-    return (total - logits.gather(1, targets)[:, 0].float()).sum()
+
+def _summed_loss(p: Tensor) -> Tensor:
+    """Summed cross-entropy (float32) of the targets' probabilities (n,), at most 87 nats each: a
+    loss beyond that would be the logarithm of a zero."""
+    return -p.float().clamp(min=torch.finfo(torch.float32).tiny).log().sum()
 
 
 def _chunks(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """(rows, logits (n, V) in the type of `hidden`, targets (n, 1)) of `CHUNK` rows at a time."""
+    """(rows, logits (n, V) in the type of `hidden`, targets (n,)) of `CHUNK` rows at a time."""
     low, low_bias = weight.to(hidden.dtype), bias.to(hidden.dtype)
     for start in range(0, len(targets), CHUNK):
         rows = slice(start, start + CHUNK)
-        yield rows, torch.addmm(low_bias, hidden[rows], low.t()), targets[rows, None]
+        yield rows, torch.addmm(low_bias, hidden[rows], low.t()), targets[rows]
