@@ -69,8 +69,9 @@ def _labelled(owner, name, label):
 
 
 def where_time_goes(machine, work, sizes, n_vocab, n_tokens, *, decoder):
-    """Run `work` once more under torch's profiler and print its parts; for the products also their
-    share of the machine's rate (three products a weight: forward, to inputs, to weights)."""
+    """Run `work` once more under torch's profiler and print its parts; of the products also their
+    share of the machine's rate (three products a weight: forward, to inputs, to weights), of the
+    optimiser that of the machine's copies (four numbers of each weight read, three written)."""
     undo = [
         _labelled(awd_lstm.Masks, "draw", "masks"),
         _labelled(awd_lstm.AWDLSTM, "_embed", "embed"),
@@ -86,21 +87,24 @@ def where_time_goes(machine, work, sizes, n_vocab, n_tokens, *, decoder):
         event.key: (event.self_cpu_time_total if "rnn" in event.key else event.cpu_time_total) / 1e6
         for event in run.key_averages()
     }
+    optimiser = next(e for e in run.key_averages() if e.key == PARTS["optimiser"][0])
     # Gradients are made on the profiled thread too: all lies inside "everything".
     everything = total_of["everything"]
     emb, hidden, layers = sizes
     widths = [emb, *[hidden] * (layers - 1), emb]
     weights = sum(4 * b * (a + b) for a, b in pairwise(widths))
-    work_of = {"recurrent products": 6 * weights * n_tokens}
+    limit_of = {"recurrent products": 6 * weights * n_tokens / machine.product}
     if decoder:
-        work_of["decoder and loss"] = 6 * emb * n_vocab * n_tokens
+        limit_of["decoder and loss"] = 6 * emb * n_vocab * n_tokens / machine.product
+        numbers = weights + emb * n_vocab
+        limit_of["optimiser"] = 7 * 4 * numbers * optimiser.count / machine.copy
     left = everything
     for part, names in PARTS.items():
         seconds = sum(total_of.get(name, 0.0) for name in names)
         left -= seconds
         line = f"    {part:28} {seconds / everything:5.1%}"
-        if seconds and part in work_of:
-            line += f", {work_of[part] / seconds / machine.product:.0%} of the machine's products"
+        if seconds and part in limit_of:
+            line += f", at {limit_of[part] / seconds:.0%} of the machine's rate"
         if seconds:
             print(line)
     print(f"    {'everything else':28} {left / everything:5.1%}", flush=True)
