@@ -20,11 +20,12 @@ from hpsearch.studies import StudySpec, config_class
 from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import stream_batches, training_order
 from hpsearch.text.classifier_run import ClassifierRun
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config, parse_moms
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig
 from hpsearch.text.language_model_run import LanguageModelRun
 from hpsearch.text.lm_stage import start_model
 from hpsearch.text.prepare import PreparedTexts
 from hpsearch.training.device import keep_freed_memory
+from hpsearch.training.fields import parse_config, parse_moms
 from hpsearch.training.lr_finder import LrCurve, find_lr, restored
 from hpsearch.training.lr_plot import write_html, write_png
 from hpsearch.training.param_groups import discriminative_lrs

@@ -29,11 +29,12 @@ from hpsearch.studies import merge_settings
 from hpsearch.text import language_model as lm
 from hpsearch.text.awd_lstm import LanguageModel
 from hpsearch.text.batches import Documents
-from hpsearch.text.config import LanguageModelConfig, parse_config
+from hpsearch.text.config import LanguageModelConfig
 from hpsearch.text.language_model_run import train_language_model
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import EpochRecord, Progress
+from hpsearch.training.fields import parse_config
 from hpsearch.wording import first_problem
 
 DEFAULTS = {

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from hpsearch.errors import HpsearchError
 from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import DocumentBatches, training_order
-from hpsearch.text.config import ClassifierConfig, parse_moms
+from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.language_model import load_language_model
 from hpsearch.text.saved_classifier import Probabilities, build_classifier, predict_documents
 from hpsearch.text.splits import Rows
 from hpsearch.text.texts import Labels, Texts
 from hpsearch.training.device import autocast, resolve_precision
+from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import optimiser_step
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle

@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-_STRICT = ConfigDict(extra="forbid")
-
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-Count = Annotated[Whole, Field(ge=1)]
-Precision = Literal["auto", "bfloat16", "float32"]
-
-
-Config = TypeVar("Config")
-
-
-def parse_config(config: type[Config], *contents: Mapping[str, Any]) -> Config:
-    """The config that these keys and values make up together, a later one before an earlier.
-
-    Raises pydantic's ValidationError.
-    """
-    merged = {key: value for content in contents for key, value in content.items()}
-    return TypeAdapter(config).validate_python(merged)
+from hpsearch.training.fields import (
+    STRICT,
+    Count,
+    Moms,
+    NotNegative,
+    Positive,
+    Precision,
+    Share,
+    Whole,
+)
 
 
-def parse_moms(text: str) -> tuple[float, float]:
-    """'0.8/0.7' -> (0.8, 0.7): the momentum at the ends of the cycle and at its middle."""
-    parts = text.split("/")
-    try:
-        high, low = map(float, parts)
-    except ValueError:
-        raise ValueError(f"momenta are written high/low, such as 0.8/0.7, not {text!r}") from None
-    if not 0 <= low <= high < 1:
-        raise ValueError(f"momenta are high/low with 0 <= low <= high < 1, not {text!r}")
-    return high, low
-
-
-def _check_moms(text: str) -> str:
-    parse_moms(text)
-    return text
-
-
-Moms = Annotated[str, AfterValidator(_check_moms)]
-
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class TextData:
     """The [data] of a study: a data set known by name, or one's own file with its columns.
 
@@ -77,7 +46,7 @@ PUBLISHED_SIZES = (400, 1152, 3)
 """Embedding width, hidden width and layers of the AWD-LSTM that fast.ai published."""
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class LanguageModelConfig:
     """Everything that determines the language-model stage: its hash names the cached result.
 
@@ -127,7 +96,7 @@ class LanguageModelConfig:
         return self.emb or emb, self.hidden or hidden, self.layers or layers
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class LanguageModelTrialConfig(LanguageModelConfig):
     """One trial of a language-model study: the model's own config, and what trials share.
 
@@ -146,7 +115,7 @@ class LanguageModelTrialConfig(LanguageModelConfig):
         return LanguageModelConfig(**{**own, "seed": seed})
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class ClassifierConfig:
     """One trial of the ULMFiT classifier (Howard and Ruder 2018).
 
@@ -203,7 +172,7 @@ class ClassifierConfig:
         return self.directions
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class UlmfitConfig(ClassifierConfig):
     """One trial of the whole pipeline: the classifier's config, and those settings of the language
     model that a study may search over. Trials with equal ones share one language model."""

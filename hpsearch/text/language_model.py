@@ -16,9 +16,10 @@ from hpsearch.text.awd_lstm import (
     LanguageModel,
 )
 from hpsearch.text.batches import Documents, stream_batches
-from hpsearch.text.config import LanguageModelConfig, parse_config
+from hpsearch.text.config import LanguageModelConfig
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.device import autocast
+from hpsearch.training.fields import parse_config
 
 
 @dataclass(frozen=True)

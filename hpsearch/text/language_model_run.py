@@ -12,10 +12,11 @@ from torch import Tensor
 
 from hpsearch.text.awd_lstm import LanguageModel, Masks
 from hpsearch.text.batches import Documents, count_stream_batches, stream_batches
-from hpsearch.text.config import LanguageModelConfig, parse_moms
+from hpsearch.text.config import LanguageModelConfig
 from hpsearch.text.language_model import evaluate_language_model
 from hpsearch.training.contract import EpochRecord
 from hpsearch.training.device import autocast, keep_freed_memory, resolve_precision
+from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import check_finite, optimiser_step
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpsearch.data import TextDataset, load_text
 from hpsearch.errors import HpsearchError
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig
 from hpsearch.text.lm_stage import LanguageModelStage, language_model_stage
 from hpsearch.text.pretrained import find_pretrained, load_pretrained
 from hpsearch.text.splits import classifier_rows
@@ -21,6 +21,7 @@ from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import Progress, Report, Say
 from hpsearch.training.device import resolve_precision
+from hpsearch.training.fields import parse_config
 
 LM_VALID_TEXTS = 300
 """On how many of a classifier's held-out texts its language model is measured."""

@@ -18,7 +18,7 @@ from hpsearch.errors import InputError
 from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Dropouts
 from hpsearch.text.batches import DocumentBatches, Documents, by_length
 from hpsearch.text.classifier import TextClassifier
-from hpsearch.text.config import ClassifierConfig, parse_config
+from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.splits import Rows
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.text.vocab import Vocab
@@ -29,6 +29,7 @@ from hpsearch.training.device import (
     one_thread_each,
     resolve_precision,
 )
+from hpsearch.training.fields import parse_config
 
 Probabilities = npt.NDArray[np.float32]
 _FORMAT = 1

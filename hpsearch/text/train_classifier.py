@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from hpsearch.text.classifier_run import ClassifierRun, measure, plan_stages, scores
-from hpsearch.text.config import ClassifierConfig, parse_config
+from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.prepare import PreparedTexts, prepare_texts
 from hpsearch.text.saved_classifier import SavedClassifier, load_classifier, save_classifier
 from hpsearch.text.texts import Texts
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 from hpsearch.training.device import keep_freed_memory
+from hpsearch.training.fields import parse_config
 from hpsearch.training.loop import check_finite
 from hpsearch.training.stages import Epoch, train_stages
 

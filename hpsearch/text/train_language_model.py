@@ -9,7 +9,7 @@ from typing import Any
 
 from hpsearch.data import load_text
 from hpsearch.data.corpus import read_corpus
-from hpsearch.text.config import LanguageModelTrialConfig, parse_config
+from hpsearch.text.config import LanguageModelTrialConfig
 from hpsearch.text.lm_stage import build_language_model
 from hpsearch.text.prepare import PreparedTexts, untrained_vocab
 from hpsearch.text.splits import language_model_rows
@@ -17,6 +17,7 @@ from hpsearch.text.texts import number_texts
 from hpsearch.text.tokenize import Tokenizer
 from hpsearch.training.contract import EpochRecord, Progress, Report, Say, TrainResult
 from hpsearch.training.device import resolve_precision
+from hpsearch.training.fields import parse_config
 
 KEEPS_BEST = True
 """The search asks for every trial's model, and keeps that of the best."""

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpsearch.text.config import UlmfitConfig, parse_config
+from hpsearch.text.config import UlmfitConfig
 from hpsearch.text.prepare import PreparedTexts, language_models, prepare_texts
 from hpsearch.text.train_classifier import on_test_texts, train_classifier
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
+from hpsearch.training.fields import parse_config
 
 __all__ = ["on_test_texts", "prepare", "train"]
 prepare = partial(prepare_texts, UlmfitConfig)

@@ -11,9 +11,10 @@ import torch
 from hpsearch.text import classifier_run, language_model_run
 from hpsearch.text.batches import Documents
 from hpsearch.text.classifier_run import ClassifierRun
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig, parse_config
+from hpsearch.text.config import ClassifierConfig, LanguageModelConfig
 from hpsearch.text.language_model import new_language_model
 from hpsearch.text.language_model_run import LanguageModelRun
+from hpsearch.training.fields import parse_config
 from hpsearch.training.param_groups import make_adam
 from hpsearch.training.stages import Epoch
 
