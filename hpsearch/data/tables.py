@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.data.dataset import make_table
 from hpsearch.data.fetch import why
+from hpsearch.data.words import how_many, quoted, row_numbers
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def read_table(path: Path, columns: Columns) -> tuple[pa.Table, str | None]:
     """
     raw = read_columns(path, columns.all(), HINT)
     texts, blank = join_columns(path, raw, columns.text)
-    labels = _strings(path, raw, columns.label)
-    splits = _strings(path, raw, columns.split) if columns.split else None
+    labels = strings(path, raw, columns.label)
+    splits = strings(path, raw, columns.split) if columns.split else None
     return _checked(path, columns, texts, blank, labels, splits)
 
 
@@ -67,7 +68,7 @@ def read_columns(
     Raises InputError if one is missing (`hint` says what to do) or the file cannot be read.
     """
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: give a file with the columns {_list(columns)}.")
+        raise InputError(f"{path} is empty: give a file with the columns {quoted(columns)}.")
     is_csv = path.name.lower().endswith(CSV)
     raw = (_read_csv if is_csv else _read_parquet)(path, columns, hint, others)
     if len(raw) == 0:
@@ -80,7 +81,7 @@ def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
-    header, delimiter = _read_header(path)
+    header, delimiter = read_header(path)
     _check_columns(path, header, columns, hint)
     wanted = list(dict.fromkeys(header if others else columns))
     try:
@@ -97,10 +98,11 @@ def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa
             ),
         )
     except pa.ArrowInvalid as error:
-        raise InputError(_csv_problem(path, str(error), header)) from error
+        raise InputError(csv_problem(path, str(error), header)) from error
 
 
-def _csv_problem(path: Path, message: str, header: Sequence[str]) -> str:
+def csv_problem(path: Path, message: str, header: Sequence[str]) -> str:
+    """What Arrow found wrong with a CSV file, as one sentence."""
     row = re.search(r"Row #(\d+)", message)  # counts the header as row 1
     where = f"row {int(row[1]) - 1}" if row else "some row"
     if "UTF8" in message:
@@ -109,13 +111,13 @@ def _csv_problem(path: Path, message: str, header: Sequence[str]) -> str:
         return f"{path},{name} {where} is not UTF-8 text: save the file as UTF-8."
     if shape := re.search(r"Expected (\d+) columns, got (\d+)", message):
         return (
-            f"{path}, {where} has {_many(int(shape[2]), 'column')} where the header has {shape[1]}:"
-            " put texts that hold commas, quotes or line ends in double quotes."
+            f"{path}, {where} has {how_many(int(shape[2]), 'column')} where the header has"
+            f" {shape[1]}: put texts that hold commas, quotes or line ends in double quotes."
         )
     return f"{path} is not a well-formed CSV file ({where}): look for a quote that is not closed."
 
 
-def _read_header(path: Path) -> tuple[list[str], str]:
+def read_header(path: Path) -> tuple[list[str], str]:
     """(names of the columns, delimiter): a comma, or what stands in a header that has no comma."""
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     try:
@@ -157,11 +159,11 @@ def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str], hin
             near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
             guess = f" (did you mean {lower[near[0]]!r}?)" if near else ""
             raise InputError(
-                f"{path} has no column {name!r}{guess}; its columns are {_list(found)}: {hint}"
+                f"{path} has no column {name!r}{guess}; its columns are {quoted(found)}: {hint}"
             )
 
 
-def _strings(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
+def strings(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column as large strings, empty where it is missing or only spaces."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -210,7 +212,7 @@ def _checked(
     label = ["" if part == "unsup" else name for name, part in zip(label, split, strict=True)]
     if bad := [row for row in blank if label[row]]:
         raise InputError(
-            f"{path}, column {_list(columns.text)} has no text in {_rows(bad)}, which"
+            f"{path}, column {quoted(columns.text)} has no text in {row_numbers(bad)}, which"
             f" {'has a label' if len(bad) == 1 else 'have labels'}: fill in or remove"
             f" {'that row' if len(bad) == 1 else 'those rows'} (row 1 follows the header)."
         )
@@ -223,8 +225,8 @@ def _checked(
         pa.array(split, pa.large_string()).filter(keep),
     )
     unlabelled = label.count("") - len(blank)
-    notes = [f"{_many(unlabelled, 'row')} without a label"] if unlabelled else []
-    notes += [f"dropped {_many(len(blank), 'row')} without text or label"] if blank else []
+    notes = [f"{how_many(unlabelled, 'row')} without a label"] if unlabelled else []
+    notes += [f"dropped {how_many(len(blank), 'row')} without text or label"] if blank else []
     return table, "; ".join(notes) or None
 
 
@@ -236,7 +238,7 @@ def join_columns(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = [_strings(path, table, name) for name in columns]
+    texts = [strings(path, table, name) for name in columns]
     blank = sorted(set.intersection(*(set(_empty_rows(column)) for column in texts)))
     if len(texts) == 1:
         return texts[0], blank
@@ -264,7 +266,7 @@ def _check_classes(path: Path, column: str, label: list[str], split: list[str]) 
     if once := [name for name, times in counted.items() if times == 1]:
         are = "is a label that occurs" if len(once) == 1 else "are labels that occur"
         raise InputError(
-            f"{here}: {_list(once)} {are} only once, and one text can not be both learnt from"
+            f"{here}: {quoted(once)} {are} only once, and one text can not be both learnt from"
             " and tested on: give it more rows, or remove it."
         )
     if len(counted) == 1:
@@ -273,7 +275,7 @@ def _check_classes(path: Path, column: str, label: list[str], split: list[str]) 
         )
     training = {name for name, part in zip(label, split, strict=True) if part == "train"}
     if missing := sorted(counted.keys() - training):
-        raise InputError(f"{here}: {_list(missing)} has no row in the split 'train': add some.")
+        raise InputError(f"{here}: {quoted(missing)} has no row in the split 'train': add some.")
 
 
 def _empty_rows(column: pa.ChunkedArray) -> list[int]:
@@ -288,23 +290,3 @@ def _flags(rows: Iterable[int], length: int) -> list[bool]:
     for row in rows:
         flags[row] = True
     return flags
-
-
-def _rows(rows: Sequence[int], show: int = 3) -> str:
-    """'row 3', 'rows 3 and 7', 'rows 3, 7, 12 and 5 more'; rows count from 1 for people."""
-    shown = [str(row + 1) for row in rows[:show]]
-    if len(rows) > show:
-        shown.append(f"{len(rows) - show:,} more")
-    if len(shown) == 1:
-        return f"row {shown[0]}"
-    return f"rows {', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _list(names: Iterable[str], show: int = 12) -> str:
-    quoted = [repr(name[:40]) for name in names]
-    more = [f"{len(quoted) - show:,} more"] if len(quoted) > show else []
-    return ", ".join(quoted[:show] + more)
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -15,7 +15,9 @@ from sqlalchemy.engine import URL
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.store import migrate
 from hpsearch.store.locks import exclusive
-from hpsearch.store.url import EXTRAS, full_url, redact, shown_url, sqlite_path
+from hpsearch.urls import full_url, missing_driver, shown_url, sqlite_path, why
+
+__all__ = ["GRACE_S", "HEARTBEAT_S", "open_storage", "translated", "why"]
 
 HEARTBEAT_S = 30
 GRACE_S = 90
@@ -148,7 +150,7 @@ def translated(url: URL) -> Iterator[None]:
     except HpsearchError:
         raise
     except (ImportError, sa.exc.NoSuchModuleError) as error:
-        raise InputError(_missing_driver(url)) from error
+        raise InputError(missing_driver(url)) from error
     except migrate.TooNewError as error:
         raise InputError(
             f"The store {shown_url(url)} was made by a newer hpsearch: "
@@ -170,50 +172,3 @@ def translated(url: URL) -> Iterator[None]:
     ) as error:
         # The driver's text may quote the URL: the chain is cut where it could show a password.
         raise InputError(f"The store {shown_url(url)} {why(error, url)}.") from None
-
-
-def _missing_driver(url: URL) -> str:
-    dialect = url.get_backend_name()
-    extra = EXTRAS.get(dialect)
-    if extra is None or url.drivername.split("+")[-1] not in ("psycopg", "pymysql"):
-        return f"The driver that {url.drivername}:// asks for is not installed."
-    return (
-        f"The driver for {dialect}:// is not installed: pip install 'hpsearch[{extra}]', "
-        "then try again."
-    )
-
-
-def why(error: BaseException, url: URL) -> str:
-    """What an error of a driver means for people, to follow 'The store ...'; without a password."""
-    cause = error
-    while cause.__cause__ is not None and not hasattr(cause, "orig"):
-        cause = cause.__cause__
-    cause = getattr(cause, "orig", None) or cause
-    text = redact(" ".join(str(cause).split()), url)
-    where = f"{url.host or 'localhost'}:{url.port or _port(url)}"
-    for sign, sentence in (
-        ("file is not a database", "is not a database: name another file"),
-        ("readonly database", "is read-only: copy it or change its permissions"),
-        ("Permission denied", "cannot be written: change the permissions of its folder"),
-        ("unable to open database file", "cannot be opened: check the permissions of its folder"),
-        ("database is locked", "is locked by another program"),
-        ("database or disk is full", "cannot be written: the disk is full"),
-        ("refused", f"cannot be reached: nothing listens at {where}; start the server"),
-        ("timed out", f"cannot be reached: {where} does not answer"),
-        ("timeout expired", f"cannot be reached: {where} does not answer"),
-        ("resolve host name", f"cannot be reached: the host {url.host} is unknown"),
-        ("Name or service not known", f"cannot be reached: the host {url.host} is unknown"),
-        ("Unknown database", f"does not exist yet: make it with CREATE DATABASE {url.database}"),
-        ("authentication failed", "cannot be opened: the server refuses this user or password"),
-        ("no password supplied", "cannot be opened: the server wants a password"),
-        ("Access denied", "cannot be opened: the server refuses this user or password"),
-    ):
-        if sign.lower() in text.lower():
-            return sentence
-    if url.get_backend_name() == "postgresql" and f'database "{url.database}" does not' in text:
-        return f"does not exist yet: make it with CREATE DATABASE {url.database}"
-    return f"cannot be opened: {text[:300].rstrip('.')}"
-
-
-def _port(url: URL) -> int:
-    return {"postgresql": 5432, "mysql": 3306}.get(url.get_backend_name(), 0)

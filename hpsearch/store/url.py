@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from hpsearch.errors import InputError
+from hpsearch.urls import DRIVERS, EXTRAS, full_url, redact, shown_url, sqlite_path
+
+__all__ = ["EXTRAS", "full_url", "parse_url", "redact", "shown_url", "sqlite_path"]
 
 DEFAULT_URL = "sqlite:///hpsearch.db"
-HIDDEN = "***"
-
-DRIVERS = {
-    "sqlite": "sqlite",
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    # Optuna knows MariaDB by the name of the MySQL dialect only.
-    "mariadb": "mysql+pymysql",
-    "mariadb+pymysql": "mysql+pymysql",
-}
-EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
-SECRET_KEYS = frozenset({"password", "passwd", "passphrase", "sslpassword", "ssl_key_password"})
 HOW = "write it as sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
 
 
@@ -73,38 +62,3 @@ def _check_sqlite(url: URL) -> URL:
             "A store in memory would be lost at the end: name a file, as in sqlite:///hpsearch.db."
         )
     return url
-
-
-def sqlite_path(url: URL) -> Path | None:
-    """The file of an SQLite URL (`file:` URIs included), None for a server."""
-    if not url.drivername.startswith("sqlite") or url.database is None:
-        return None
-    return Path(url.database.removeprefix("file:").split("?")[0])
-
-
-def shown_url(url: URL) -> str:
-    """The URL for people: the password, in either of the places it may stand, as three stars."""
-    secret = {key: HIDDEN for key in url.query if key.lower() in SECRET_KEYS}
-    text = url.update_query_dict(secret).render_as_string(hide_password=True)
-    return text.replace("=%2A%2A%2A", f"={HIDDEN}")
-
-
-def full_url(url: URL) -> str:
-    """The URL with its password, for a driver or for a worker's standard input only."""
-    return url.render_as_string(hide_password=False)
-
-
-def redact(text: str, url: URL) -> str:
-    """`text` without the URL's password, whether raw or percent-encoded."""
-    secrets = [url.password] if isinstance(url.password, str) else []
-    for key, value in url.query.items():
-        if key.lower() in SECRET_KEYS:
-            secrets.extend([value] if isinstance(value, str) else value)
-    for secret in filter(None, secrets):
-        encoded = URL.create("x", username="u", password=secret, host="h")
-        quoted = encoded.render_as_string(hide_password=False)[len("x://u:") : -len("@h")]
-        for form in {secret, quoted}:
-            text = text.replace(f":{form}@", f":{HIDDEN}@")
-            if len(form) > 2:  # one or two letters would wipe out half of any sentence
-                text = text.replace(form, HIDDEN)
-    return text
