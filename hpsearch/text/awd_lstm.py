@@ -6,7 +6,6 @@ come from the model's own generator, so that a seed decides them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from hpsearch.text.lstm import LSTMLayer
 from hpsearch.text.softmax import softmax_loss, softmax_score
+from hpsearch.training.masks import Masks
 
 State = list[tuple[Tensor, Tensor]]
 """Per layer (h, c), each (1, B, width)."""
@@ -38,25 +38,6 @@ class Dropouts:
 
 LANGUAGE_MODEL_DROPOUTS = Dropouts(input=0.25, hidden=0.15, weight=0.2, embedding=0.02, output=0.1)
 CLASSIFIER_DROPOUTS = Dropouts(input=0.4, hidden=0.3, weight=0.5, embedding=0.05, output=0.4)
-
-
-class Masks:
-    """Draws dropout masks: zero with probability p, else 1 / (1 - p)."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._generator = torch.Generator(device).manual_seed(seed)
-
-    def draw(self, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
-        """A mask of this shape, of the type and on the device of `like`.
-
-        p is rounded to 16 bits: four numbers from each draw, ten times as fast as `bernoulli_`.
-        """
-        n = math.prod(shape)
-        bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device)
-        bits.random_(-(2**63), None, generator=self._generator)
-        kept = max(1, round((1 - p) * 2**16))
-        mask = bits.view(torch.int16)[:n].view(shape) <= kept - 2**15 - 1
-        return mask.to(like.dtype).mul_(2**16 / kept)
 
 
 class AWDLSTM(nn.Module):

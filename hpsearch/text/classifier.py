@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS, Masks
+from hpsearch.text.awd_lstm import AWDLSTM, CLASSIFIER_DROPOUTS
 from hpsearch.training.device import autocast
+from hpsearch.training.masks import Masks
 
 
 class Head(nn.Module):

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from hpsearch.errors import HpsearchError
-from hpsearch.text.awd_lstm import Masks
 from hpsearch.text.batches import DocumentBatches, training_order
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.language_model import load_language_model
@@ -20,6 +19,8 @@ from hpsearch.text.texts import Labels, Texts
 from hpsearch.training.device import autocast, resolve_precision
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import optimiser_step
+from hpsearch.training.masks import Masks
+from hpsearch.training.metrics import scores
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
 from hpsearch.training.stages import Epoch, Stage
@@ -134,18 +135,3 @@ def measure(runs: Sequence[ClassifierRun], truth: Labels) -> tuple[dict[str, flo
             metrics[f"{way}_accuracy"] = scores(alone, truth)["accuracy"]
     of_truth = probabilities[np.arange(len(probabilities)), truth]
     return metrics, float(-np.log(np.maximum(of_truth, 1e-30)).mean())
-
-
-def scores(probabilities: Probabilities, truth: Labels) -> dict[str, float]:
-    """Accuracy, and the mean over the classes of F1 (with rare classes the more telling one).
-
-    A class that is neither predicted nor there does not count.
-    """
-    predicted = probabilities.argmax(1)
-    f1 = []
-    for label in range(probabilities.shape[1]):
-        hits = int(((predicted == label) & (truth == label)).sum())
-        misses = int(((predicted == label) ^ (truth == label)).sum())
-        if hits + misses:
-            f1.append(2 * hits / (2 * hits + misses))
-    return {"accuracy": float((predicted == truth).mean()), "f1": float(np.mean(f1))}

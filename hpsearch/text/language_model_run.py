@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpsearch.text.awd_lstm import LanguageModel, Masks
+from hpsearch.text.awd_lstm import LanguageModel
 from hpsearch.text.batches import Documents, count_stream_batches, stream_batches
 from hpsearch.text.config import LanguageModelConfig
 from hpsearch.text.language_model import evaluate_language_model
@@ -18,6 +18,7 @@ from hpsearch.training.contract import EpochRecord
 from hpsearch.training.device import autocast, keep_freed_memory, resolve_precision
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import check_finite, optimiser_step
+from hpsearch.training.masks import Masks
 from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
 from hpsearch.training.schedule import OneCycle
 from hpsearch.training.stages import Epoch, Stage, train_stages

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpsearch.text.classifier_run import ClassifierRun, measure, plan_stages, scores
+from hpsearch.text.classifier_run import ClassifierRun, measure, plan_stages
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.prepare import PreparedTexts, prepare_texts
 from hpsearch.text.saved_classifier import SavedClassifier, load_classifier, save_classifier
@@ -20,6 +20,7 @@ from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResul
 from hpsearch.training.device import keep_freed_memory
 from hpsearch.training.fields import parse_config
 from hpsearch.training.loop import check_finite
+from hpsearch.training.metrics import scores
 from hpsearch.training.stages import Epoch, train_stages
 
 prepare = partial(prepare_texts, ClassifierConfig)

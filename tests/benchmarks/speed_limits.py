@@ -8,6 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from hpsearch.text import awd_lstm, classifier
+from hpsearch.training import masks
 from hpsearch.training.device import resolve_precision
 
 
@@ -73,7 +74,7 @@ def where_time_goes(machine, work, sizes, n_vocab, n_tokens, *, decoder):
     share of the machine's rate (three products a weight: forward, to inputs, to weights), of the
     optimiser that of the machine's copies (four numbers of each weight read, three written)."""
     undo = [
-        _labelled(awd_lstm.Masks, "draw", "masks"),
+        _labelled(masks.Masks, "draw", "masks"),
         _labelled(awd_lstm.AWDLSTM, "_embed", "embed"),
         _labelled(classifier._Pools, "add", "pools"),
         _labelled(classifier._Penalty, "add", "penalty"),

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.text.awd_lstm import AWDLSTM, Dropouts, LanguageModel, LSTMLayer, Masks
+from hpsearch.text.awd_lstm import AWDLSTM, Dropouts, LanguageModel, LSTMLayer
+from hpsearch.training.masks import Masks
 
 NONE = Dropouts(0, 0, 0, 0, 0)
 

@@ -10,7 +10,6 @@ import torch
 from hpsearch.errors import InputError
 from hpsearch.text.awd_lstm import AWDLSTM, Dropouts
 from hpsearch.text.batches import Documents
-from hpsearch.text.classifier_run import scores
 from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.saved_classifier import (
     SavedClassifier,
@@ -20,6 +19,7 @@ from hpsearch.text.saved_classifier import (
 )
 from hpsearch.text.tokenize import SPECIALS
 from hpsearch.text.vocab import Vocab
+from hpsearch.training.metrics import scores
 
 VOCAB = Vocab((*SPECIALS, *"abcdefg"))
 CLASSES = ("one", "two", "three", "four", "five")
