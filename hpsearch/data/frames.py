@@ -1,0 +1,122 @@
+"""Tables to train tabular models on: a named data set, the user's own file, or a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data import adult
+from hpsearch.data.dataset import Kind, Progress, Say
+from hpsearch.data.known import ADULT
+from hpsearch.data.members import is_bundle
+from hpsearch.data.named import from_anywhere, from_path
+from hpsearch.data.typed import fingerprint, read_typed, to_frame
+from hpsearch.errors import InputError
+from hpsearch.wording import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SOURCES = (ADULT.name,)
+
+
+@dataclass(frozen=True)
+class TableDataset:
+    """Rows of typed columns, in the order of the file and of its columns, with a RangeIndex.
+
+    `table` is to train and validate on; `test` has the rows that the publisher, or a second file,
+    set apart, or is None. Numbers are numpy numbers, dates datetime64, text is `category` or `str`
+    (see `typed.to_frame`). `source` says to people where the rows came from and `kind` says it to
+    code. `fingerprint` is a sha256 of the content: equal content, equal fingerprint. `note` holds
+    what the user should know about the data, if anything.
+    """
+
+    table: pd.DataFrame
+    test: pd.DataFrame | None
+    source: str
+    kind: Kind
+    fingerprint: str
+    note: str | None = None
+
+
+def load_table(
+    data: Mapping[str, Any],
+    *,
+    path: Path | None,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> TableDataset:
+    """The rows of a study's `[data]` section.
+
+    `data` is {"source": "adult"}, {"path": CSV, TSV or Parquet, "test": a second one (optional)},
+    or {"database": SQLAlchemy URL, "query": a SELECT, "test": a file (optional)}. `path` is the
+    `--data` option and goes before all of them: a file, or Adult's own folder or zip. Relative
+    paths count from the current folder. `progress(what, done, total)` is called during long work,
+    `say(sentence)` when a source is passed over.
+
+    Raises InputError where a file, the database or the query is wrong, HpsearchError where no
+    source of a named data set works. No message and no `source` shows a URL's password.
+    """
+    if path is not None:
+        return _from_path(path.expanduser(), data, "--data", progress)
+    if "database" in data:
+        return _from_query(data, progress)
+    if "path" in data:
+        own = Path(str(data["path"])).expanduser()
+        return _from_path(own, data, "the study's path", progress)
+    name = str(data.get("source"))
+    if name not in TABLE_SOURCES:
+        raise InputError(
+            f"There is no source {name!r} of tables{nearest(name, TABLE_SOURCES)}: use"
+            f" {' or '.join(TABLE_SOURCES)}, or name your own file with path, or a database and a"
+            " query."
+        )
+    found = from_anywhere(ADULT, adult.READER, progress, say)
+    return _finish(*found.content, found.source, found.kind, found.note)
+
+
+def _from_path(
+    path: Path, data: Mapping[str, Any], given_by: str, progress: Progress
+) -> TableDataset:
+    origin = f"{path} ({given_by})"
+    progress(f"reading {path.name}", 0, 1)
+    if is_bundle(path):
+        (table, test), origin, note = from_path(path, adult.READER, ADULT, origin)
+    else:
+        table, test, note = read_typed(path), None, None
+    test = _second_file(data, table, test)
+    progress(f"reading {path.name}", 1, 1)
+    return _finish(table, test, origin, "path", note)
+
+
+def _second_file(
+    data: Mapping[str, Any], table: pd.DataFrame, test: pd.DataFrame | None
+) -> pd.DataFrame | None:
+    """The rows of the study's test file; what is text in the table is text there too."""
+    if "test" not in data:
+        return test
+    text = [str(name) for name in table.columns if table[name].dtype.kind == "O"]
+    return read_typed(Path(str(data["test"])), strings=text)
+
+
+def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
+    from hpsearch.data.database import read_query
+
+    query = str(data.get("query", "")).strip()
+    if not query:
+        raise InputError(
+            'The [data] section names a database but no query: add one, as in query = "select *'
+            ' from people".'
+        )
+    rows, shown = read_query(str(data["database"]), query, progress)
+    table = to_frame(rows, f"The result of the query on {shown}")
+    test = _second_file(data, table, None)
+    return _finish(table, test, f"{shown} (the study's query)", "path", None)
+
+
+def _finish(
+    table: pd.DataFrame, test: pd.DataFrame | None, source: str, kind: Kind, note: str | None
+) -> TableDataset:
+    return TableDataset(table, test, source, kind, fingerprint(table, test), note)

@@ -1,0 +1,280 @@
+"""Tables with typed columns: numbers are numbers, everything else is text.
+
+Columns stay in Arrow until they are numpy arrays or category codes, so that no cell ever becomes a
+Python object: ten million rows of twenty columns fit into a few gigabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data.fetch import why
+from hpsearch.data.tables import CSV, LONGEST_ROW, csv_problem, is_table, read_header
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+INDEX = re.compile(r"__index_level_\d+__")  # row labels without a name, as pandas writes them
+FEW = 1 << 15  # different strings in a block of a CSV file that are worth a dictionary
+
+
+def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
+    """All columns of a CSV, TSV (either may be .gz) or Parquet file, as `to_frame` makes them.
+
+    In a CSV a column is of numbers where every cell is a number, empty, or a word such as NA or
+    NaN; otherwise, or where it is among `strings`, it is text as it stands: of text only an empty
+    cell (or one of spaces) is missing. Raises InputError where the file cannot be read.
+    """
+    path = path.expanduser()
+    if not is_table(path):
+        kind = "is of no known kind" if path.exists() else "does not exist"
+        raise InputError(f"{path} {kind}: give a .csv, .tsv, .csv.gz, .tsv.gz or .parquet file.")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty: give a file with a header and rows.")
+        is_csv = path.name.lower().endswith(CSV)
+        table = _read_csv(path, strings) if is_csv else _read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}.") from error
+    if len(table) == 0:
+        raise InputError(f"{path} has a header but no rows: give a file with rows.")
+    names = [name or f"column {i}" for i, name in enumerate(table.column_names, 1)]
+    return to_frame(table.rename_columns(names), str(path))
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raises InputError where two columns have one name."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"{where} has {names.count(twice[0])} columns {twice[0]!r}: rename all but one."
+        )
+
+
+def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
+    import pyarrow as pa
+
+    header, delimiter = read_header(path)
+    check_names(header, str(path))
+    if not header:
+        raise InputError(f"{path} is empty: give a file with a header and rows.")
+    types = dict.fromkeys((name for name in header if name in strings), pa.large_string())
+    table = _parse(path, header, delimiter, types)
+    # What Arrow takes for dates, times or booleans is read again as it stands. So are bytes, for
+    # the error that this raises says in which row they are no UTF-8.
+    again = [name for name in table.column_names if not _is_plain(table.schema.field(name).type)]
+    if again:
+        text = _parse(path, header, delimiter, dict.fromkeys(again, pa.large_string()), again)
+        for name in again:
+            table = table.set_column(table.column_names.index(name), name, text[name])
+    return table
+
+
+def _parse(
+    path: Path,
+    header: list[str],
+    delimiter: str,
+    types: dict[str, Any],
+    only: Sequence[str] = (),
+) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    # Some threads at first; one for an error, as only then it says in which row it is.
+    for threads in (True, False):
+        try:
+            return pa_csv.read_csv(
+                path,
+                read_options=pa_csv.ReadOptions(
+                    use_threads=threads and not only, block_size=LONGEST_ROW
+                ),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=list(only),
+                    strings_can_be_null=False,
+                    auto_dict_encode=True,
+                    auto_dict_max_cardinality=FEW,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if not threads:
+                raise InputError(csv_problem(path, str(error), header)) from error
+    raise AssertionError("one of the two returns or raises")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a CSV column has a type that it is to keep: numbers, UTF-8 text or nothing."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    text = (pa.types.is_string, pa.types.is_large_string)
+    return any(check(kind) for check in plain + text)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        check_names(schema.names, str(path))
+        text = [f.name for f in schema if pa.types.is_string(f.type) or _is_large(f.type)]
+        table = pq.read_table(path, partitioning=None, read_dictionary=text)
+        index = [name for name in schema.names if INDEX.fullmatch(name)]
+        table = table.drop_columns(index)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet ({why(error)}): write it again."
+        ) from error
+    return table
+
+
+def _is_large(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_large_string(kind))
+
+
+def to_frame(table: pa.Table, where: str) -> pd.DataFrame:
+    """The table's columns in order, with a RangeIndex.
+
+    Numbers are numpy numbers (float64 with NaN where integers have gaps; decimals are float64),
+    dates are datetime64, and text and booleans ("True", "False") are a `category` with sorted
+    categories where values repeat (fewer distinct ones than half the rows), else `str`; of text an
+    empty cell or one of spaces is missing. A column without any value is float64, all NaN.
+
+    Raises InputError for a type that is none of these; `where` is what the sentence begins with.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        column = table[name]
+        table = table.drop_columns([name])  # each is freed as soon as it is converted
+        columns[name] = _convert(column, name, where)
+        del column
+    return pd.DataFrame(columns, copy=False)
+
+
+def _convert(column: pa.ChunkedArray, name: str, where: str) -> Any:  # noqa: ANN401
+    """A numpy array, a Categorical or a pandas array of strings."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_boolean(kind):
+        return _text(pc.if_else(column, "True", "False"))
+    if pa.types.is_dictionary(kind) or _is_text(kind):
+        return _text(column)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("s"))
+    elif pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("s" if kind.unit == "s" else kind.unit))
+    elif pa.types.is_float16(kind):
+        column = column.cast(pa.float32())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise InputError(
+            f"{where}, column {name!r} has the type {kind}, which is neither numbers, text nor"
+            " dates: leave it out or write it as one of these."
+        )
+    return column.to_pandas().to_numpy()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _text(column: pa.ChunkedArray) -> Any:  # noqa: ANN401
+    """Text as a Categorical with sorted categories that all occur, or as `str`."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    column = column.unify_dictionaries()
+    if column.num_chunks == 0:
+        return pd.array([], dtype="str")
+    words = pc.fill_null(column.chunk(0).dictionary.cast(pa.large_string()), "")
+    codes = np.concatenate(
+        [chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy() for chunk in column.chunks]
+    )
+    seen = np.bincount(codes[codes >= 0], minlength=len(words)) > 0
+    blank = pc.equal(pc.utf8_trim_whitespace(words), "").to_numpy(zero_copy_only=False)
+    order = pc.array_sort_indices(words).to_numpy()
+    order = order[(seen & ~blank)[order]]
+    if len(order) == 0:
+        return np.full(len(codes), np.nan)
+    places = np.full(len(words) + 1, -1, dtype=np.int32)  # the last one is for -1: missing
+    places[order] = np.arange(len(order), dtype=np.int32)
+    categories = pd.Index(words.take(pa.array(order)).to_pandas().astype("str"))
+    found = pd.Categorical.from_codes(places[codes], categories=categories)
+    return found if 2 * len(order) <= len(codes) else found.astype("str")
+
+
+def fingerprint(*frames: pd.DataFrame | None) -> str:
+    """sha256 of the names, the types and the values of every column of the tables, in order."""
+    digest = hashlib.sha256(b"hpsearch.table/1")
+    for frame in frames:
+        if frame is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{len(frame)} rows".encode())
+        for name in frame.columns:
+            _hash_column(digest, str(name), frame[name])
+    return digest.hexdigest()
+
+
+def _hash_column(digest: Any, name: str, column: pd.Series[Any]) -> None:  # noqa: ANN401
+    import numpy as np
+    import pandas as pd
+
+    digest.update(f"\n{name!r} {column.dtype.name}\n".encode())
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        _hash_strings(digest, column.cat.categories.to_series())
+        digest.update(column.cat.codes.to_numpy().astype("<i4").tobytes())
+    elif column.dtype.kind in "iufM":
+        values = column.to_numpy()
+        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    else:
+        _hash_strings(digest, column)
+
+
+def _hash_strings(digest: Any, column: pd.Series[Any]) -> None:  # noqa: ANN401
+    """The lengths (-1 for a missing one), then the bytes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.chunked_array([pa.array(column, pa.large_string(), from_pandas=True)])
+    digest.update(pc.binary_length(values).fill_null(-1).to_numpy().astype("<i8").tobytes())
+    for chunk in values.fill_null("").chunks:
+        buffers: Any = chunk.buffers()
+        offsets, content = buffers[1:]
+        ends = np.frombuffer(offsets, dtype=np.int64)
+        first, last = ends[chunk.offset], ends[chunk.offset + len(chunk)]
+        if content is not None and last > first:
+            digest.update(content[first:last])
