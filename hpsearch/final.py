@@ -69,8 +69,8 @@ def train_final(
             report=lambda record: console.print(Text(describe_epoch(record)), soft_wrap=True),
         )  # fmt: skip
         metrics = dict(result.metrics)
-        if hasattr(trainer, "on_test_texts"):
-            metrics |= trainer.on_test_texts(output, prepared, device=device, progress=progress)
+        if hasattr(trainer, "on_test"):
+            metrics |= trainer.on_test(output, prepared, device=device, progress=progress)
     seconds = time.perf_counter() - started
     facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
     done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts}

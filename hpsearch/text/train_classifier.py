@@ -13,6 +13,7 @@ import numpy as np
 
 from hpsearch.text.classifier_run import ClassifierRun, measure, plan_stages
 from hpsearch.text.config import ClassifierConfig
+from hpsearch.text.lr_test import of_classifier as lr_test
 from hpsearch.text.prepare import PreparedTexts, prepare_texts
 from hpsearch.text.saved_classifier import SavedClassifier, load_classifier, save_classifier
 from hpsearch.text.texts import Texts
@@ -23,6 +24,7 @@ from hpsearch.training.loop import check_finite
 from hpsearch.training.metrics import scores
 from hpsearch.training.stages import Epoch, train_stages
 
+__all__ = ["lr_test", "on_test", "prepare", "train", "train_classifier"]
 prepare = partial(prepare_texts, ClassifierConfig)
 """Texts and language models for the preset's settings."""
 
@@ -137,7 +139,7 @@ def _content(
     )
 
 
-def on_test_texts(
+def on_test(
     folder: Path,
     data: PreparedTexts,
     *,

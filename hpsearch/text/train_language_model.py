@@ -11,6 +11,7 @@ from hpsearch.data import load_text
 from hpsearch.data.corpus import read_corpus
 from hpsearch.text.config import LanguageModelTrialConfig
 from hpsearch.text.lm_stage import build_language_model
+from hpsearch.text.lr_test import of_language_model as lr_test
 from hpsearch.text.prepare import PreparedTexts, untrained_vocab
 from hpsearch.text.splits import language_model_rows
 from hpsearch.text.texts import number_texts
@@ -19,6 +20,7 @@ from hpsearch.training.contract import EpochRecord, Progress, Report, Say, Train
 from hpsearch.training.device import resolve_precision
 from hpsearch.training.fields import parse_config
 
+__all__ = ["KEEPS_BEST", "lr_test", "prepare", "train"]
 KEEPS_BEST = True
 """The search asks for every trial's model, and keeps that of the best."""
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from hpsearch.text.config import UlmfitConfig
 from hpsearch.text.prepare import PreparedTexts, language_models, prepare_texts
-from hpsearch.text.train_classifier import on_test_texts, train_classifier
+from hpsearch.text.train_classifier import on_test, train_classifier
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 from hpsearch.training.fields import parse_config
 
-__all__ = ["on_test_texts", "prepare", "train"]
+__all__ = ["on_test", "prepare", "train"]
 prepare = partial(prepare_texts, UlmfitConfig)
 """The texts that all trials share; every trial sees to its own language model."""
 

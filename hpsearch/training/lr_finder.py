@@ -33,6 +33,15 @@ Points = npt.NDArray[np.float64]
 Generator = torch.Generator | np.random.Generator
 
 
+class LrTest(NamedTuple):
+    """What a range test drives: `step(lr)` makes one optimiser step at that highest rate and
+    returns its loss; it trains `model` with `optimiser`."""
+
+    step: Callable[[float], float]
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+
+
 class Suggestions(NamedTuple):
     """Learning rates to train with.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hpsearch.training.fields import parse_moms
+
 
 def cosine(start: float, end: float, share: float) -> float:
     """Half a cosine wave from `start` (share 0) to `end` (share 1)."""
@@ -23,6 +25,12 @@ class OneCycle:
     moms: tuple[float, float] = (0.95, 0.85)
     div: float = 25.0
     div_final: float = 1e5
+
+    @staticmethod
+    def flat(moms: str) -> OneCycle:
+        """A cycle whose step 0 has the whole rate and the momentum of a cycle's ends."""
+        high, _ = parse_moms(moms)
+        return OneCycle(2, 0.0, (high, high))
 
     def at(self, step: int) -> tuple[float, float]:
         """(share of the highest rate, momentum) for step 0, 1, ..., steps - 1."""
