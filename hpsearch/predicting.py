@@ -41,6 +41,25 @@ def predict_table(
     return made
 
 
+def is_tabular(folder: Path) -> bool:
+    """Whether `train` wrote a tabular model there."""
+    return (folder / "tabular.json").is_file()
+
+
+def predict_rows(
+    folder: Path, file: str, *, progress: Progress
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(the rows of a CSV or Parquet file; what the tabular model in `folder` predicts of each)."""
+    from hpsearch.data.typed import read_typed
+    from hpsearch.search.circumstances import default_device
+    from hpsearch.tabular.saved import load_tabular
+
+    device = default_device()
+    saved = load_tabular(folder, device)
+    table = read_typed(Path(file))
+    return table, saved.predict(table, device=device, progress=progress)
+
+
 def write_table(table: pd.DataFrame, output: Path | None) -> None:
     """As CSV to standard output or a .csv file, as Parquet to a .parquet file."""
     if output is not None and output.suffix.lower() in (".parquet", ".pq"):

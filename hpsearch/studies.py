@@ -35,6 +35,11 @@ TRAINERS = {
         "hpsearch.text.config:TextData",
         "hpsearch.text.train_ulmfit",
     ),
+    "tabular": (
+        "hpsearch.tabular.config:TabularConfig",
+        "hpsearch.tabular.config:TabularData",
+        "hpsearch.tabular.train",
+    ),
 }
 """Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 

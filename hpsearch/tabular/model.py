@@ -51,6 +51,8 @@ class DropMasks:
 class TabularModel(nn.Module):
     """All weights in one tensor; `forward` predicts, `gradient` trains."""
 
+    statistics: Tensor
+
     def __init__(
         self, sizes: Sizes, *, y_range: tuple[float, float] | None = None, device: str = "cpu"
     ) -> None:
@@ -71,8 +73,9 @@ class TabularModel(nn.Module):
         plain["out.bias"] = (sizes.n_out,)
         self.flat = FlatWeights(decayed, plain, device)
         self.register_buffer("weights", self.flat.all)
+        # Running means, then variances, of the norms' inputs.
         running = torch.zeros(2, sum(norms), device=device)
-        self.register_buffer("running", running)  # means, then variances, of the norms' inputs
+        self.register_buffer("statistics", running)
         means, variances = (torch.split(row, norms) for row in running)
         self._running = list(zip(means, variances, strict=True))
         self._places(device)

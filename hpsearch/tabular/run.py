@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,7 @@ class EncodedRows:
 
     codes: npt.NDArray[np.int32]
     numbers: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    targets: npt.NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -107,6 +109,14 @@ class TabularRun:
         set_rates(self.optimiser, [lr * share for lr in self.lrs], momentum)
         self.optimiser.step()
         return loss
+
+    def endless_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, DropMasks]]:
+        """Batches of one epoch after another, for the range test."""
+        for epoch in count():
+            order = torch.from_numpy(
+                np.random.default_rng([self.seed, epoch]).permutation(len(self.codes))
+            )
+            yield from self._batches(order.to(self.device), Masks(epoch, torch.device(self.device)))
 
     def _batches(
         self, order: Tensor, masks: Masks

@@ -1,0 +1,138 @@
+"""Which column of a table is what: categorical, continuous, a date, or of no use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+from pandas.api import types
+
+from hpsearch.errors import InputError
+from hpsearch.wording import nearest
+
+FEW = 20
+"""Whole numbers with at most so many distinct values are categories, as fastai's
+`cont_cat_split` would have it."""
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table by what they are for; `reasons` says why, for people."""
+
+    target: str
+    task: Task
+    categorical: tuple[str, ...]
+    continuous: tuple[str, ...]
+    dates: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def infer_columns(
+    table: pd.DataFrame,
+    target: str,
+    *,
+    categorical: Sequence[str] | None = None,
+    continuous: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    dates: Sequence[str] = (),
+    task: Task | None = None,
+) -> Columns:
+    """What is not said is found out: fractions and whole numbers with more than 20 distinct values
+    are continuous, dates are dates, all else is categorical. Columns with one value, and texts of
+    which no two are equal, are ignored.
+
+    Raises InputError if a column is not there, is named twice, or nothing is left to learn from.
+    """
+    _check_named(table, target, (categorical or (), continuous or (), ignore, dates))
+    kinds: dict[str, list[str]] = {"categorical": [], "continuous": [], "date": [], "ignored": []}
+    reasons = {}
+    given = {
+        **dict.fromkeys(categorical or (), "categorical"),
+        **dict.fromkeys(continuous or (), "continuous"),
+        **dict.fromkeys(dates, "date"),
+        **dict.fromkeys(ignore, "ignored"),
+    }
+    for name in table.columns:
+        if name == target:
+            continue
+        kind, why = (given[name], "as the study says") if name in given else _guess(table[name])
+        kinds[kind].append(name)
+        reasons[name] = why
+    if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
+        raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
+    found, why = _guess_task(table[target])
+    reasons[target] = why if task is None else "as the study says"
+    return Columns(
+        target,
+        task or found,
+        tuple(kinds["categorical"]),
+        tuple(kinds["continuous"]),
+        tuple(kinds["date"]),
+        tuple(kinds["ignored"]),
+        reasons,
+    )
+
+
+def _guess(column: pd.Series) -> tuple[str, str]:
+    """(kind, why) of a column that the study says nothing about."""
+    kind = column.dtype
+    n_values, n_cells = column.nunique(dropna=True), int(column.notna().sum())
+    has_gaps = n_cells < len(column)
+    if n_values == 0:
+        return "ignored", "it is empty"
+    if n_values == 1 and not has_gaps:
+        return "ignored", "it has one value only"
+    if types.is_bool_dtype(kind):
+        return "categorical", "yes or no"
+    if types.is_datetime64_any_dtype(kind):
+        return "date", "dates"
+    if types.is_integer_dtype(kind) or (types.is_float_dtype(kind) and _is_whole(column)):
+        if n_values <= FEW:
+            return "categorical", f"{n_values} whole numbers"
+        return "continuous", f"{n_values:,} whole numbers"
+    if types.is_numeric_dtype(kind) or types.is_timedelta64_dtype(kind):
+        return "continuous", "numbers with fractions"
+    if n_values == n_cells > FEW:
+        return "ignored", "no two cells are equal, as in a name or a number of a row"
+    return "categorical", f"{n_values:,} values"
+
+
+def _is_whole(column: pd.Series) -> bool:
+    cells = column.dropna()
+    return bool((cells % 1 == 0).all())
+
+
+def _guess_task(target: pd.Series) -> tuple[Task, str]:
+    kind, n_values = target.dtype, target.nunique(dropna=True)
+    if n_values < 2:
+        raise InputError(
+            f"The target {target.name!r} has {n_values} distinct values: there is nothing to learn."
+        )
+    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind):
+        if types.is_float_dtype(kind) and not _is_whole(target):
+            return "regression", "numbers with fractions"
+        if n_values > FEW:
+            return "regression", f"{n_values:,} whole numbers"
+        return "classification", f"{n_values} whole numbers"
+    return "classification", f"{n_values:,} values"
+
+
+def _check_named(table: pd.DataFrame, target: str, groups: Collection[Sequence[str]]) -> None:
+    names = [str(name) for name in table.columns]
+    seen = {target}
+    if target not in names:
+        raise InputError(
+            f"The table has no column {target!r}{nearest(target, names)} to predict: "
+            "name yours as target in the [data] section of a study.toml."
+        )
+    for group in groups:
+        for name in group:
+            if name not in names:
+                raise InputError(f"The table has no column {name!r}{nearest(name, names)}.")
+            if name in seen:
+                raise InputError(f"The column {name!r} is named for two things: keep one.")
+            seen.add(name)

@@ -1,0 +1,191 @@
+"""What all trials on a table share: rows as codes and numbers, and how they became that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.data.frames import TableDataset, load_table
+from hpsearch.errors import InputError
+from hpsearch.tabular.columns import Columns, infer_columns
+from hpsearch.tabular.config import TabularConfig, TabularData
+from hpsearch.tabular.preprocess import Preprocessor, Target
+from hpsearch.tabular.run import EncodedRows
+from hpsearch.tabular.splits import split_rows
+from hpsearch.training.contract import Progress, Say
+from hpsearch.training.fields import parse_config
+from hpsearch.training.stage_cache import cached_stage, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VERSION = 1
+"""Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
+SPLIT_SEED = 0
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a row of the table becomes codes, numbers and a target, learnt from the training rows."""
+
+    preprocessor: Preprocessor
+    target: Target
+
+    @property
+    def n_out(self) -> int:
+        return len(self.target.classes) if self.target.classes else 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {"preprocessor": self.preprocessor.to_json(), "target": self.target.to_json()}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Encoding:
+        return Encoding(
+            Preprocessor.from_json(content["preprocessor"]), Target.from_json(content["target"])
+        )
+
+    def rows(self, table: pd.DataFrame, *, scaled: bool) -> EncodedRows:
+        """Encode; numbers to predict are `scaled` to the training rows' mean 0 and deviation 1."""
+        encoded = self.preprocessor.transform(table)
+        targets = self.target.encode(table[self.target.name])
+        if scaled:
+            targets = self.scale(targets)
+        return EncodedRows(encoded.codes.astype(np.int32), encoded.numbers, targets)
+
+    def scale(self, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The target as the network learns it; classes stay as they are."""
+        if self.target.classes:
+            return numbers
+        return ((numbers - self.target.mean) / self.target.std).astype(np.float32)
+
+    def unscale(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Back from `scale`."""
+        return (numbers * self.target.std + self.target.mean).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """The data of a tabular study, read-only and memory-mapped: the parts train, valid and test
+    (empty where the data has none)."""
+
+    parts: Mapping[str, EncodedRows]
+    encoding: Encoding
+    source: str
+    fingerprint: str
+    note: str | None
+    precision: str = "float32"
+
+    @property
+    def summary(self) -> str:
+        """Sizes, kinds of columns, how common each class is."""
+        parts, target = self.parts, self.encoding.target
+        sizes = [f"{len(parts['train']):,} training and {len(parts['valid']):,} held-out rows"]
+        if len(parts["test"]):
+            sizes.append(f"{len(parts['test']):,} to test on")
+        preprocessor = self.encoding.preprocessor
+        columns = (
+            f"{len(preprocessor.n_categories)} categorical and {preprocessor.n_continuous} "
+            "continuous columns"
+        )
+        sentences = [", ".join(sizes), columns, f"predicting {target.name}"]
+        if target.classes:
+            counts = np.bincount(parts["train"].targets, minlength=len(target.classes))
+            shares = counts / max(1, counts.sum())
+            sentences[-1] += f" ({class_shares(target.classes, shares)})"
+        if self.note:
+            sentences.append(self.note)
+        return "; ".join(sentences)
+
+
+def prepare(
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    data_path: Path | None,
+    device: str,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> PreparedTable:
+    """Read the table, hold rows out, and encode all of it by what the training rows say; cached.
+
+    Raises InputError if the table cannot be used as the study says.
+    """
+    config = parse_config(TabularConfig, settings)
+    given = parse_config(TabularData, data)
+    dataset = load_table(data, path=data_path, progress=progress, say=say)
+    key = {
+        "table": dataset.fingerprint,
+        "data": {**asdict(given), "path": None, "test": None, "database": None},
+        "hold_out": config.hold_out,
+        "scaled": config.y_range is None,
+        "version": _VERSION,
+    }
+
+    def build(folder: Path) -> None:
+        _encode(dataset, given, config, folder)
+
+    folder = cached_stage("table", key, build)
+    with reading(folder):
+        encoding = Encoding.from_json(json.loads((folder / "encoding.json").read_text("utf-8")))
+        parts = {name: _load(folder / name) for name in PARTS}
+    return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, dataset.note)
+
+
+def find_columns(table: pd.DataFrame, given: TabularData) -> Columns:
+    """Which column is what, by what the study says and else by what stands in it."""
+    return infer_columns(
+        table,
+        given.target,
+        categorical=given.categorical,
+        continuous=given.continuous,
+        ignore=tuple(given.ignore),
+        dates=tuple(given.dates),
+        task=None if given.task == "auto" else given.task,
+    )
+
+
+def class_shares(classes: tuple[str, ...], shares: npt.NDArray[np.float64]) -> str:
+    """'neg 50%, pos 50%', the most common classes first, at most five of them."""
+    order = np.argsort(-shares, kind="stable")
+    named = [f"{classes[i]} {shares[i]:.0%}" for i in order[:5]]
+    if len(order) > 5:
+        named.append(f"{len(order) - 5} more down to {shares[order[-1]]:.1%}")
+    return ", ".join(named)
+
+
+def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, folder: Path) -> None:
+    table, test = dataset.table, dataset.test
+    if config.hold_out == "test" and test is not None:
+        train, valid = table, test
+    else:
+        rows, held_out = split_rows(table, given.split, SPLIT_SEED)
+        train, valid = table.iloc[rows], table.iloc[held_out]
+    if len(train) < 2:
+        raise InputError(f"{dataset.source} leaves {len(train)} rows to train on: give more rows.")
+    columns = find_columns(table, given)
+    encoding = Encoding(Preprocessor.fit(train, columns), Target.fit(train, columns))
+    tables = {"train": train, "valid": valid, "test": table.iloc[:0] if test is None else test}
+    for name, part in tables.items():
+        encoded = encoding.rows(part, scaled=config.y_range is None)
+        (folder / name).mkdir()
+        for kind, array in asdict(encoded).items():
+            np.save(folder / name / f"{kind}.npy", array)
+    text = json.dumps(encoding.to_json())
+    (folder / "encoding.json").write_text(text, encoding="utf-8")
+
+
+def _load(folder: Path) -> EncodedRows:
+    # Copy on write: torch wants memory that it could write to.
+    return EncodedRows(
+        *(
+            np.load(folder / f"{kind}.npy", mmap_mode="c")
+            for kind in ("codes", "numbers", "targets")
+        )
+    )

@@ -1,0 +1,240 @@
+"""Rows of a table as codes and numbers: fastai's FillMissing, Categorify and Normalize.
+
+Everything is learnt from the training rows. Code 0 is a missing cell or one that they do not have;
+a value is known by its text (see `values.name_of`), never by a code of its column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hpsearch.errors import InputError
+from hpsearch.tabular.columns import Columns
+from hpsearch.tabular.dates import date_part, parse_dates, part_names
+from hpsearch.tabular.values import coded, names_of, numbers_of, present
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """`codes` (rows, categorical columns) and `numbers` (rows, continuous columns) of a table."""
+
+    codes: Codes
+    numbers: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A continuous column: what fills its gaps, and what it is normalised by. `flagged`: the
+    training rows have gaps, so that a categorical column says where."""
+
+    median: float
+    mean: float
+    std: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Categories (code 1, 2, ... in sorted order) and statistics of the training rows' columns.
+
+    The codes are those of `categories`, then one column for every flagged continuous one.
+    """
+
+    categories: Mapping[str, tuple[str, ...]]
+    continuous: Mapping[str, Continuous]
+    dates: tuple[str, ...]
+
+    @staticmethod
+    def fit(table: pd.DataFrame, columns: Columns) -> Preprocessor:
+        """Learn from the training rows."""
+        parts = _date_parts(table, columns.dates)
+        made = {name: (_part_is_categorical(name), cells) for name, cells in parts.items()}
+        categories = {name: _categories(table[name]) for name in columns.categorical}
+        categories |= {name: _categories(cells) for name, (is_cat, cells) in made.items() if is_cat}
+        numbers = {name: table[name] for name in columns.continuous}
+        numbers |= {name: cells for name, (is_cat, cells) in made.items() if not is_cat}
+        continuous = {name: _statistics(cells) for name, cells in numbers.items()}
+        return Preprocessor(categories, continuous, columns.dates)
+
+    @property
+    def flags(self) -> list[str]:
+        """The continuous columns with a code for whether the cell is missing."""
+        return [name for name, one in self.continuous.items() if one.flagged]
+
+    @property
+    def n_categories(self) -> tuple[int, ...]:
+        """Of each column of codes, code 0 included."""
+        return (*(len(known) + 1 for known in self.categories.values()), *([3] * len(self.flags)))
+
+    @property
+    def n_continuous(self) -> int:
+        return len(self.continuous)
+
+    def transform(self, table: pd.DataFrame) -> Encoded:
+        """Any rows; columns may stand in any order, others beside them.
+
+        Raises InputError if a column is missing, or a cell of a continuous one is no number.
+        """
+        parts = _date_parts(table, self.dates)
+        missing = [
+            name
+            for name in (*self.categories, *self.continuous)
+            if name not in parts and name not in table.columns
+        ]
+        if missing:
+            raise InputError(
+                f"The table has no column {missing[0]!r}, which the model was trained on."
+            )
+        codes = np.zeros((len(table), len(self.n_categories)), np.int32)
+        numbers = np.zeros((len(table), self.n_continuous), np.float32)
+        for i, (name, known) in enumerate(self.categories.items()):
+            codes[:, i] = _encode(parts[name] if name in parts else table[name], known)
+        for i, (name, one) in enumerate(self.continuous.items()):
+            cells = numbers_of(parts[name] if name in parts else table[name])
+            gaps = np.isnan(cells)
+            if one.flagged:
+                codes[:, len(self.categories) + self.flags.index(name)] = np.where(gaps, 2, 1)
+            cells[gaps] = one.median
+            numbers[:, i] = (cells - one.mean) / one.std
+        return Encoded(codes, numbers)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "categories": [[name, list(known)] for name, known in self.categories.items()],
+            "continuous": [[name, asdict(one)] for name, one in self.continuous.items()],
+            "dates": list(self.dates),
+        }
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Preprocessor:
+        return Preprocessor(
+            {name: tuple(known) for name, known in content["categories"]},
+            {name: Continuous(**one) for name, one in content["continuous"]},
+            tuple(content["dates"]),
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: `classes` in sorted order, or none for numbers with `mean` and `std`."""
+
+    name: str
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+
+    @staticmethod
+    def fit(table: pd.DataFrame, columns: Columns) -> Target:
+        """Learn from the training rows. Raises InputError if a cell is missing, or one class."""
+        column = table[columns.target]
+        if columns.task == "classification":
+            known = _categories(column)
+            if len(known) < 2:
+                raise InputError(
+                    f"The training rows have one {columns.target} only: there is nothing to learn."
+                )
+            return Target(columns.target, known, 0.0, 1.0)
+        numbers = numbers_of(column)
+        _check_whole(columns.target, np.isnan(numbers))
+        std = float(numbers.std())
+        return Target(columns.target, (), float(numbers.mean()), std if std > 0 else 1.0)
+
+    def encode(self, column: pd.Series) -> npt.NDArray[Any]:
+        """int64 codes of the classes, or float32 numbers (rows,).
+
+        Raises InputError if a cell is missing, or of a class that the training rows do not have.
+        """
+        if not self.classes:
+            numbers = numbers_of(column)
+            _check_whole(self.name, np.isnan(numbers))
+            return numbers.astype(np.float32)
+        codes = _encode(column, self.classes).astype(np.int64) - 1
+        _check_whole(self.name, coded_missing(column))
+        if (unknown := codes < 0).any():
+            found = column[unknown].iloc[0]
+            raise InputError(
+                f"The target {self.name!r} has {found!r} in {int(unknown.sum()):,} rows that are "
+                "not trained on, and in no training row: add rows of it, or leave these out."
+            )
+        return codes
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Target:
+        return Target(**{**content, "classes": tuple(content["classes"])})
+
+
+def coded_missing(column: pd.Series) -> npt.NDArray[np.bool_]:
+    """(rows,) which cells count as missing."""
+    codes, values = coded(column)
+    missing = np.array([name is None for name in names_of(values)] + [True])
+    return missing[codes]
+
+
+def _check_whole(name: str, missing: npt.NDArray[np.bool_]) -> None:
+    if missing.any():
+        raise InputError(
+            f"The target {name!r} is missing in {int(missing.sum()):,} of {len(missing):,} rows "
+            f"(the first is row {int(missing.argmax()) + 1:,}): fill them in or leave them out."
+        )
+
+
+def _categories(column: pd.Series) -> tuple[str, ...]:
+    """The names of the values that stand in the column; numbers in their order."""
+    codes, values = coded(column)
+    here = present(codes, len(values))
+    names = {
+        n for n, is_here in zip(names_of(values), here, strict=True) if is_here and n is not None
+    }
+    return tuple(sorted(names, key=_in_order))
+
+
+def _in_order(name: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(name), name
+    except ValueError:
+        return True, 0.0, name
+
+
+def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
+    """Codes 1, 2, ... of the `known` names (rows,), 0 for all else."""
+    codes, values = coded(column)
+    code_of = {name: i for i, name in enumerate(known, start=1)}
+    table = [code_of.get(name, 0) if name is not None else 0 for name in names_of(values)]
+    return np.array([*table, 0], np.int32)[codes]
+
+
+def _statistics(column: pd.Series) -> Continuous:
+    cells = numbers_of(column)
+    gaps = np.isnan(cells)
+    median = float(np.median(cells[~gaps])) if not gaps.all() else 0.0
+    cells[gaps] = median
+    mean, std = float(cells.mean()), float(cells.std())
+    # What varies in the last digits only is constant: to divide by it would make noise of it.
+    steady = std <= 1e-7 * max(1.0, abs(mean))
+    return Continuous(median, mean, 1.0 if steady else std, bool(gaps.any()))
+
+
+def _date_parts(table: pd.DataFrame, dates: tuple[str, ...]) -> dict[str, pd.Series]:
+    """Every date column's parts. Raises InputError if one is not there or holds no dates."""
+    made: dict[str, pd.Series] = {}
+    for column in dates:
+        if column not in table.columns:
+            raise InputError(f"The table has no column {column!r}, which the model was trained on.")
+        parsed = parse_dates(table[column])
+        made |= {name: date_part(parsed, part) for name, part in part_names(column).items()}
+    return made
+
+
+def _part_is_categorical(name: str) -> bool:
+    return not name.endswith(("Elapsed", "Year"))

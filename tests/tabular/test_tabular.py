@@ -1,0 +1,178 @@
+"""A table from the file to predictions: what is learnt, what is refused, what is the same again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import save_file
+
+from hpsearch.errors import InputError
+from hpsearch.tabular import train as trainer
+from hpsearch.tabular.columns import infer_columns
+from hpsearch.tabular.preprocess import Preprocessor, Target
+from hpsearch.tabular.saved import load_tabular
+from hpsearch.tabular.splits import split_rows
+
+N = 600
+
+
+def frame(seed=0):
+    rng = np.random.default_rng(seed)
+    color = rng.choice(["red", "green", "blue"], N)
+    size = rng.normal(10, 3, N)
+    size[::50] = np.nan
+    big = np.nan_to_num(size, nan=10.0) + 3 * (color == "red") > 11
+    return pd.DataFrame(
+        {"id": [f"row {i}" for i in range(N)], "color": color, "size": size,
+         "doors": rng.integers(2, 6, N), "same": 1, "price": 2.0 * big + rng.normal(0, 0.1, N),
+         "big": np.where(big, "yes", "no")}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    frame().to_csv(tmp_path / "table.csv", index=False)
+
+    def call(settings=None, **data):
+        return trainer.prepare(
+            {"path": str(tmp_path / "table.csv"), **data}, settings or {}, data_path=None,
+            device="cpu", progress=lambda *_: None,
+        )  # fmt: skip
+
+    return call
+
+
+def fit(data, *, report=lambda _: None, checkpoint=None, keep=None, seed=0, **params):
+    params = {"epochs": 8, "bs": 32, "layers": "20/10", "drop": 0.1, "lr": 0.03, **params}
+    records = []
+
+    def hear(record):
+        records.append(record)
+        report(record)
+
+    result = trainer.train(
+        {}, params, data, seed=seed, device="cpu", report=hear, checkpoint=checkpoint, keep=keep
+    )
+    return result, records
+
+
+def facts(records):
+    return [(r.epoch, r.train_loss, r.valid_loss, r.metrics, r.lrs) for r in records]
+
+
+def test_classes_are_learnt_and_predicted_from_any_order_of_columns(prepare, tmp_path):
+    data = prepare(target="big", ignore=["price"])
+    assert "predicting big (" in data.summary
+    result, _ = fit(data, keep=tmp_path / "model")
+    assert result.metrics["accuracy"] > 0.93
+    saved, table = load_tabular(tmp_path / "model"), frame()
+    made = saved.predict(table)
+    assert list(made) == ["prediction", "probability", "p(no)", "p(yes)"]
+    assert (made["prediction"] == table["big"]).mean() > 0.93
+    turned = saved.predict(table[table.columns[::-1]].assign(more=1).drop(columns="big"))
+    assert made.equals(turned)
+    with pytest.raises(InputError, match="no column 'color'"):
+        saved.predict(table.drop(columns="color"))
+
+
+def test_numbers_are_predicted_in_their_own_units(prepare, tmp_path):
+    data = prepare(target="price", ignore=["big"])
+    result, _ = fit(data, keep=tmp_path / "model")
+    assert result.metrics["r2"] > 0.8
+    assert result.metrics["rmse"] == pytest.approx(result.metrics["mse"] ** 0.5)
+    made = load_tabular(tmp_path / "model").predict(frame())["prediction"]
+    assert np.mean((made - frame()["price"]) ** 2) == pytest.approx(result.metrics["mse"], rel=0.5)
+    bounded, _ = fit(
+        prepare({"y_range": [-1.0, 3.5]}, target="price", ignore=["big"]), keep=tmp_path / "b"
+    )
+    assert bounded.metrics["mse"] < 1
+    with pytest.raises(ValueError, match="low below high"):
+        prepare({"y_range": [3.0, 1.0]}, target="price")
+
+
+@pytest.mark.parametrize("killed_after", [1, 5])
+def test_a_killed_trial_resumes_to_the_result_of_an_uninterrupted_one(
+    prepare, tmp_path, killed_after
+):
+    data, seen = prepare(target="big", ignore=["price"]), []
+    _, whole = fit(data)
+    _, again = fit(data)
+    assert facts(whole) == facts(again)
+
+    def kill(record):
+        seen.append(record)
+        if len(seen) == killed_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, report=kill, checkpoint=tmp_path / "c")
+    _, resumed = fit(data, checkpoint=tmp_path / "c")
+    assert facts(resumed) == facts(whole)
+
+
+def test_a_damaged_model_is_one_sentence(prepare, tmp_path):
+    fit(prepare(target="big"), keep=tmp_path / "model", epochs=1)
+    save_file({}, tmp_path / "model/tabular.safetensors")
+    with pytest.raises(InputError, match="damaged"):
+        load_tabular(tmp_path / "model")
+    with pytest.raises(InputError, match="holds no tabular model"):
+        load_tabular(tmp_path / "other")
+
+
+def test_columns_are_told_apart():
+    columns = infer_columns(frame(), "big")
+    assert columns.task == "classification"
+    assert columns.categorical == ("color", "doors")
+    assert columns.continuous == ("size", "price")
+    assert columns.ignored == ("id", "same")
+    assert "no two cells are equal" in columns.reasons["id"]
+    assert infer_columns(frame(), "price").task == "regression"
+    with pytest.raises(InputError, match=r"'colour'.*did you mean"):
+        infer_columns(frame(), "big", categorical=["colour"])
+    with pytest.raises(InputError, match="two things"):
+        infer_columns(frame(), "big", categorical=["size"], continuous=["size"])
+
+
+def test_codes_go_by_value_and_statistics_by_training_rows():
+    train = pd.DataFrame({"k": [1, 2, 2, 1], "x": [1.0, np.nan, 3.0, 5.0], "y": list("abab")})
+    columns = infer_columns(train, "y", categorical=["k"], continuous=["x"])
+    made = Preprocessor.fit(train, columns)
+    assert made.n_categories == (3, 3)  # k and whether x is missing, each with code 0
+    other = pd.DataFrame({"k": ["2", "1.0", "7", None], "x": [3.0, np.inf, 4.0, np.nan]})
+    encoded = made.transform(other)
+    assert encoded.codes.tolist() == [[2, 1], [1, 2], [0, 1], [0, 2]]
+    filled = np.array([1, 3, 3, 5])  # the median of 1, 3 and 5 in the gap
+    assert encoded.numbers[:, 0] == pytest.approx((np.array([3, 3, 4, 3]) - 3) / filled.std())
+    again = Preprocessor.from_json(made.to_json()).transform(other)
+    assert np.array_equal(again.codes, encoded.codes)
+    target = Target.fit(train, columns)
+    assert target.encode(pd.Series(["b", "a"])).tolist() == [1, 0]
+    with pytest.raises(InputError, match="'c' in 1 rows"):
+        target.encode(pd.Series(["b", "c"], name="y"))
+    with pytest.raises(InputError, match="missing in 1 of 2 rows"):
+        target.encode(pd.Series(["b", None], name="y"))
+
+
+@pytest.mark.parametrize(
+    ("how", "held_out"),
+    [({"rows": [2, 4]}, [2, 3]), ({"last": 3}, [7, 8, 9]), ({"column": "v"}, [1, 5]),
+     ({"time": "when", "share": 0.2}, [0, 1])],
+)  # fmt: skip
+def test_splits_that_name_rows(how, held_out):
+    when = pd.date_range("2026-01-01", periods=10)[::-1].astype(str)
+    table = pd.DataFrame({"v": [i in (1, 5) for i in range(10)], "when": when})
+    train, valid = split_rows(table, how, 0)
+    assert valid.tolist() == held_out
+    assert sorted([*train, *valid]) == list(range(10))
+
+
+def test_random_splits_are_shares_of_every_group_and_folds_are_disjoint():
+    table = pd.DataFrame({"y": ["a"] * 90 + ["b"] * 10})
+    _, valid = split_rows(table, {"share": 0.2, "stratify": "y"}, 0)
+    assert (table["y"].iloc[valid] == "a").sum() == 18
+    assert (table["y"].iloc[valid] == "b").sum() == 2
+    parts = [split_rows(table, {"folds": 4, "fold": k}, 1)[1] for k in range(4)]
+    assert sorted(np.concatenate(parts)) == list(range(100))
+    for bad in ({}, {"share": 2}, {"rows": [5, 500]}, {"folds": 4, "fold": 4}, {"lost": 3}):
+        with pytest.raises(InputError, match="split"):
+            split_rows(table, bad, 0)
