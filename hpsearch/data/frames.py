@@ -61,9 +61,9 @@ def load_table(
     """
     if path is not None:
         return _from_path(path.expanduser(), data, "--data", progress)
-    if "database" in data:
+    if data.get("database") is not None:
         return _from_query(data, progress)
-    if "path" in data:
+    if data.get("path") is not None:
         own = Path(str(data["path"])).expanduser()
         return _from_path(own, data, "the study's path", progress)
     name = str(data.get("source"))
@@ -95,7 +95,7 @@ def _second_file(
     data: Mapping[str, Any], table: pd.DataFrame, test: pd.DataFrame | None
 ) -> pd.DataFrame | None:
     """The rows of the study's test file; what is text in the table is text there too."""
-    if "test" not in data:
+    if data.get("test") is None:
         return test
     text = [str(name) for name in table.columns if table[name].dtype.kind == "O"]
     return read_typed(Path(str(data["test"])), strings=text)
@@ -104,7 +104,7 @@ def _second_file(
 def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
     from hpsearch.data.database import read_query
 
-    query = str(data.get("query", "")).strip()
+    query = str(data.get("query") or "").strip()
     if not query:
         raise InputError(
             'The [data] section names a database but no query: add one, as in query = "select *'

@@ -1,0 +1,185 @@
+"""The user's own ratings: one file with a row for each, and what is known of users and items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data.fetch import why
+from hpsearch.data.movielens import Parts
+from hpsearch.data.tables import is_table, read_columns, strings
+from hpsearch.data.typed import read_typed
+from hpsearch.data.words import how_many, row_numbers
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
+
+
+@dataclass(frozen=True)
+class OwnColumns:
+    """Which columns hold what, and the files that describe users and items."""
+
+    user: str = "user"
+    item: str = "item"
+    rating: str | None = None
+    time: str | None = None
+    users: Path | None = None
+    items: Path | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> OwnColumns:
+        """Those that a `[data]` section names. A named source's ratings are in "rating", as no
+        file that takes its place can be of implicit feedback."""
+        given = {key: str(value) for key, value in data.items() if value is not None}
+        files = {key: Path(given[key]).expanduser() for key in ("users", "items") if key in given}
+        return cls(
+            given.get("user", cls.user),
+            given.get("item", cls.item),
+            given.get("rating", "rating" if "source" in given else None),
+            given.get("time"),
+            **files,
+        )
+
+    def all(self) -> list[str]:
+        return [name for name in (self.user, self.item, self.rating, self.time) if name]
+
+
+def read_own(path: Path, columns: OwnColumns) -> Parts:
+    """The ratings of a CSV or Parquet file, each pair of user and item once.
+
+    Rows without a user, an item or a rating are left out, and of ratings of one item by one user
+    the latest stays (by time if there is one, else in the file): the note says so. Raises
+    InputError, one sentence that names file, column and rows.
+    """
+    if not is_table(path):
+        kind = "is of no known kind" if path.exists() else "does not exist"
+        raise InputError(
+            f"{path} {kind}: give a .csv or .parquet file, or a folder or zip of MovieLens."
+        )
+    try:
+        raw = read_columns(path, columns.all(), HINT)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}.") from error
+    table, gaps = _table(path, raw, columns)
+    if table.empty:
+        raise InputError(f"{path} has no row with a user, an item and a rating: look at it.")
+    ratings, repeated = _once(table)
+    notes = (
+        [f"left out {how_many(gaps, 'row')} without a user, an item or a rating"] if gaps else []
+    )
+    if repeated:
+        notes.append(f"of {how_many(repeated, 'repeated rating')} only the latest counts")
+    users = _metadata(columns.users, columns.user)
+    items = _metadata(columns.items, columns.item)
+    return Parts(ratings, users, items, note="; ".join(notes) or None)
+
+
+def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame, int]:
+    """(the complete rows, how many were left out)."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    ids = {
+        key: pc.utf8_trim_whitespace(strings(path, raw, name)).to_pandas().astype("str")
+        for key, name in (("user", columns.user), ("item", columns.item))
+    }
+    whole = ((ids["user"] != "") & (ids["item"] != "")).to_numpy(dtype=bool)
+    found: dict[str, Any] = dict(ids)
+    if columns.rating:
+        rating = _numbers(path, raw, columns.rating)
+        if infinite := np.flatnonzero(np.isinf(rating)).tolist():
+            raise InputError(
+                f"{path}, column {columns.rating!r} has an infinite rating in"
+                f" {row_numbers(infinite)}: remove or correct it."
+            )
+        whole &= ~np.isnan(rating)
+        found["rating"] = rating.astype(np.float32)
+    if columns.time:
+        found["time"] = _seconds(path, raw, columns.time)
+    table = pd.DataFrame(found)
+    return table[whole].reset_index(drop=True), int((~whole).sum())
+
+
+def _numbers(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
+    """A column as float64, NaN where it is empty."""
+    import numpy as np
+    import pandas as pd
+
+    text = strings(path, raw, name).to_pandas().astype("str").str.strip()
+    numbers = _as_floats(text)
+    blank = text.isin(["", "nan", "NaN", "NA"]).to_numpy()
+    if wrong := np.flatnonzero(np.isnan(numbers) & ~blank).tolist():
+        raise InputError(
+            f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
+            " which is no number: correct it, or leave the key rating out for implicit feedback."
+        )
+    return numbers
+
+
+def _seconds(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
+    """A column of seconds or of dates as int64 seconds (since 1970, UTC)."""
+    import numpy as np
+    import pandas as pd
+
+    text = strings(path, raw, name).to_pandas().astype("str").str.strip()
+    seconds = _as_floats(text)
+    if np.isnan(seconds).any():
+        dates = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
+        since = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+        seconds = np.where(np.isnan(seconds), since.to_numpy(dtype=np.float64), seconds)
+    if wrong := np.flatnonzero(~np.isfinite(seconds)).tolist():
+        raise InputError(
+            f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
+            " which is neither seconds nor a date such as 2024-05-31: correct it, or leave the key"
+            " time out."
+        )
+    whole: np.ndarray[Any, Any] = np.floor(seconds).astype(np.int64)
+    return whole
+
+
+def _as_floats(text: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """What is no number, and what is empty, is NaN."""
+    import numpy as np
+    import pandas as pd
+
+    numbers: np.ndarray[Any, Any] = pd.to_numeric(text, errors="coerce").to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
+    return numbers
+
+
+def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """(each pair's latest row, in the file's order; how many rows that leaves out)."""
+    ordered = table.sort_values("time", kind="stable") if "time" in table else table
+    again = ordered.duplicated(["user", "item"], keep="last")
+    kept = table[~again.sort_index()].reset_index(drop=True)
+    return kept, int(again.sum())
+
+
+def _metadata(path: Path | None, name: str) -> pd.DataFrame | None:
+    """A file's typed columns, indexed by its column `name`, which is text."""
+    if path is None:
+        return None
+    table = read_typed(path, strings=(name,))
+    if name not in table:
+        raise InputError(
+            f"{path} has no column {name!r} to know its rows by: name it as in the ratings."
+        )
+    if table[name].dtype.kind == "f":  # integers with gaps
+        table = table[table[name].notna()].astype({name: "int64"})
+    table[name] = table[name].astype("str").str.strip()
+    table = table[table[name].notna() & (table[name] != "")]
+    if table[name].duplicated().any():
+        twice = table[name][table[name].duplicated()].iloc[0]
+        raise InputError(f"{path} has two rows for {name} {twice[:40]!r}: remove one.")
+    return table.set_index(name)

@@ -1,0 +1,108 @@
+"""Who rated (or bought, or read) what: MovieLens, or the user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data import movielens, own_ratings
+from hpsearch.data.dataset import Kind, Progress, Say
+from hpsearch.data.known import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
+from hpsearch.data.members import is_bundle
+from hpsearch.data.movielens import Parts
+from hpsearch.data.named import from_anywhere, from_path
+from hpsearch.data.own_ratings import OwnColumns
+from hpsearch.data.typed import fingerprint
+from hpsearch.errors import InputError
+from hpsearch.wording import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+RATING_SOURCES = {source.name: source for source in (MOVIELENS_100K, MOVIELENS_SMALL)}
+
+
+@dataclass(frozen=True)
+class RatingsDataset:
+    """Ratings in the file's order, with a RangeIndex; each pair of user and item occurs once.
+
+    `ratings` has the columns user and item (str), rating (float32; absent where the feedback is
+    implicit) and time (int64, seconds; absent where there is none). `users` and `items` hold what
+    is known of them, indexed by user or item (str), or are None; they may lack some and have
+    others. `folds` are official ones, by name: the rows to train and to test on, ascending.
+    `source`, `kind`, `fingerprint` and `note` are those of a `TextDataset`.
+    """
+
+    ratings: pd.DataFrame
+    users: pd.DataFrame | None
+    items: pd.DataFrame | None
+    folds: Mapping[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+    source: str
+    kind: Kind
+    fingerprint: str
+    note: str | None = None
+
+
+def load_ratings(
+    data: Mapping[str, Any],
+    *,
+    path: Path | None,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> RatingsDataset:
+    """The ratings of a study's `[data]` section.
+
+    `data` is {"source": "movielens-100k" or "movielens-small"} or {"path": CSV or Parquet, "user":
+    column, "item": column, "rating": column (none for implicit feedback), "time": column
+    (optional), "users": file of metadata (optional), "items": likewise}. A path may also be a
+    folder or zip of MovieLens. `path` is the `--data` option and goes before all else. Relative
+    paths count from the current folder. `progress(what, done, total)` is called during long work,
+    `say(sentence)` when a source is passed over.
+
+    Raises InputError where a file is wrong, HpsearchError where no source of a named one works.
+    """
+    if path is not None:
+        return _from_path(path.expanduser(), data, "--data", progress)
+    if data.get("path") is not None:
+        own = Path(str(data["path"])).expanduser()
+        return _from_path(own, data, "the study's path", progress)
+    source = _source(data)
+    if source is None:
+        name = str(data.get("source"))
+        raise InputError(
+            f"There is no source {name!r} of ratings{nearest(name, RATING_SOURCES)}: use"
+            f" {' or '.join(RATING_SOURCES)}, or name your own file with path."
+        )
+    found = from_anywhere(source, movielens.READER, progress, say)
+    return _finish(found.content, found.source, found.kind, found.note)
+
+
+def _source(data: Mapping[str, Any]) -> FileSource | None:
+    return RATING_SOURCES.get(str(data.get("source")))
+
+
+def _from_path(
+    path: Path, data: Mapping[str, Any], given_by: str, progress: Progress
+) -> RatingsDataset:
+    origin, note = f"{path} ({given_by})", None
+    progress(f"reading {path.name}", 0, 1)
+    if is_bundle(path):
+        parts, origin, note = from_path(path, movielens.READER, _source(data), origin)
+    else:
+        parts = own_ratings.read_own(path, OwnColumns.of(data))
+    progress(f"reading {path.name}", 1, 1)
+    return _finish(parts, origin, "path", note)
+
+
+def _finish(parts: Parts, source: str, kind: Kind, note: str | None) -> RatingsDataset:
+    notes = "; ".join(filter(None, (parts.note, note))) or None
+    mark = hashlib.sha256(fingerprint(parts.ratings).encode())
+    for table in (parts.users, parts.items):
+        mark.update(fingerprint(None if table is None else table.reset_index()).encode())
+    return RatingsDataset(
+        parts.ratings, parts.users, parts.items, parts.folds, source, kind, mark.hexdigest(), notes
+    )
