@@ -113,7 +113,6 @@ def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame
 def _numbers(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
     """A column as float64, NaN where it is empty."""
     import numpy as np
-    import pandas as pd
 
     text = strings(path, raw, name).to_pandas().astype("str").str.strip()
     numbers = _as_floats(text)
