@@ -1,0 +1,147 @@
+"""Ratings as numbers: what all trials of a collaborative-filtering study share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.collab.config import CollabConfig
+from hpsearch.collab.splits import Rows, split_rows
+from hpsearch.errors import InputError
+from hpsearch.training.contract import Progress, Say
+from hpsearch.training.fields import parse_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.data.ratings import RatingsDataset
+
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Who rated what: user and item numbers and ratings (all 1 for implicit feedback)."""
+
+    users: Rows
+    items: Rows
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The users or the items of the training ratings; number 0 stands for all others.
+
+    `names[i - 1]` is the id of number i.
+    """
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """How many numbers there are, 0 included."""
+        return len(self.names) + 1
+
+    def numbers(self, ids: Sequence[str] | npt.NDArray[Any] | pd.Series) -> Rows:
+        """The number of each id, 0 where it is unknown."""
+        import pandas as pd
+
+        found = pd.Index(self.names, dtype=object).get_indexer(pd.Index(ids, dtype=object))
+        numbers: Rows = (found + 1).astype(np.int64)
+        return numbers
+
+
+@dataclass(frozen=True)
+class PreparedRatings:
+    """The ratings of a study, split and numbered, with metadata of users and items, if any."""
+
+    user_ids: Ids
+    item_ids: Ids
+    train: Pairs
+    valid: Pairs
+    implicit: bool
+    users: pd.DataFrame | None
+    items: pd.DataFrame | None
+    source: str
+    note: str | None
+    fingerprint: str
+    precision: str = "float32"
+
+    @property
+    def summary(self) -> str:
+        """Sizes, and what is special about the data."""
+        what = "choices" if self.implicit else "ratings"
+        text = (
+            f"{len(self.train):,} training and {len(self.valid):,} held-out {what} of "
+            f"{len(self.user_ids) - 1:,} users and {len(self.item_ids) - 1:,} items"
+        )
+        unknown = int(((self.valid.users == 0) | (self.valid.items == 0)).sum())
+        if unknown:
+            text += f"; {unknown:,} held-out ones are of users or items that training lacks"
+        return f"{text}; {self.note}" if self.note else text
+
+
+def prepare(
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    data_path: Path | None,
+    device: str,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> PreparedRatings:
+    """Find the ratings, split and number them. Raises InputError if there are too few."""
+    from hpsearch.data.ratings import load_ratings
+
+    config = parse_config(CollabConfig, settings)
+    dataset = load_ratings(data, path=data_path, progress=progress, say=say)
+    return number_ratings(dataset, config)
+
+
+def number_ratings(dataset: RatingsDataset, config: CollabConfig) -> PreparedRatings:
+    """Split `dataset` and number the users and items of its training part in the ids' order."""
+    train, valid = split_rows(dataset, config)
+    if not len(train) or not len(valid):
+        raise InputError(
+            f"The split of {dataset.source} leaves {len(train):,} training and {len(valid):,} "
+            "held-out ratings; both need at least one."
+        )
+    users = dataset.ratings["user"].to_numpy(dtype=object)
+    items = dataset.ratings["item"].to_numpy(dtype=object)
+    user_ids = Ids(tuple(sorted(set(users[train]))))
+    item_ids = Ids(tuple(sorted(set(items[train]))))
+    implicit = "rating" not in dataset.ratings
+    values = np.ones(len(users), dtype=np.float32)
+    if not implicit:
+        values = dataset.ratings["rating"].to_numpy(dtype=np.float32)
+
+    def pairs(rows: Rows) -> Pairs:
+        numbers = user_ids.numbers(users[rows]), item_ids.numbers(items[rows])
+        return Pairs(*numbers, values[rows])
+
+    return PreparedRatings(
+        user_ids=user_ids,
+        item_ids=item_ids,
+        train=pairs(train),
+        valid=pairs(valid),
+        implicit=implicit,
+        users=dataset.users,
+        items=dataset.items,
+        source=dataset.source,
+        note=dataset.note,
+        fingerprint=_fingerprint(dataset.fingerprint, config),
+    )
+
+
+def _fingerprint(content: str, config: CollabConfig) -> str:
+    shared = {name: asdict(config)[name] for name in CollabConfig.SHARED}
+    return hashlib.sha256(f"{content} {json.dumps(shared)}".encode()).hexdigest()

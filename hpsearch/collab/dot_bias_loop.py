@@ -1,0 +1,120 @@
+"""The training steps of the dot-product model: gradients by hand, buffers made once.
+
+At this size a step costs what its calls cost, so there are few of them: one look-up for users and
+items together, one optimiser step over one table, and no autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hpsearch.collab.model import DotBias, Link
+from hpsearch.training.schedule import OneCycle
+
+BETA2, EPS = 0.99, 1e-5
+
+
+def new_optimiser(model: DotBias, wd: float) -> torch.optim.AdamW:
+    """AdamW over the whole table; its state exists from the start, so that it can be kept.
+
+    Weight decay reaches every row at every step, biases too: fastai's embeddings are no "bias".
+    """
+    table = model.table
+    optimiser = torch.optim.AdamW([table], betas=(0.9, BETA2), eps=EPS, weight_decay=wd, fused=True)
+    optimiser.state[table] = {
+        "step": torch.zeros((), device=table.device),
+        "exp_avg": torch.zeros_like(table),
+        "exp_avg_sq": torch.zeros_like(table),
+    }
+    return optimiser
+
+
+class DotBiasLoop:
+    """Steps on batches of `bs` ratings over one model and its optimiser."""
+
+    def __init__(
+        self, model: DotBias, optimiser: torch.optim.AdamW, link: Link, wd: float, bs: int
+    ) -> None:
+        self.table, self.link, self.wd = model.table.detach(), link, wd
+        state = optimiser.state[model.table]
+        self.n_users, self.bs = model.n_users, bs
+        self.step_count, self.m, self.v = (state[k] for k in ("step", "exp_avg", "exp_avg_sq"))
+        self.grad = torch.zeros_like(self.table)
+        width = self.table.shape[1]
+        self.rows = self.table.new_empty(2 * bs, width)
+        self.row_grads = self.table.new_empty(2 * bs, width)
+        self.product = self.table.new_empty(bs, width - 1)
+        self.error = self.table.new_empty(bs)
+        self.users, self.items = self.rows[:bs], self.rows[bs:]
+        span = 1.0 if link.y_range is None else link.y_range[1] - link.y_range[0]
+        self.scale = (1.0 if link.implicit else 2.0 * span * span) / bs
+
+    def train_epoch(
+        self,
+        pairs: Tensor,
+        targets: Tensor,
+        cycle: OneCycle,
+        first: int,
+        lr: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Tensor:
+        """Train on `pairs` (n, 2) of user and item numbers and `targets` (n,), in this order, with
+        the rates of step `first` on. n is a multiple of bs. Returns the mean loss (scalar)."""
+        steps = len(pairs) // self.bs
+        offset = torch.tensor([0, self.n_users], device=pairs.device)
+        batches = (pairs + offset).view(steps, self.bs, 2).transpose(1, 2).reshape(steps, -1)
+        wanted = self._wanted(targets).view(steps, self.bs)
+        scores = self.table.new_empty(steps, self.bs)
+        with torch.no_grad():
+            for i, (rows, goal, out) in enumerate(
+                zip(batches.unbind(), wanted.unbind(), scores.unbind(), strict=True)
+            ):
+                share, momentum = cycle.at(first + i)
+                self.gradient(rows, goal, out)
+                self._update(rows, lr * share, momentum)
+                if i % 256 == 255 or i == steps - 1:
+                    progress(i + 1, steps)
+            return self.link.loss(scores.view(-1), targets)
+
+    def _wanted(self, targets: Tensor) -> Tensor:
+        """The targets in units of the sigmoid, where there is one."""
+        if self.link.y_range is None:
+            return targets
+        low, high = self.link.y_range
+        return (targets - low) / (high - low)
+
+    def gradient(self, rows: Tensor, wanted: Tensor, scores: Tensor) -> None:
+        """Add the mean loss's gradient to `grad` at the `rows` (2 bs,) of the table, users first;
+        the scores go to `scores` (bs,)."""
+        users, items, error, bs = self.users, self.items, self.error, self.bs
+        torch.index_select(self.table, 0, rows, out=self.rows)
+        torch.mul(users[:, :-1], items[:, :-1], out=self.product)
+        torch.sum(self.product, 1, out=scores)
+        scores.add_(users[:, -1]).add_(items[:, -1])
+        if self.link.y_range is not None:
+            squeezed = torch.sigmoid(scores)
+            torch.sub(squeezed, wanted, out=error)
+            torch.ops.aten.sigmoid_backward.grad_input(error, squeezed, grad_input=error)
+        elif self.link.implicit:
+            torch.sub(torch.sigmoid(scores), wanted, out=error)
+        else:
+            torch.sub(scores, wanted, out=error)
+        error.mul_(self.scale)
+        # d score / d user row = (item factors, 1), and the other way round.
+        self.rows[:, -1] = 1.0
+        torch.mul(items, error[:, None], out=self.row_grads[:bs])
+        torch.mul(users, error[:, None], out=self.row_grads[bs:])
+        self.grad.index_add_(0, rows, self.row_grads)
+
+    def _update(self, rows: Tensor, lr: float, momentum: float) -> None:
+        """One AdamW step over the whole table; the gradient is zero again after it."""
+        self.step_count.add_(1)
+        torch._fused_adamw_(
+            [self.table], [self.grad], [self.m], [self.v], [], [self.step_count],
+            lr=lr, beta1=momentum, beta2=BETA2, weight_decay=self.wd, eps=EPS,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
+        self.grad.index_fill_(0, rows, 0.0)

@@ -1,0 +1,125 @@
+"""How good predictions are: errors of ratings, and rankings of what a user did not choose yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hpsearch.collab.data import Pairs, PreparedRatings
+from hpsearch.collab.model import Link, Model
+from hpsearch.collab.splits import Negatives
+
+_CHUNK = 2**16
+_USERS = 256
+
+
+def predict_scores(model: Model, users: Tensor, items: Tensor) -> Tensor:
+    """Scores (n,) of any number of pairs, in their order."""
+    model.eval()
+    with torch.no_grad():
+        chunks = zip(torch.split(users, _CHUNK), torch.split(items, _CHUNK), strict=True)
+        return torch.cat([model(*chunk) for chunk in chunks])
+
+
+def rating_errors(predictions: Tensor, truth: Tensor) -> dict[str, float]:
+    """Mean squared error, its root, and mean absolute error."""
+    error = (predictions - truth).double()
+    mse = float(error.square().mean())
+    return {"mse": mse, "rmse": mse**0.5, "mae": float(error.abs().mean())}
+
+
+def ranking_metrics(
+    hits: npt.NDArray[np.bool_], wanted: npt.NDArray[np.int64], k: int
+) -> dict[str, float]:
+    """Means over users of recall, NDCG and average precision at `k`.
+
+    `hits` (users, k or fewer places) says which of a user's ranked items they chose, `wanted`
+    (users,) how many they chose in all, at least 1. Recall is hits / wanted; the best possible
+    ranking (all of min(wanted, k) at the top) has NDCG and average precision 1.
+    """
+    hits = hits[:, :k]
+    places = np.arange(1, hits.shape[1] + 1)
+    gains = 1 / np.log2(places + 1)
+    best = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
+    possible = np.minimum(wanted, k)
+    precision = np.cumsum(hits, 1) / places
+    return {
+        "recall": float((hits.sum(1) / wanted).mean()),
+        "ndcg": float(((hits * gains).sum(1) / best[possible]).mean()),
+        "map": float(((hits * precision).sum(1) / possible).mean()),
+    }
+
+
+def measure_ranking(
+    model: Model, train: Pairs, valid: Pairs, n_items: int, k: int, device: str
+) -> dict[str, float]:
+    """The ranking metrics over all items that a user did not choose in training.
+
+    Users unknown to training are ranked for like number 0, all of them as one; a held-out item
+    unknown to training can never be hit, and counts as wanted.
+    """
+    users, where = np.unique(valid.users, return_inverse=True)
+    wanted = np.bincount(where)
+    hits = []
+    for start in range(0, len(users), _USERS):
+        some = users[start : start + _USERS]
+        scores = all_scores(model, some, n_items, device)
+        scores[:, 0] = -torch.inf
+        mask = _grid(some, train, n_items)
+        scores[torch.from_numpy(mask & (some > 0)[:, None]).to(device)] = -torch.inf
+        top = scores.topk(min(k, n_items), 1)
+        chosen = _grid(some, valid, n_items)
+        chosen[:, 0] = False
+        order = top.indices.cpu().numpy()
+        hits.append(np.take_along_axis(chosen, order, 1) & top.values.isfinite().cpu().numpy())
+    return ranking_metrics(np.concatenate(hits), wanted, k)
+
+
+def all_scores(model: Model, users: npt.NDArray[np.int64], n_items: int, device: str) -> Tensor:
+    """Scores (users, n_items) of every item number for each of the `users`."""
+    left = torch.from_numpy(users).to(device).repeat_interleave(n_items)
+    right = torch.arange(n_items, device=device).repeat(len(users))
+    return predict_scores(model, left, right).view(len(users), n_items)
+
+
+def _grid(users: npt.NDArray[np.int64], pairs: Pairs, n_items: int) -> npt.NDArray[np.bool_]:
+    """(users, n_items): which items each of the sorted `users` has among the `pairs`."""
+    place = np.minimum(np.searchsorted(users, pairs.users), len(users) - 1)
+    own = users[place] == pairs.users
+    grid = np.zeros((len(users), n_items), dtype=bool)
+    grid[place[own], pairs.items[own]] = True
+    return grid
+
+
+class Measure:
+    """Metrics and loss of a model on the held-out ratings, which are put on the device once."""
+
+    def __init__(
+        self, data: PreparedRatings, link: Link, negatives: int, k: int, device: str
+    ) -> None:
+        self.data, self.link, self.k, self.device = data, link, k, device
+        valid = data.valid
+        users, items, values = valid.users, valid.items, valid.values
+        if data.implicit:
+            # Beside the held-out choices as many negatives as in training, always the same.
+            sampler = Negatives.of(
+                data.train.users, data.train.items, len(data.user_ids), len(data.item_ids)
+            )
+            drawn = sampler.draw(np.repeat(users, negatives), np.random.default_rng(0))
+            users, items = np.concatenate([users, drawn[0]]), np.concatenate([items, drawn[1]])
+            values = np.concatenate([values, np.zeros(len(drawn[0]), dtype=np.float32)])
+        self.users, self.items, self.values = (
+            torch.from_numpy(part).to(device) for part in (users, items, values)
+        )
+
+    def __call__(self, model: Model) -> tuple[dict[str, float], float]:
+        """(metrics, loss)."""
+        scores = predict_scores(model, self.users, self.items)
+        loss = float(self.link.loss(scores, self.values))
+        if not self.data.implicit:
+            return rating_errors(self.link.predict(scores), self.values), loss
+        n_items = len(self.data.item_ids)
+        train, valid = self.data.train, self.data.valid
+        return measure_ranking(model, train, valid, n_items, self.k, self.device), loss

@@ -1,0 +1,163 @@
+"""A trained recommender in a folder: weights as safetensors, everything else as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+
+from hpsearch.collab.config import CollabConfig
+from hpsearch.collab.data import Ids, PreparedRatings
+from hpsearch.collab.metrics import predict_scores
+from hpsearch.collab.model import Link, Model, build_model
+from hpsearch.collab.splits import Rows
+from hpsearch.errors import InputError
+from hpsearch.files import write_whole
+from hpsearch.training.fields import parse_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMAT = 1
+WEIGHTS, CONTENT = "weights.safetensors", "recommender.json"
+
+
+@dataclass(frozen=True)
+class SavedCollab:
+    """A model with the ids that it knows and their metadata.
+
+    `seen_users` and `seen_items` (training ratings,) are the numbers of who rated what: what is not
+    recommended again. `facts` says to people what it was trained on and how good it is.
+    """
+
+    model: Model
+    user_ids: Ids
+    item_ids: Ids
+    config: CollabConfig
+    implicit: bool
+    seen_users: Rows
+    seen_items: Rows
+    users: pd.DataFrame | None = None
+    items: pd.DataFrame | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def link(self) -> Link:
+        return Link.of(self.config, self.implicit)
+
+    def predict(
+        self, users: Sequence[str], items: Sequence[str], *, device: str = "cpu"
+    ) -> npt.NDArray[np.float32]:
+        """Predicted ratings (n,) of users for items, in their order; for implicit feedback the
+        probability that the user chooses the item. An unknown id counts as number 0."""
+        if len(users) != len(items):
+            raise InputError(
+                f"There are {len(users)} users and {len(items)} items: give one item per user."
+            )
+        if not len(users):
+            return np.zeros(0, dtype=np.float32)
+        left = torch.from_numpy(self.user_ids.numbers(users)).to(device)
+        right = torch.from_numpy(self.item_ids.numbers(items)).to(device)
+        scores = predict_scores(self.model.to(device), left, right)
+        return np.asarray(self.link.predict(scores).cpu().numpy())
+
+    def titles(self) -> list[str]:
+        """A name for people of every known item, in the order of `item_ids.names`."""
+        names = list(self.item_ids.names)
+        if self.items is None or "title" not in self.items:
+            return names
+        titles = self.items["title"].reindex(names)
+        return [n if t is None or t != t else str(t) for n, t in zip(names, titles, strict=True)]
+
+
+def from_training(
+    model: Model, config: CollabConfig, data: PreparedRatings, facts: Mapping[str, Any]
+) -> SavedCollab:
+    """What a finished training leaves."""
+    return SavedCollab(
+        model=model,
+        user_ids=data.user_ids,
+        item_ids=data.item_ids,
+        config=config,
+        implicit=data.implicit,
+        seen_users=data.train.users,
+        seen_items=data.train.items,
+        users=data.users,
+        items=data.items,
+        facts=facts,
+    )
+
+
+def save_collab(folder: Path, saved: SavedCollab) -> None:
+    """Write the model to `folder`, which may exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{n}": v.detach().cpu().clone() for n, v in saved.model.state_dict().items()}
+    tensors["seen_users"] = torch.from_numpy(saved.seen_users)
+    tensors["seen_items"] = torch.from_numpy(saved.seen_items)
+    save_file(tensors, folder / WEIGHTS)
+    content = {
+        "format": _FORMAT,
+        "config": asdict(saved.config),
+        "implicit": saved.implicit,
+        "user_ids": saved.user_ids.names,
+        "item_ids": saved.item_ids.names,
+        "users": _table_to_json(saved.users),
+        "items": _table_to_json(saved.items),
+        "facts": saved.facts,
+    }
+    write_whole(folder / CONTENT, json.dumps(content, indent=1))
+
+
+def load_collab(folder: Path) -> SavedCollab:
+    """What `save_collab` wrote. Raises InputError if the folder holds no whole recommender."""
+    if not (folder / CONTENT).is_file():
+        raise InputError(
+            f"{folder} holds no recommender: give a folder that `hpsearch train` wrote."
+        )
+    try:
+        content = json.loads((folder / CONTENT).read_text("utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError("another format")
+        config = parse_config(CollabConfig, content["config"])
+        user_ids, item_ids = Ids(tuple(content["user_ids"])), Ids(tuple(content["item_ids"]))
+        tensors = load_file(folder / WEIGHTS)
+        seen = [tensors.pop(name).numpy() for name in ("seen_users", "seen_items")]
+        model = build_model(config, len(user_ids), len(item_ids))
+        model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items()})
+        return SavedCollab(
+            model=model.eval(),
+            user_ids=user_ids,
+            item_ids=item_ids,
+            config=config,
+            implicit=bool(content["implicit"]),
+            seen_users=seen[0],
+            seen_items=seen[1],
+            users=_table_from_json(content["users"]),
+            items=_table_from_json(content["items"]),
+            facts=content["facts"],
+        )
+    except Exception as error:
+        raise InputError(
+            f"The recommender in {folder} cannot be read ({type(error).__name__}): its files are "
+            "cut short or not of one model; train it again, or copy the whole folder."
+        ) from error
+
+
+def _table_to_json(table: pd.DataFrame | None) -> Any:  # noqa: ANN401
+    return None if table is None else json.loads(table.to_json(orient="table", index=True))
+
+
+def _table_from_json(content: Any) -> pd.DataFrame | None:  # noqa: ANN401
+    import pandas as pd
+
+    if content is None:
+        return None
+    return pd.read_json(io.StringIO(json.dumps(content)), orient="table")

@@ -1,0 +1,48 @@
+"""Ranking metrics against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.collab.data import Pairs
+from hpsearch.collab.metrics import measure_ranking, ranking_metrics, rating_errors
+from hpsearch.collab.model import DotBias
+
+
+def test_ranking_metrics_have_their_closed_forms():
+    hits = np.array([[True, False, True], [False, True, False]])
+    found = ranking_metrics(hits, np.array([2, 5]), 3)
+    assert found["recall"] == pytest.approx((2 / 2 + 1 / 5) / 2)
+    ndcg = (1 + 1 / 2) / (1 + 1 / math.log2(3))
+    second = (1 / math.log2(3)) / (1 + 1 / math.log2(3) + 1 / 2)
+    assert found["ndcg"] == pytest.approx((ndcg + second) / 2)
+    # Precision 1 and 2/3 at the hits of two wanted; 1/2 of three possible.
+    assert found["map"] == pytest.approx(((1 + 2 / 3) / 2 + (1 / 2) / 3) / 2)
+
+
+def test_the_ideal_ranking_has_1_and_one_without_hits_0():
+    ideal = ranking_metrics(np.ones((1, 3), dtype=bool), np.array([3]), 3)
+    none = ranking_metrics(np.zeros((1, 3), dtype=bool), np.array([3]), 3)
+    assert set(ideal.values()) == {1.0}
+    assert set(none.values()) == {0.0}
+
+
+def test_what_a_user_chose_in_training_is_not_ranked():
+    model = DotBias(1, 2, 5)  # items 1..4 with rising bias
+    with torch.no_grad():
+        model.table[2:, -1] = torch.tensor([9.0, 1.0, 2.0, 3.0, 4.0])
+    ones = np.ones(1, dtype=np.float32)
+    train = Pairs(np.array([1]), np.array([4]), ones)
+    valid = Pairs(np.array([1, 1]), np.array([3, 0]), np.ones(2, dtype=np.float32))
+    found = measure_ranking(model, train, valid, 5, 2, "cpu")
+    # Ranked are 3, 2, 1; of two wanted ones, the unknown item 0 can never be hit.
+    assert found["recall"] == pytest.approx(1 / 2)
+    assert found["map"] == pytest.approx(1 / 2)
+    assert found["ndcg"] == pytest.approx(1 / (1 + 1 / math.log2(3)))
+
+
+def test_rating_errors():
+    found = rating_errors(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 5.0]))
+    assert found == pytest.approx({"mse": 5.0, "rmse": 5**0.5, "mae": 2.0})
