@@ -40,31 +40,31 @@ def list_data() -> None:
     table = _table("Data sets", "name", "what", "where", "size")
     listed = data_status()
     for status in listed:
-        where = f"not here: hpsearch data fetch {status.name}"
+        where = "not here"
         if status.place is not None:
             where = "the cache" if status.kind == "cache" else "HPSEARCH_DATA"
         table.add_row(status.name, escape(status.title), where, _size(status.size))
     console.print(table)
     for status in listed:
-        if status.place is not None:
-            _print(Text(f"{status.name}: {status.place}"))
+        absent = f"not here: hpsearch data fetch {status.name}"
+        _print(Text(f"{status.name}: {status.place or absent}"))
 
 
 @data_app.command(
-    epilog="Examples: [bold]hpsearch data fetch rt[/]; "
+    epilog="Examples: [bold]hpsearch data fetch adult[/]; "
     "[bold]HPSEARCH_HOME=/big/disk hpsearch data fetch imdb[/]"
 )
 def fetch(name: Name) -> None:
     """Get a data set and keep it in the cache, where every later command finds it."""
-    from hpsearch.data import load_text
+    from hpsearch.data import fetch_data
     from hpsearch.search.progress import shown_progress
 
     _known(name)
     with shown_progress(notes) as progress:
-        dataset = load_text({"source": name}, path=None, progress=progress, say=_say)
-    _print(Text(f"{name}: {len(dataset.table):,} texts from {dataset.source}"))
-    if dataset.note:
-        _print(Text(f"note: {dataset.note}"))
+        found = fetch_data(name, progress, _say)
+    _print(Text(f"{name}: {found.content} from {found.source}"))
+    if found.note:
+        _print(Text(f"note: {found.note}"))
 
 
 @data_app.command(epilog='Example: [bold]ls -l "$(hpsearch data path imdb)"[/]')

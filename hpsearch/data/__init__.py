@@ -1,7 +1,23 @@
 """Where the bytes come from: named data sets, the user's own files, and the cache between runs."""
 
+from hpsearch.data.catalog import DataStatus, Fetched, data_status, fetch_data
 from hpsearch.data.dataset import TextDataset
 from hpsearch.data.fetch import ensure_home, home
-from hpsearch.data.sources import DataStatus, data_status, load_text
+from hpsearch.data.frames import TableDataset, load_table
+from hpsearch.data.ratings import RatingsDataset, load_ratings
+from hpsearch.data.sources import load_text
 
-__all__ = ["DataStatus", "TextDataset", "data_status", "ensure_home", "home", "load_text"]
+__all__ = [
+    "DataStatus",
+    "Fetched",
+    "RatingsDataset",
+    "TableDataset",
+    "TextDataset",
+    "data_status",
+    "ensure_home",
+    "fetch_data",
+    "home",
+    "load_ratings",
+    "load_table",
+    "load_text",
+]

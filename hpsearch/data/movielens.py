@@ -32,7 +32,8 @@ GENRES = (
 NO_GENRE = ("unknown", "(no genres listed)")
 IDS = ("user", "item")
 NUMBERS = ("rating", "time")
-YEAR = r"\((\d{4})\)\s*(?:\([^()]*\)\s*)?$"  # a title may end in "(1995) (V)"
+# A title may end in "(1995) (V)", or for a series in "(1975-1979)" or "(2007-)".
+YEAR = r"\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*(?:\([^()]*\)\s*)?$"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from hpsearch.data.dataset import Kind, Progress, Say
 from hpsearch.data.fetch import UnavailableError, download, ensure_home, home, home_error, lock
-from hpsearch.data.known import FileSource
+from hpsearch.data.known import FileSource, TextSource
 from hpsearch.data.members import comment_of, read_files, write_zip
 from hpsearch.data.mirror import read_members
 from hpsearch.errors import HpsearchError, InputError
@@ -43,7 +43,7 @@ class Found(Generic[T]):
     note: str | None
 
 
-def in_hpsearch_data(source: FileSource) -> list[Path]:
+def in_hpsearch_data(source: FileSource | TextSource) -> list[Path]:
     """What HPSEARCH_DATA holds of the data set."""
     folder = os.environ.get("HPSEARCH_DATA")
     places = [Path(folder).expanduser() / name for name in source.local] if folder else []

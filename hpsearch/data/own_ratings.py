@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+LATEST = 2.0**53  # seconds that a float64 counts exactly
 HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
 
 
@@ -136,7 +137,7 @@ def _seconds(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
         dates = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
         since = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
         seconds = np.where(np.isnan(seconds), since.to_numpy(dtype=np.float64), seconds)
-    if wrong := np.flatnonzero(~np.isfinite(seconds)).tolist():
+    if wrong := np.flatnonzero(~(np.abs(seconds) < LATEST)).tolist():
         raise InputError(
             f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
             " which is neither seconds nor a date such as 2024-05-31: correct it, or leave the key"

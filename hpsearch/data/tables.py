@@ -72,7 +72,7 @@ def read_columns(
     is_csv = path.name.lower().endswith(CSV)
     raw = (_read_csv if is_csv else _read_parquet)(path, columns, hint, others)
     if len(raw) == 0:
-        raise InputError(f"{path} has a header but no rows: give a file with texts.")
+        raise InputError(f"{path} has a header but no rows: give a file with rows.")
     return raw
 
 

@@ -219,17 +219,17 @@ def test_two_processes_at_once_download_once(small) -> None:
 
 
 def test_status_names_the_place_and_downloads_nothing(small, tmp_path, monkeypatch) -> None:
-    absent, also_absent = data_status()
+    absent, also_absent, *_ = data_status()
     assert (absent.name, absent.place, absent.kind) == ("imdb", None, None)
     assert (also_absent.name, also_absent.place) == ("rt", None)
     load()
-    kept, _ = data_status()
+    kept, *_ = data_status()
     assert kept.kind == "cache"
     assert kept.place is not None
     assert kept.size == kept.place.stat().st_size > 0
     (tmp_path / "aclImdb.tar.xz").write_bytes(b"x" * 7)
     monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path))
-    local, _ = data_status()
+    local, *_ = data_status()
     assert (local.kind, local.size) == ("HPSEARCH_DATA", 7)
     assert small.server.requests == 1
 
