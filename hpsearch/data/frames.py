@@ -66,7 +66,12 @@ def load_table(
     if data.get("path") is not None:
         own = Path(str(data["path"])).expanduser()
         return _from_path(own, data, "the study's path", progress)
-    name = str(data.get("source"))
+    if data.get("source") is None:
+        raise InputError(
+            f"The [data] section names no table: add source ({' or '.join(TABLE_SOURCES)}), path,"
+            " or database and query."
+        )
+    name = str(data["source"])
     if name not in TABLE_SOURCES:
         raise InputError(
             f"There is no source {name!r} of tables{nearest(name, TABLE_SOURCES)}: use"

@@ -54,17 +54,28 @@ def read_movielens(files: Files, where: str) -> Parts:
 
     try:
         if "u.data" in files:
-            return _publisher_100k(files, where)
+            return _checked(_publisher_100k(files, where))
         if "ml-100k.inter" in files:
-            return _recbole_100k(files)
+            return _checked(_recbole_100k(files))
         if "ratings.csv" in files:
-            return _latest(files)
+            return _checked(_latest(files))
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
         raise InputError(f"{where} is damaged or not MovieLens's: get it again.") from error
     raise InputError(
         f"{where} holds neither u.data nor ratings.csv: give a folder or zip of MovieLens, or a"
         " CSV or Parquet file."
     )
+
+
+def _checked(parts: Parts) -> Parts:
+    """Raises ValueError where there are no ratings, or some that MovieLens never has."""
+    import numpy as np
+
+    ratings = parts.ratings
+    twice = ratings.duplicated(["user", "item"]).any()
+    if ratings.empty or twice or not np.isfinite(ratings["rating"]).all():
+        raise ValueError("ratings that occur twice, or are none")
+    return parts
 
 
 def _publisher_100k(files: Files, where: str) -> Parts:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+LARGEST = 3.4e38  # rating that a float32 holds
 LATEST = 2.0**53  # seconds that a float64 counts exactly
 HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
 
@@ -74,11 +75,14 @@ def read_own(path: Path, columns: OwnColumns) -> Parts:
     if table.empty:
         raise InputError(f"{path} has no row with a user, an item and a rating: look at it.")
     ratings, repeated = _once(table)
-    notes = (
-        [f"left out {how_many(gaps, 'row')} without a user, an item or a rating"] if gaps else []
-    )
+    notes = []
+    if gaps:
+        notes.append(f"left out {how_many(gaps, 'row')} without a user, an item or a rating")
     if repeated:
-        notes.append(f"of {how_many(repeated, 'repeated rating')} only the latest counts")
+        notes.append(
+            f"left out {how_many(repeated, 'row')} that a later one of the same user and item"
+            " replaces"
+        )
     users = _metadata(columns.users, columns.user)
     items = _metadata(columns.items, columns.item)
     return Parts(ratings, users, items, note="; ".join(notes) or None)
@@ -98,12 +102,12 @@ def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame
     found: dict[str, Any] = dict(ids)
     if columns.rating:
         rating = _numbers(path, raw, columns.rating)
-        if infinite := np.flatnonzero(np.isinf(rating)).tolist():
+        if infinite := np.flatnonzero(np.abs(rating) > LARGEST).tolist():
             raise InputError(
-                f"{path}, column {columns.rating!r} has an infinite rating in"
+                f"{path}, column {columns.rating!r} has an infinite or too large rating in"
                 f" {row_numbers(infinite)}: remove or correct it."
             )
-        whole &= ~np.isnan(rating)
+        whole = whole & ~np.isnan(rating)  # not in place: what pandas gives may be read-only
         found["rating"] = rating.astype(np.float32)
     if columns.time:
         found["time"] = _seconds(path, raw, columns.time)

@@ -70,6 +70,11 @@ def load_ratings(
     if data.get("path") is not None:
         own = Path(str(data["path"])).expanduser()
         return _from_path(own, data, "the study's path", progress)
+    if data.get("source") is None:
+        raise InputError(
+            f"The [data] section names no ratings: add source ({' or '.join(RATING_SOURCES)}) or"
+            " path, a CSV or Parquet file of yours."
+        )
     source = _source(data)
     if source is None:
         name = str(data.get("source"))
