@@ -17,10 +17,6 @@ from hpsearch.training.fields import (
     Whole,
 )
 
-EXPLICIT_METRICS = ("mse", "rmse", "mae")
-IMPLICIT_METRICS = ("recall", "ndcg", "map")
-"""What is reported each epoch: of ratings, and of rankings, at the `k` best."""
-
 
 def parse_y_range(text: str) -> tuple[float, float] | None:
     """'0/5.5' -> (0.0, 5.5): predictions are squeezed between the two; 'none' -> None."""

@@ -1,4 +1,4 @@
-"""How good predictions are: errors of ratings, and rankings of what a user did not choose yet."""
+"""How good a model is: errors of its ratings, and its rankings of what a user did not choose."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from hpsearch.collab.data import Pairs, PreparedRatings
-from hpsearch.collab.model import Link, Model
+from hpsearch.collab.model import DotBias, Link, Model
 from hpsearch.collab.splits import Negatives
+from hpsearch.training.metrics import errors
 
 _CHUNK = 2**16
 _USERS = 256
@@ -21,13 +22,6 @@ def predict_scores(model: Model, users: Tensor, items: Tensor) -> Tensor:
     with torch.no_grad():
         chunks = zip(torch.split(users, _CHUNK), torch.split(items, _CHUNK), strict=True)
         return torch.cat([model(*chunk) for chunk in chunks])
-
-
-def rating_errors(predictions: Tensor, truth: Tensor) -> dict[str, float]:
-    """Mean squared error, its root, and mean absolute error."""
-    error = (predictions - truth).double()
-    mse = float(error.square().mean())
-    return {"mse": mse, "rmse": mse**0.5, "mae": float(error.abs().mean())}
 
 
 def ranking_metrics(
@@ -79,7 +73,10 @@ def measure_ranking(
 
 def all_scores(model: Model, users: npt.NDArray[np.int64], n_items: int, device: str) -> Tensor:
     """Scores (users, n_items) of every item number for each of the `users`."""
-    left = torch.from_numpy(users).to(device).repeat_interleave(n_items)
+    numbers = torch.from_numpy(users).to(device)
+    if isinstance(model, DotBias):
+        return model.all_scores(numbers)
+    left = numbers.repeat_interleave(n_items)
     right = torch.arange(n_items, device=device).repeat(len(users))
     return predict_scores(model, left, right).view(len(users), n_items)
 
@@ -119,7 +116,8 @@ class Measure:
         scores = predict_scores(model, self.users, self.items)
         loss = float(self.link.loss(scores, self.values))
         if not self.data.implicit:
-            return rating_errors(self.link.predict(scores), self.values), loss
+            predicted = self.link.predict(scores).cpu().numpy()
+            return errors(predicted, self.data.valid.values), loss
         n_items = len(self.data.item_ids)
         train, valid = self.data.train, self.data.valid
         return measure_ranking(model, train, valid, n_items, self.k, self.device), loss

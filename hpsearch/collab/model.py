@@ -75,6 +75,11 @@ class DotBias(nn.Module):
         left, right = self.table[users], self.table[items + self.n_users]
         return (left[:, :-1] * right[:, :-1]).sum(1) + left[:, -1] + right[:, -1]
 
+    def all_scores(self, users: Tensor) -> Tensor:
+        """Scores (batch, n_items) of user numbers (batch,) with every item."""
+        left, right = self.users[users], self.items
+        return left[:, :-1] @ right[:, :-1].t() + left[:, -1:] + right[:, -1]
+
 
 def embedding_width(n: int) -> int:
     """fastai's rule for a column of `n` categories, the unknown one included."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import torch
@@ -39,6 +41,8 @@ class CollabRun:
         self.negatives = (
             Negatives.of(train.users, train.items, n_users, n_items) if data.implicit else None
         )
+        pairs = len(self._with_negatives(np.random.default_rng(0))[0])
+        self.bs = min(config.bs, pairs)
         self.optimiser: torch.optim.Optimizer
 
     def start_stage(self, stage: Stage) -> None:
@@ -57,24 +61,57 @@ class CollabRun:
         on as the uninterrupted one would. What is left after the last whole batch (another rest
         every epoch) is not trained on, as fastai has it.
         """
-        rng = np.random.default_rng([self.seed, epoch.number])
-        pairs, targets = self._with_negatives(rng)
-        bs = min(self.config.bs, len(pairs))
-        steps = len(pairs) // bs
-        order = torch.from_numpy(rng.permutation(len(pairs))[: steps * bs]).to(self.device)
+        pairs, targets, seed = self._drawn(epoch.number)
+        steps = len(pairs) // self.bs
         moms = parse_moms(self.config.moms)
         cycle = OneCycle(steps * epoch.stage.epochs, self.config.pct_start, moms)
-        first, lr = epoch.k * steps, self.config.lr
+        first, (lr,) = epoch.k * steps, epoch.stage.lrs
+        loss = self._steps(pairs, targets, cycle, first, lr, seed, progress)
+        return loss.item(), (lr * cycle.highest(range(first, first + steps)),)
+
+    def endless_batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Batches (pairs, targets, seed of the dropouts) of one epoch after another, for the range
+        test."""
+        for number in count(1):
+            pairs, targets, seed = self._drawn(number)
+            for batch in self._batches(pairs, targets):
+                yield *batch, seed
+
+    def step(self, pairs: Tensor, targets: Tensor, seed: int, lr: float) -> float:
+        """Train on one batch at the rate `lr`; its loss."""
+        flat = OneCycle.flat(self.config.moms)
+        return self._steps(pairs, targets, flat, 0, lr, seed).item()
+
+    def _batches(self, pairs: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
+        parts = torch.split(pairs, self.bs), torch.split(targets, self.bs)
+        return list(zip(*parts, strict=True))
+
+    def _drawn(self, number: int) -> tuple[Tensor, Tensor, int]:
+        """(pairs, targets, seed of the dropouts) of an epoch's whole batches, in random order."""
+        rng = np.random.default_rng([self.seed, number])
+        pairs, targets = self._with_negatives(rng)
+        order = torch.from_numpy(rng.permutation(len(pairs))[: len(pairs) // self.bs * self.bs])
+        order = order.to(self.device)
+        return pairs[order], targets[order], int(rng.integers(2**62))
+
+    def _steps(
+        self,
+        pairs: Tensor,
+        targets: Tensor,
+        cycle: OneCycle,
+        first: int,
+        lr: float,
+        seed: int,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Tensor:
+        """Train on the pairs in their order with the rates of step `first` on; the mean loss."""
         if isinstance(self.model, DotBias):
             assert isinstance(self.optimiser, torch.optim.AdamW)
-            loop = DotBiasLoop(self.model, self.optimiser, self.link, self.config.wd, bs)
-            loss = loop.train_epoch(pairs[order], targets[order], cycle, first, lr, progress)
-        else:
-            self.dropout_seed = int(rng.integers(2**62))
-            loss = self._train_network(
-                self.model, pairs[order], targets[order], bs, cycle, first, progress
-            )
-        return loss.item(), (lr * cycle.highest(range(first, first + steps)),)
+            loop = DotBiasLoop(self.model, self.optimiser, self.link, self.config.wd, self.bs)
+            return loop.train_epoch(pairs, targets, cycle, first, lr, progress)
+        batches = self._batches(pairs, targets)
+        with self._seeded(seed):
+            return self._train_network(self.model, batches, cycle, first, lr, progress)
 
     def _with_negatives(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The training pairs and their targets; for choices, newly drawn negatives too."""
@@ -88,25 +125,26 @@ class CollabRun:
     def _train_network(
         self,
         model: EmbeddingNN,
-        pairs: Tensor,
-        targets: Tensor,
-        bs: int,
+        batches: Sequence[tuple[Tensor, Tensor]],
         cycle: OneCycle,
         first: int,
+        lr: float,
         progress: Callable[[int, int], None],
     ) -> Tensor:
-        """An epoch of the network by autograd; its mean loss (scalar)."""
+        """Steps of the network by autograd; its mean loss (scalar)."""
         model.train()
         total = torch.zeros((), device=self.device)
-        steps = len(pairs) // bs
-        devices = [self.device] if self.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices):  # the dropouts draw from torch's own generator
-            torch.manual_seed(self.dropout_seed)
-            batches = zip(torch.split(pairs, bs), torch.split(targets, bs), strict=True)
-            for i, (batch, wanted) in enumerate(batches):
-                loss = self.link.loss(model(batch[:, 0], batch[:, 1]), wanted)
-                optimiser_step(loss, self.optimiser, cycle, first + i, [self.config.lr])
-                total += loss.detach()
-                if i % 64 == 63 or i == steps - 1:
-                    progress(i + 1, steps)
-        return total / steps
+        for i, (pairs, wanted) in enumerate(batches):
+            loss = self.link.loss(model(pairs[:, 0], pairs[:, 1]), wanted)
+            optimiser_step(loss, self.optimiser, cycle, first + i, [lr])
+            total += loss.detach()
+            if i % 64 == 63 or i == len(batches) - 1:
+                progress(i + 1, len(batches))
+        return total / len(batches)
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """torch's own generator, from which the dropouts draw, begins at `seed` in the block."""
+        with torch.random.fork_rng([self.device] if self.device.startswith("cuda") else []):
+            torch.manual_seed(seed)
+            yield

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hpsearch.collab.config import CollabConfig
@@ -144,7 +145,7 @@ def load_collab(folder: Path) -> SavedCollab:
             items=_table_from_json(content["items"]),
             facts=content["facts"],
         )
-    except Exception as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"The recommender in {folder} cannot be read ({type(error).__name__}): its files are "
             "cut short or not of one model; train it again, or copy the whole folder."
@@ -152,7 +153,7 @@ def load_collab(folder: Path) -> SavedCollab:
 
 
 def _table_to_json(table: pd.DataFrame | None) -> Any:  # noqa: ANN401
-    return None if table is None else json.loads(table.to_json(orient="table", index=True))
+    return None if table is None else json.loads(table.to_json(orient="table", double_precision=15))
 
 
 def _table_from_json(content: Any) -> pd.DataFrame | None:  # noqa: ANN401

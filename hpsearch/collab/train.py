@@ -15,9 +15,10 @@ from hpsearch.collab.saved import from_training, save_collab
 from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
 from hpsearch.training.fields import parse_config
 from hpsearch.training.loop import check_finite
+from hpsearch.training.lr_finder import LrTest
 from hpsearch.training.stages import Epoch, Stage, train_stages
 
-__all__ = ["prepare", "train", "train_collab"]
+__all__ = ["lr_test", "prepare", "train", "train_collab"]
 
 
 def train(
@@ -32,8 +33,9 @@ def train(
     keep: Path | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> TrainResult:
-    """Train one model on `data`; the held-out ratings are measured every epoch.
+    """Train one model; its metrics on the held-out ratings are reported every epoch.
 
+    Of ratings these are mse, rmse, mae and r2; of choices recall, ndcg and map, each at `k`.
     The trained model is written to the folder `keep`. Raises DivergedError when a loss is not
     finite, and whatever `report` raises (a pruned trial).
     """
@@ -95,6 +97,16 @@ def _epoch(run: CollabRun, measure: Measure, epoch: Epoch, progress: Progress) -
         lrs=lrs,
         seconds=time.perf_counter() - began,
     )
+
+
+def lr_test(
+    config: CollabConfig, data: PreparedRatings, *, stage: str, seed: int, device: str
+) -> LrTest:
+    """Steps of a new model for the range test; it has one stage only."""
+    run = CollabRun(config, data, seed=seed, device=device)
+    run.start_stage(Stage(stage, 0, (1.0,), 1))
+    batches = run.endless_batches()
+    return LrTest(lambda lr: run.step(*next(batches), lr), run.model, run.optimiser)
 
 
 def _facts(data: PreparedRatings, last: EpochRecord) -> dict[str, Any]:

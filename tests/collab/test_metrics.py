@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hpsearch.collab.data import Pairs
-from hpsearch.collab.metrics import measure_ranking, ranking_metrics, rating_errors
-from hpsearch.collab.model import DotBias
+from hpsearch.collab.metrics import all_scores, measure_ranking, predict_scores, ranking_metrics
+from hpsearch.collab.model import DotBias, EmbeddingNN
 
 
 def test_ranking_metrics_have_their_closed_forms():
@@ -43,6 +43,11 @@ def test_what_a_user_chose_in_training_is_not_ranked():
     assert found["ndcg"] == pytest.approx(1 / (1 + 1 / math.log2(3)))
 
 
-def test_rating_errors():
-    found = rating_errors(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 5.0]))
-    assert found == pytest.approx({"mse": 5.0, "rmse": 5**0.5, "mae": 2.0})
+@pytest.mark.parametrize("model", [DotBias(3, 4, 6), EmbeddingNN(4, 6, [5])])
+def test_all_scores_are_those_of_every_pair(model):
+    model.init_weights(torch.Generator().manual_seed(0))
+    for parameter in model.parameters():
+        parameter.data.mul_(30)
+    grid = all_scores(model, np.array([3, 1]), 6, "cpu")
+    pairs = torch.tensor([3] * 6 + [1] * 6), torch.arange(6).repeat(2)
+    torch.testing.assert_close(grid.flatten(), predict_scores(model, *pairs))

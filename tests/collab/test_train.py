@@ -15,6 +15,7 @@ from hpsearch.collab.model import DotBias, Link
 from hpsearch.collab.saved import load_collab
 from hpsearch.errors import InputError
 from hpsearch.training.contract import DivergedError
+from hpsearch.training.lr_finder import find_lr, restored
 from hpsearch.training.param_groups import set_rates
 from hpsearch.training.schedule import OneCycle
 
@@ -143,6 +144,18 @@ def test_a_killed_trial_resumes_to_the_result_of_an_uninterrupted_one(
         fit(explicit, params=params, report=kill, checkpoint=tmp_path)
     _, resumed = fit(explicit, params=params, checkpoint=tmp_path)
     assert facts(resumed) == facts(uninterrupted)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_range_test_lowers_the_loss_and_leaves_no_trace(explicit, model):
+    config = CollabConfig(model=model, bs=16, n_factors=8)
+    test = trainer.lr_test(config, explicit, stage="all", seed=0, device="cpu")
+    before = [p.detach().clone() for p in test.model.parameters()]
+    with restored([test.model], [test.optimiser]):
+        curve = find_lr(test.step)
+    assert min(curve.smoothed[20:]) < 0.9 * curve.smoothed[20]
+    assert 1e-4 < curve.suggestions.minimum < 1
+    assert all(torch.equal(p, q) for p, q in zip(before, test.model.parameters(), strict=True))
 
 
 def test_a_training_that_diverges_says_so(explicit):
