@@ -13,6 +13,7 @@ from rich.text import Text
 from hpsearch.params import ChoiceParam, FloatParam, IntParam
 from hpsearch.store import Store
 from hpsearch.studies import ResolvedPreset, StudySpec, builtin_names, load_spec
+from hpsearch.urls import without_password
 
 
 def builtin_studies() -> Table:
@@ -40,7 +41,7 @@ def stored_studies(store: Store) -> RenderableType:
 def describe_spec(spec: StudySpec, preset: str | None) -> RenderableType:
     """Data, trainer, metric, space and presets of a study; the ranges of `preset` if given."""
     aim = "higher" if spec.direction == "maximize" else "lower"
-    source = spec.data.get("source") or spec.data.get("path") or spec.data
+    source = spec.data.get("source") or spec.data.get("path") or without_password(spec.data)
     title = f"What is searched ({preset})" if preset else "What is searched"
     return Group(
         Text.assemble((spec.name, "bold"), f": {spec.title}" if spec.title else ""),

@@ -40,6 +40,11 @@ TRAINERS = {
         "hpsearch.tabular.config:TabularData",
         "hpsearch.tabular.train",
     ),
+    "collab": (
+        "hpsearch.collab.config:CollabConfig",
+        "hpsearch.collab.config:CollabData",
+        "hpsearch.collab.train",
+    ),
 }
 """Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 

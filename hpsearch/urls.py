@@ -5,9 +5,12 @@ No password leaves this module in a sentence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 HIDDEN = "***"
 
@@ -36,6 +39,17 @@ def shown_url(url: URL) -> str:
     secret = {key: HIDDEN for key in url.query if key.lower() in SECRET_KEYS}
     text = url.update_query_dict(secret).render_as_string(hide_password=True)
     return text.replace("=%2A%2A%2A", f"={HIDDEN}")
+
+
+def without_password(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's [data] as it may be shown and stored: with `shown_url` of its `database`."""
+    if not isinstance(data.get("database"), str):
+        return dict(data)
+    try:
+        shown = shown_url(make_url(data["database"]))
+    except ArgumentError:  # nobody knows which part of it is the password
+        shown = HIDDEN
+    return {**data, "database": shown}
 
 
 def full_url(url: URL) -> str:

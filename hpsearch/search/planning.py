@@ -24,6 +24,7 @@ from hpsearch.store.identity import this_worker
 from hpsearch.store.opening import GRACE_S
 from hpsearch.store.schema import to_json
 from hpsearch.training.contract import Prepared
+from hpsearch.urls import without_password
 
 CHOSEN = "hps_language_model"
 """The study attribute with the language model that a run was given for it."""
@@ -82,7 +83,8 @@ def check_unchanged(store: Store, spec: Spec, preset: Preset) -> None:
     changes += _changed("settings", attrs["hps_settings"], plain(preset.settings))
     # A file may move: what it holds is compared by its fingerprint, once it is read.
     declared = (
-        {**data, "path": None} for data in (attrs["hps_data"]["declared"], plain(spec.data))
+        {**data, "path": None}
+        for data in (attrs["hps_data"]["declared"], plain(without_password(spec.data)))
     )
     changes += _changed("data", *declared)
     if attrs["hps_metric"] != spec.metric:
@@ -227,7 +229,7 @@ def _make_or_load(
             "hps_defaults": plain(preset.defaults),
             "hps_settings": plain(preset.settings),
             "hps_data": {
-                "declared": plain(spec.data),
+                "declared": plain(without_password(spec.data)),
                 "source": prepared.source,
                 "fingerprint": prepared.fingerprint,
             },
