@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 VERSION_TABLE = "hps_alembic_version"
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in migrations/versions (a constant, so that opening imports no Alembic)."""
 
 

@@ -90,9 +90,13 @@ run = sa.Table(
     sa.Column("seen_at", Moment, nullable=False),
     sa.Column("ended_at", Moment),
     sa.Column("outcome", sa.String(32)),
+    sa.Column("job", Json),
     **_OPTIONS,
 )
-"""One call of hpsearch.run: whose the waiting trials are, and whether it still lives."""
+"""One call of hpsearch.run: whose the waiting trials are, and whether it still lives.
+
+`job` is what its workers share (hpsearch.search.job.Job.shared), without any URL or path.
+"""
 
 trial = sa.Table(
     "hps_trial",
