@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.printing import new_table
 
 if TYPE_CHECKING:
     from hpsearch.data import DataStatus
-    from hpsearch.preview import Document, TextPreview
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +25,6 @@ data_app = typer.Typer(
 )
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
-SHOWN_TOKENS = 80  # of a document
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 Name = Annotated[str, typer.Argument(help="A data set that `hpsearch data list` names.")]
@@ -37,7 +35,7 @@ def list_data() -> None:
     """List the known data sets and where each is now; nothing is downloaded."""
     from hpsearch.data import data_status
 
-    table = _table("Data sets", "name", "what", "where", "size")
+    table = new_table("Data sets", "name", "what", "where", "size")
     listed = data_status()
     for status in listed:
         where = "not here"
@@ -86,23 +84,20 @@ def show(
         Path | None,
         typer.Option(help="Your own copy of the data: a folder, an archive, a CSV or Parquet."),
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, max=1000, help="How many documents.")] = 5,
+    rows: Annotated[int, typer.Option(min=0, max=1000, help="How many examples.")] = 5,
 ) -> None:
-    """Show what a model sees: documents as tokens, classes, lengths and vocabulary."""
-    from hpsearch.preview import preview_texts
+    """Show what a model sees: documents as tokens; users, items and ratings; and so on."""
     from hpsearch.search.progress import shown_progress
     from hpsearch.studies import load_spec
+    from hpsearch.trainers import previewer
 
     spec = load_spec(study)
     with shown_progress(notes) as progress:
-        preview = preview_texts(spec, path=data, rows=rows, progress=progress, say=_say)
-    for document in preview.documents:
-        _print(_document(document))
-        console.print()
-    console.print(_classes(preview))
-    console.print()
-    for line in _numbers(preview):
-        _print(Text(line))
+        parts = previewer(spec.trainer).preview(
+            spec.data, spec.settings, data_path=data, rows=rows, progress=progress, say=_say
+        )
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
 
 
 def _known(name: str) -> DataStatus:
@@ -134,53 +129,3 @@ def _size(size: int) -> str:
         if size >= unit:
             return f"{size / unit:.3g} {name}"
     return f"{size} B" if size else ""
-
-
-def _document(document: Document) -> Text:
-    """The label, then the tokens; special ones in colour, line ends and the like written out."""
-    from hpsearch.text.tokenize import SPECIALS
-
-    label = "(no label)" if document.label is None else document.label
-    text = Text.assemble((label, "bold cyan"), ": ")
-    for token in document.tokens[:SHOWN_TOKENS]:
-        style = "red" if token == SPECIALS[0] else "magenta" if token in SPECIALS else ""
-        text.append("".join(c if c.isprintable() else ascii(c)[1:-1] for c in token), style)
-        text.append(" ")
-    if (left := len(document.tokens) - SHOWN_TOKENS) > 0:
-        text.append(f"... {left:,} more tokens", "dim")
-    return text
-
-
-def _classes(preview: TextPreview) -> Table:
-    table = _table("Classes", "class", "training texts", "share", "test texts")
-    total = sum(train for train, _ in preview.classes.values())
-    for name, (train, test) in preview.classes.items():
-        table.add_row(escape(name), f"{train:,}", f"{train / total:.1%}", f"{test:,}")
-    return table
-
-
-def _numbers(preview: TextPreview) -> list[str]:
-    import numpy as np
-
-    lengths = preview.lengths
-    low, median, high = np.percentile(lengths, [5, 50, 95])
-    dataset = preview.dataset
-    unlabelled = int((dataset.table["split"] == "unsup").sum())
-    lines = [
-        f"data: {len(dataset.table):,} texts, {unlabelled:,} of them without a label, from "
-        f"{dataset.source}",
-        f"tokens a text: median {median:,.0f}, mean {lengths.mean():,.0f}, 5% have at most "
-        f"{low:,.0f}, 5% at least {high:,.0f}, the longest {lengths.max():,}",
-        f"vocabulary: {len(preview.vocab):,} tokens that occur {preview.min_freq} times or more; "
-        f"{preview.unknown:.1%} of all tokens are not in it and become xxunk",
-        f"tokenizer: {preview.tokenizer}; lengths and vocabulary are those of {len(lengths):,} "
-        "texts that are trained on",
-    ]
-    return lines + ([f"note: {dataset.note}"] if dataset.note else [])
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, style="cyan" if i == 0 else None, overflow="fold")
-    return table

@@ -23,7 +23,8 @@ from hpsearch.search.display import describe_params, duration
 from hpsearch.search.planning import choose_language_model, plain, study_name
 from hpsearch.search.progress import shown_progress
 from hpsearch.store import Store
-from hpsearch.studies import ResolvedPreset, StudySpec, config_class, merge_settings
+from hpsearch.studies import ResolvedPreset, StudySpec, merge_settings
+from hpsearch.trainers import config_class
 from hpsearch.training.contract import EpochRecord
 from hpsearch.wording import first_problem
 

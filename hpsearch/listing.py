@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.params import ChoiceParam, FloatParam, IntParam
+from hpsearch.printing import new_table
 from hpsearch.store import Store
 from hpsearch.studies import ResolvedPreset, StudySpec, builtin_names, load_spec
 from hpsearch.urls import without_password
 
 
 def builtin_studies() -> Table:
-    table = _table("Built-in studies", "study", "what", "metric", "presets")
+    table = new_table("Built-in studies", "study", "what", "metric", "presets")
     for name in builtin_names():
         spec = load_spec(name)
         table.add_row(name, escape(spec.title), escape(spec.metric), ", ".join(spec.presets))
@@ -29,7 +30,7 @@ def stored_studies(store: Store) -> RenderableType:
     summaries = store.studies()
     if not summaries:
         return Text(f"{store.shown_url} holds no study yet.")
-    table = _table(f"In {store.shown_url}", "study", "trials", "best", "by trial")
+    table = new_table(f"In {store.shown_url}", "study", "trials", "best", "by trial")
     for summary in summaries:
         counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items()) or "none"
         best = "" if summary.best_value is None else f"{summary.best_value:.4g}"
@@ -64,7 +65,7 @@ def trials_so_far(store: Store, spec: StudySpec) -> RenderableType:
 
 
 def _space(title: str, resolved: ResolvedPreset) -> Table:
-    table = _table(title, "parameter", "range", "scale", "default", "meaning")
+    table = new_table(title, "parameter", "range", "scale", "default", "meaning")
     for name, param in resolved.space.items():
         table.add_row(
             name, _range(param), _scale(param), escape(str(param.default)), escape(param.help)
@@ -86,7 +87,7 @@ def _scale(param: FloatParam | IntParam | ChoiceParam) -> str:
 
 
 def _presets(spec: StudySpec) -> Table:
-    table = _table("Presets", "preset", "trials", "settings", "other ranges")
+    table = new_table("Presets", "preset", "trials", "settings", "other ranges")
     for name, preset in spec.presets.items():
         ranges = "; ".join(f"{key}: {_brief(value)}" for key, value in preset.space.items())
         table.add_row(name, str(preset.trials), escape(_brief(preset.settings)), escape(ranges))
@@ -99,12 +100,3 @@ def _brief(content: Mapping[str, Any]) -> str:
         for key, value in content.items()
     ]
     return ", ".join(parts)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
-    for i, column in enumerate(columns):
-        table.add_column(column, style="cyan" if i == 0 else None, no_wrap=i == 0)
-    return table

@@ -13,7 +13,8 @@ from hpsearch.errors import InputError
 from hpsearch.final import final_settings, prepare_shown
 from hpsearch.search.circumstances import default_device
 from hpsearch.search.progress import shown_progress
-from hpsearch.studies import StudySpec, config_class
+from hpsearch.studies import StudySpec
+from hpsearch.trainers import config_class
 from hpsearch.training.fields import parse_config
 from hpsearch.training.lr_finder import LrCurve, find_lr, restored
 from hpsearch.training.lr_plot import write_html, write_png

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,37 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from hpsearch.errors import InputError
 from hpsearch.params import ChoiceParam, FloatParam, IntParam, Strict, parse_param
+from hpsearch.trainers import TRAINERS, config_class, data_class, trainer_module
 from hpsearch.training.contract import Trainer
 from hpsearch.wording import first_problem, nearest
-
-TRAINERS = {
-    "text-classifier": (
-        "hpsearch.text.config:ClassifierConfig",
-        "hpsearch.text.config:TextData",
-        "hpsearch.text.train_classifier",
-    ),
-    "language-model": (
-        "hpsearch.text.config:LanguageModelTrialConfig",
-        "hpsearch.text.config:TextData",
-        "hpsearch.text.train_language_model",
-    ),
-    "ulmfit": (
-        "hpsearch.text.config:UlmfitConfig",
-        "hpsearch.text.config:TextData",
-        "hpsearch.text.train_ulmfit",
-    ),
-    "tabular": (
-        "hpsearch.tabular.config:TabularConfig",
-        "hpsearch.tabular.config:TabularData",
-        "hpsearch.tabular.train",
-    ),
-    "collab": (
-        "hpsearch.collab.config:CollabConfig",
-        "hpsearch.collab.config:CollabData",
-        "hpsearch.collab.train",
-    ),
-}
-"""Trainer name -> (its config and its [data], dataclasses that import no torch; its module)."""
 
 
 class Preset(Strict):
@@ -159,7 +130,7 @@ class StudySpec(Strict):
 
     def trainer_module(self) -> Trainer:
         """The trainer's module (this is where torch is imported)."""
-        return cast(Trainer, importlib.import_module(TRAINERS[self.trainer][2]))
+        return trainer_module(self.trainer)
 
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,10 +186,11 @@ def load_spec(study: str | Path) -> StudySpec:
     except ValueError as error:  # TOMLDecodeError, or what int() says to 5,000 digits
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        # Relative to the file that says it, wherever the command is typed.
-        with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
-            data["path"] = str(path.parent.absolute() / Path(data["path"]).expanduser())
+    for key in ("path", "users", "items"):
+        if isinstance(data, dict) and isinstance(data.get(key), str):
+            # Relative to the file that says it, wherever the command is typed.
+            with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
+                data[key] = str(path.parent.absolute() / Path(data[key]).expanduser())
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:
@@ -227,7 +199,7 @@ def load_spec(study: str | Path) -> StudySpec:
 
 def _check_data(trainer: str, data: Mapping[str, Any]) -> None:
     """That the trainer knows every key of [data]."""
-    declared = _named(TRAINERS[trainer][1])
+    declared = data_class(trainer)
     try:
         TypeAdapter(declared).validate_python(dict(data))
     except ValidationError as error:
@@ -269,16 +241,6 @@ def _extremes(resolved: ResolvedPreset) -> Iterator[tuple[str, Any]]:
     for name, param in resolved.space.items():
         for value in param.extremes():
             yield name, value
-
-
-def config_class(trainer: str) -> Any:  # noqa: ANN401
-    """The dataclass that a trainer's settings and parameters make up together."""
-    return _named(TRAINERS[trainer][0])
-
-
-def _named(place: str) -> Any:  # noqa: ANN401
-    module, name = place.split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _hint(error: ValidationError, declared: Any) -> str:  # noqa: ANN401

@@ -20,6 +20,7 @@ from hpsearch.collab.data import Ids, PreparedRatings
 from hpsearch.collab.metrics import predict_scores
 from hpsearch.collab.model import Link, Model, build_model
 from hpsearch.collab.splits import Rows
+from hpsearch.collab.titles import titles_of
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 from hpsearch.training.fields import parse_config
@@ -72,11 +73,7 @@ class SavedCollab:
 
     def titles(self) -> list[str]:
         """A name for people of every known item, in the order of `item_ids.names`."""
-        names = list(self.item_ids.names)
-        if self.items is None or "title" not in self.items:
-            return names
-        titles = self.items["title"].reindex(names)
-        return [n if t is None or t != t else str(t) for n, t in zip(names, titles, strict=True)]
+        return titles_of(self.items, self.item_ids.names)
 
 
 def from_training(

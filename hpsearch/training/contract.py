@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hpsearch.errors import HpsearchError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,20 @@ class Trainer(Protocol):
         told of every step. A module whose KEEPS_BEST is true is always given the first by the
         search, which keeps the best trial's model.
         """
+
+
+class Previewer(Protocol):
+    """A module such as `hpsearch.text.preview`: what `hpsearch data show` prints."""
+
+    def preview(
+        self,
+        data: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        data_path: Path | None,
+        rows: int,
+        progress: Progress,
+        say: Say,
+    ) -> list[RenderableType]:
+        """What a model sees of the data that a study names, with `rows` examples, to be printed
+        part by part; `settings` are the study's before any preset's changes."""
