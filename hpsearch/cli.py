@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from hpsearch import __version__, cli_models, cli_run
+from hpsearch import __version__, cli_exchange, cli_models, cli_run
 from hpsearch.cli_data import data_app
 from hpsearch.cli_run import Storage
 from hpsearch.errors import HpsearchError, InputError
@@ -187,6 +187,7 @@ def show(
 
 
 cli_models.register(app)
+cli_exchange.register(app)
 
 
 @contextmanager

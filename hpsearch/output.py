@@ -66,7 +66,7 @@ def show_explanations(
         console.print(Text(f"Wrote {output}"), soft_wrap=True)
 
 
-def command_line(name: str, storage: str | None) -> str:
+def command_line(name: str, storage: str | None, *arguments: str) -> str:
     """A command that can be pasted, beginning with what this one was called by if need be."""
     from hpsearch.store.url import parse_url, shown_url
 
@@ -81,4 +81,4 @@ def command_line(name: str, storage: str | None) -> str:
     if storage is not None:
         shown = shown_url(parse_url(storage))
         option = f" --storage {shlex.quote(shown if '***' in shown else storage)}"
-    return f"{program} {name}{option}"
+    return " ".join([program, name, *map(shlex.quote, arguments)]) + option

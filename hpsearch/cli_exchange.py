@@ -1,0 +1,145 @@
+"""The commands that move trials between a store and tables: import and export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.cli_models import StorageOption
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from hpsearch.exchange import Wishes
+
+console = Console(highlight=False)
+Names = list[str] | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        "import",
+        epilog="Examples: [bold]hpsearch import runs.csv --study mine --metric val_acc[/]; "
+        "[bold]hpsearch import ray.parquet --study mine --metric loss --log lr[/]",
+    )(import_)
+    app.command(epilog="Example: [bold]hpsearch export imdb-clas-quick --output trials.parquet[/]")(
+        export
+    )
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON, a row for each trial.")],
+    study: Annotated[str, typer.Option(help="What the new study is called.")],
+    metric: Annotated[
+        Names, typer.Option(help="Column of the result; repeat for several objectives.")
+    ] = None,
+    direction: Annotated[
+        Names, typer.Option(help="minimize or maximize. Default: by the metric's name.")
+    ] = None,
+    param: Annotated[
+        Names, typer.Option(help="Take only this column for a parameter; repeatable.")
+    ] = None,
+    ignore: Annotated[Names, typer.Option(help="No parameter: this column; repeatable.")] = None,
+    log: Annotated[Names, typer.Option(help="This parameter is on a log scale.")] = None,
+    linear: Annotated[Names, typer.Option(help="This parameter is on a linear scale.")] = None,
+    categorical: Annotated[
+        Names, typer.Option(help="This parameter's numbers are names without an order.")
+    ] = None,
+    range: Annotated[
+        Names, typer.Option(help="What was searched, wider than the values: lr=1e-5:0.1.")
+    ] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Make a study of somebody's trials: a table with a column for each parameter.
+
+    Columns such as config/lr or params_lr are found by their prefix, others by what they hold.
+    Types, ranges and scales are found out and shown.
+    """
+    from hpsearch.exchange import import_trials
+    from hpsearch.output import command_line
+    from hpsearch.store import Store
+
+    wishes = _wishes(log, linear, categorical, range)
+    with Store.open(storage) as store:
+        done = import_trials(
+            store, file, study, metrics=metric or (), directions=direction or (),
+            params=param or (), ignore=ignore or (), wishes=wishes,
+        )  # fmt: skip
+        console.print(_space_table(done.params))
+        for note in done.notes:
+            console.print(Text(note), soft_wrap=True)
+        aims = {"minimize": "lower is better", "maximize": "higher is better"}
+        results = ", ".join(
+            f"{name} ({aims[aim]})" for name, aim in zip(done.metrics, done.directions, strict=True)
+        )
+        counts = ", ".join(f"{count} {state}" for state, count in done.counts.items())
+        counts = counts.replace("fail", "failed")
+        lines = (
+            f"Imported {counts} into study {study} of {store.shown_url}; {results}.",
+            f"What they say: {command_line('explain', storage, study)}",
+        )
+        for line in lines:
+            console.print(Text(line), soft_wrap=True)
+
+
+def export(
+    study: Annotated[str, typer.Argument(help="A study in the store.")],
+    output: Annotated[Path, typer.Option(help="A .csv or .parquet file.")],
+    storage: StorageOption = None,
+) -> None:
+    """Write a study's trials to a table that `hpsearch import` reads back whole."""
+    from hpsearch.data.words import how_many
+    from hpsearch.exchange import export_study
+    from hpsearch.exchange.exporting import check_kind
+    from hpsearch.library import find_one, open_study
+    from hpsearch.store import Store
+
+    check_kind(output)
+    with Store.open(storage, create=False) as store:
+        count = export_study(open_study(store, find_one(store, study)), output)
+    console.print(Text(f"Wrote {how_many(count, 'trial')} to {output}"), soft_wrap=True)
+
+
+def _wishes(log: Names, linear: Names, categorical: Names, ranges: Names) -> Wishes | None:
+    from hpsearch.exchange import Wishes
+
+    if not (log or linear or categorical or ranges):
+        return None
+    return Wishes(
+        frozenset(log or ()),
+        frozenset(linear or ()),
+        frozenset(categorical or ()),
+        dict(map(_range, ranges or ())),
+    )
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    """'lr=1e-5:0.1' -> ("lr", (1e-5, 0.1)). Raises InputError for anything else."""
+    name, _, ends = text.rpartition("=")
+    try:
+        low, high = map(float, ends.split(":"))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not name or not low < high:
+        raise InputError(f"--range {text} is not NAME=LOW:HIGH, such as lr=1e-5:0.1.")
+    return name, (low, high)
+
+
+def _space_table(params: Mapping[str, BaseDistribution]) -> Table:
+    from hpsearch.search.space import describe
+
+    table = Table(title="Parameters", title_justify="left", title_style="bold", box=None)
+    table.add_column("parameter", style="cyan", no_wrap=True)
+    table.add_column("values")
+    for name, distribution in params.items():
+        table.add_row(escape(name), escape(describe(distribution)))
+    return table

@@ -1,0 +1,39 @@
+"""import and export as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def hpsearch(folder, *arguments):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HPSEARCH_STORAGE")}
+    done = subprocess.run(
+        [sys.executable, "-m", "hpsearch", *arguments],
+        cwd=folder, env={**clean, "COLUMNS": "100"}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_somebodys_runs_are_imported_explained_and_exported(tmp_path):
+    lines = ["Name,State,lr,bs,val_loss,acc"]
+    lines += [f"run-{i},finished,{10 ** -(i / 6):.6f},{2 ** (4 + i % 4)},{i / 9},{(i % 7) / 10}"
+              for i in range(24)]  # fmt: skip
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
+    status, out, err = hpsearch(
+        tmp_path, "import", "runs.csv", "--study", "mine", "--metric", "acc"
+    )
+    assert (status, err) == (0, "")
+    assert "24 complete" in out
+    assert "acc (higher is better)" in out
+    assert "log" in next(line for line in out.splitlines() if line.strip().startswith("lr"))
+    status, out, _ = hpsearch(tmp_path, "explain", "mine", "--format", "json")
+    assert status == 0
+    assert json.loads(out)["trials"]["complete"] == 24
+    status, out, _ = hpsearch(tmp_path, "export", "mine", "--output", "back.parquet")
+    assert (status, out) == (0, "Wrote 24 trials to back.parquet\n")
+    status, _, err = hpsearch(tmp_path, "import", "runs.csv", "--study", "mine", "--metric", "acc")
+    assert status == 2
+    assert "give another --study" in err
+    status, _, err = hpsearch(tmp_path, "export", "none", "--output", "back.csv")
+    assert (status, "has no study 'none'" in err) == (2, True)
