@@ -107,29 +107,20 @@ def predict(
         bool, typer.Option("--columns", help="Keep the file's own columns in the output.")
     ] = False,
 ) -> None:
-    """Predict for the texts or the table rows of a file; a row each, in its order."""
+    """Predict for texts, table rows or pairs of user and item; a row each, in the file's order."""
     import pandas as pd
 
-    from hpsearch.data.unlabelled import read_texts
     from hpsearch.files import check_writable
-    from hpsearch.predicting import is_tabular, predict_rows, predict_table, write_table
+    from hpsearch.predicting import predict_file, write_table
     from hpsearch.search.progress import shown_progress
-    from hpsearch.text.saved_classifier import load_classifier
 
     if output is not None:
         check_writable(output)
-    if is_tabular(model):
-        with shown_progress(notes) as progress:
-            table, made = predict_rows(model, file, progress=progress)
-    else:
-        saved = load_classifier(model)
-        read = read_texts(file, tuple(text or saved.text_columns))
-        with shown_progress(notes) as progress:
-            made = predict_table(saved, read, progress=progress)
-        if read.empty:
-            count = f"{len(read.empty):,} of {len(made):,}"
-            notes.print(f"{count} rows have no text, so no prediction.")
-        table = read.table.to_pandas()
+    with shown_progress(notes) as progress:
+        table, made = predict_file(
+            model, file, text=text or (), progress=progress,
+            say=lambda sentence: notes.print(Text(sentence), soft_wrap=True),
+        )  # fmt: skip
     write_table(pd.concat([table, made], axis=1) if columns else made, output)
     if output is not None:
         console.print(Text(f"Wrote {len(made):,} predictions to {output}"), soft_wrap=True)

@@ -47,7 +47,7 @@ def train_final(
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train the study's model with `params` (default: the study's defaults) and write it to
-    `output`; returns its metrics, on the test texts where the data has any.
+    `output`; returns its metrics, on the test data where there is any.
 
     `sets` are "key=value", dotted keys for tables. Called again on a folder whose training was
     interrupted, it goes on after the last finished epoch. Raises InputError for a setting that
@@ -78,7 +78,7 @@ def train_final(
     _write_plan(output, done)
     shutil.rmtree(output / "checkpoint", ignore_errors=True)
     tested = any(name.startswith("test_") for name in metrics)
-    what = "" if tested else "on the held-out texts: "
+    what = "" if tested else "on the held-out data: "
     text = f"{what}{describe_params(metrics)}; wrote {output} after {duration(seconds)}"
     console.print(Text(text), soft_wrap=True)
     return metrics
@@ -140,8 +140,8 @@ def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> 
 def final_settings(
     spec: StudySpec, preset: ResolvedPreset, params: Mapping[str, Any], sets: Sequence[str]
 ) -> dict[str, Any]:
-    """Settings, defaults, parameters and `sets` in one, each before the last; held-out texts are
-    the test texts where the trainer knows these."""
+    """Settings, defaults, parameters and `sets` in one, each before the last; held-out data is
+    the test data where the trainer knows it."""
     config = config_class(spec.trainer)
     content = {**preset.settings, **preset.defaults}
     if "hold_out" in config.__dataclass_fields__:

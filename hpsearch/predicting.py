@@ -1,20 +1,58 @@
-"""`predict`: a trained classifier over a file of texts, in its order."""
+"""`predict`: a trained model of any kind over the rows of a file, in its order."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data.unlabelled import UnlabelledTexts
+import numpy as np
+
+from hpsearch.data.unlabelled import UnlabelledTexts, read_texts
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
-from hpsearch.training.contract import Progress
+from hpsearch.search.circumstances import default_device
+from hpsearch.training.contract import Progress, Say
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.text.saved_classifier import SavedClassifier
+
+
+def predict_file(
+    folder: Path, file: str, *, text: Sequence[str] = (), progress: Progress, say: Say
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(the columns of `file`; what the model that `train` wrote to `folder` predicts), row by row.
+
+    `text` are the columns of a classifier's texts, if other than in training. Rows for which there
+    can be no prediction have an empty one, and `say` is told how many. Raises InputError if the
+    folder holds no such model, or the file does not fit it.
+    """
+    if (folder / "tabular.json").is_file():
+        return _predict_rows(folder, file, progress)
+    if (folder / "recommender.json").is_file():
+        return _predict_pairs(folder, file, say)
+    if (folder / "classifier.json").is_file():
+        return _predict_texts(folder, file, text, progress, say)
+    raise InputError(
+        f"{folder} holds no classifier, tabular model or recommender: give a folder that "
+        "`hpsearch train` wrote."
+    )
+
+
+def _predict_texts(
+    folder: Path, file: str, text: Sequence[str], progress: Progress, say: Say
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from hpsearch.text.saved_classifier import load_classifier
+
+    saved = load_classifier(folder)
+    read = read_texts(file, tuple(text or saved.text_columns))
+    made = predict_table(saved, read, progress=progress)
+    if read.empty:
+        say(f"{len(read.empty):,} of {len(made):,} rows have no text, so no prediction.")
+    return read.table.to_pandas(), made
 
 
 def predict_table(
@@ -23,8 +61,6 @@ def predict_table(
     """A table with prediction, probability and one column for each class, row by row as in `read`;
     rows without a text have none of them."""
     import pandas as pd
-
-    from hpsearch.search.circumstances import default_device
 
     if not read.texts:
         raise InputError("There are no texts to predict: the file has no rows.")
@@ -41,23 +77,37 @@ def predict_table(
     return made
 
 
-def is_tabular(folder: Path) -> bool:
-    """Whether `train` wrote a tabular model there."""
-    return (folder / "tabular.json").is_file()
-
-
-def predict_rows(
-    folder: Path, file: str, *, progress: Progress
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(the rows of a CSV or Parquet file; what the tabular model in `folder` predicts of each)."""
+def _predict_rows(folder: Path, file: str, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     from hpsearch.data.typed import read_typed
-    from hpsearch.search.circumstances import default_device
     from hpsearch.tabular.saved import load_tabular
 
     device = default_device()
     saved = load_tabular(folder, device)
     table = read_typed(Path(file))
     return table, saved.predict(table, device=device, progress=progress)
+
+
+def _predict_pairs(folder: Path, file: str, say: Say) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Ratings, or of a model of choices probabilities, of the pairs in a file."""
+    import pandas as pd
+
+    from hpsearch.collab.saved import load_collab
+    from hpsearch.data.recommender_files import read_pairs
+
+    saved = load_collab(folder)
+    table, users, items = read_pairs(Path(file), saved.columns)
+    made = saved.predict(users, items, device=default_device())
+    gaps = np.array([not (user and item) for user, item in zip(users, items, strict=True)])
+    made[gaps] = np.nan
+    if gaps.any():
+        say(f"{gaps.sum():,} of {len(made):,} rows lack a user or an item, so have no prediction.")
+    for what, ids, names in (("a user", users, saved.user_ids), ("an item", items, saved.item_ids)):
+        unknown = (names.numbers(ids) == 0) & ~gaps
+        if unknown.any():
+            say(
+                f"{unknown.sum():,} of {len(made):,} rows have {what} that the model does not know."
+            )
+    return table, pd.DataFrame({"probability" if saved.implicit else "prediction": made})
 
 
 def write_table(table: pd.DataFrame, output: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,10 @@ class Ids:
 
 @dataclass(frozen=True)
 class PreparedRatings:
-    """The ratings of a study, split and numbered, with metadata of users and items, if any."""
+    """The ratings of a study, split and numbered, with metadata of users and items, if any.
+
+    `columns` are those of users and of items in a file like the one the ratings are from.
+    """
 
     user_ids: Ids
     item_ids: Ids
@@ -74,6 +77,7 @@ class PreparedRatings:
     source: str
     note: str | None
     fingerprint: str
+    columns: tuple[str, str] = ("user", "item")
     precision: str = "float32"
 
     @property
@@ -100,11 +104,13 @@ def prepare(
     say: Say = lambda _: None,
 ) -> PreparedRatings:
     """Find the ratings, split and number them. Raises InputError if there are too few."""
+    from hpsearch.data.own_ratings import OwnColumns
     from hpsearch.data.ratings import load_ratings
 
     config = parse_config(CollabConfig, settings)
     dataset = load_ratings(data, path=data_path, progress=progress, say=say)
-    return number_ratings(dataset, config)
+    columns = OwnColumns.of(data)
+    return replace(number_ratings(dataset, config), columns=(columns.user, columns.item))
 
 
 def number_ratings(dataset: RatingsDataset, config: CollabConfig) -> PreparedRatings:

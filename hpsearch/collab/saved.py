@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import Ids, PreparedRatings
+from hpsearch.collab.data import Ids, PreparedRatings, Values
 from hpsearch.collab.metrics import predict_scores
 from hpsearch.collab.model import Link, Model, build_model
 from hpsearch.collab.splits import Rows
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 WEIGHTS, CONTENT = "weights.safetensors", "recommender.json"
+SEEN = ("seen_users", "seen_items", "seen_values")
 
 
 @dataclass(frozen=True)
 class SavedCollab:
     """A model with the ids that it knows and their metadata.
 
-    `seen_users` and `seen_items` (training ratings,) are the numbers of who rated what: what is not
-    recommended again. `facts` says to people what it was trained on and how good it is.
+    `seen_users`, `seen_items` and `seen_values` (ratings,) say who rated what, and how (1 for
+    implicit feedback): what is not recommended again, held-out ratings included. `columns` are
+    those of users and items in the file that it learned from. `facts` says to people what it was
+    trained on and how good it is.
     """
 
     model: Model
@@ -47,6 +50,8 @@ class SavedCollab:
     implicit: bool
     seen_users: Rows
     seen_items: Rows
+    seen_values: Values
+    columns: tuple[str, str] = ("user", "item")
     users: pd.DataFrame | None = None
     items: pd.DataFrame | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -80,14 +85,21 @@ def from_training(
     model: Model, config: CollabConfig, data: PreparedRatings, facts: Mapping[str, Any]
 ) -> SavedCollab:
     """What a finished training leaves."""
+    known = (data.valid.users > 0) & (data.valid.items > 0)
+    seen = [
+        np.concatenate([getattr(data.train, name), getattr(data.valid, name)[known]])
+        for name in ("users", "items", "values")
+    ]
     return SavedCollab(
         model=model,
         user_ids=data.user_ids,
         item_ids=data.item_ids,
         config=config,
         implicit=data.implicit,
-        seen_users=data.train.users,
-        seen_items=data.train.items,
+        seen_users=seen[0],
+        seen_items=seen[1],
+        seen_values=seen[2],
+        columns=data.columns,
         users=data.users,
         items=data.items,
         facts=facts,
@@ -98,13 +110,14 @@ def save_collab(folder: Path, saved: SavedCollab) -> None:
     """Write the model to `folder`, which may exist."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{n}": v.detach().cpu().clone() for n, v in saved.model.state_dict().items()}
-    tensors["seen_users"] = torch.from_numpy(saved.seen_users)
-    tensors["seen_items"] = torch.from_numpy(saved.seen_items)
+    for name in SEEN:
+        tensors[name] = torch.from_numpy(getattr(saved, name))
     save_file(tensors, folder / WEIGHTS)
     content = {
         "format": _FORMAT,
         "config": asdict(saved.config),
         "implicit": saved.implicit,
+        "columns": saved.columns,
         "user_ids": saved.user_ids.names,
         "item_ids": saved.item_ids.names,
         "users": _table_to_json(saved.users),
@@ -127,7 +140,7 @@ def load_collab(folder: Path) -> SavedCollab:
         config = parse_config(CollabConfig, content["config"])
         user_ids, item_ids = Ids(tuple(content["user_ids"])), Ids(tuple(content["item_ids"]))
         tensors = load_file(folder / WEIGHTS)
-        seen = [tensors.pop(name).numpy() for name in ("seen_users", "seen_items")]
+        seen = {name: tensors.pop(name).numpy() for name in SEEN}
         model = build_model(config, len(user_ids), len(item_ids))
         model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items()})
         return SavedCollab(
@@ -136,8 +149,8 @@ def load_collab(folder: Path) -> SavedCollab:
             item_ids=item_ids,
             config=config,
             implicit=bool(content["implicit"]),
-            seen_users=seen[0],
-            seen_items=seen[1],
+            **seen,
+            columns=(content["columns"][0], content["columns"][1]),
             users=_table_from_json(content["users"]),
             items=_table_from_json(content["items"]),
             facts=content["facts"],

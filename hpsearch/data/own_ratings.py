@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LARGEST = 3.4e38  # rating that a float32 holds
 LATEST = 2.0**53  # seconds that a float64 counts exactly
 HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
+GIVE = "give a .csv or .parquet file"
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,7 @@ def read_own(path: Path, columns: OwnColumns) -> Parts:
     the latest stays (by time if there is one, else in the file): the note says so. Raises
     InputError, one sentence that names file, column and rows.
     """
-    if not is_table(path):
-        kind = "is of no known kind" if path.exists() else "does not exist"
-        raise InputError(
-            f"{path} {kind}: give a .csv or .parquet file, or a folder or zip of MovieLens."
-        )
-    try:
-        raw = read_columns(path, columns.all(), HINT)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {why(error)}.") from error
+    raw = read_strings(path, columns.all(), HINT, "or a folder or zip of MovieLens")
     table, gaps = _table(path, raw, columns)
     if table.empty:
         raise InputError(f"{path} has no row with a user, an item and a rating: look at it.")
@@ -88,20 +79,33 @@ def read_own(path: Path, columns: OwnColumns) -> Parts:
     return Parts(ratings, users, items, note="; ".join(notes) or None)
 
 
+def read_strings(
+    path: Path, columns: Sequence[str], hint: str, instead: str = "", *, others: bool = False
+) -> pa.Table:
+    """As `read_columns`, with a sentence for a file that is not there, cannot be read, or is of
+    another kind (`instead` says what else may be given)."""
+    if not is_table(path):
+        kind = "is of no known kind" if path.exists() else "does not exist"
+        raise InputError(f"{path} {kind}: {', '.join(filter(None, (GIVE, instead)))}.")
+    try:
+        return read_columns(path, columns, hint, others=others)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}.") from error
+
+
 def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame, int]:
     """(the complete rows, how many were left out)."""
     import numpy as np
     import pandas as pd
-    import pyarrow.compute as pc
 
-    ids = {
-        key: pc.utf8_trim_whitespace(strings(path, raw, name)).to_pandas().astype("str")
-        for key, name in (("user", columns.user), ("item", columns.item))
-    }
+    ids = {"user": read_ids(path, raw, columns.user), "item": read_ids(path, raw, columns.item)}
     whole = ((ids["user"] != "") & (ids["item"] != "")).to_numpy(dtype=bool)
     found: dict[str, Any] = dict(ids)
     if columns.rating:
-        rating = _numbers(path, raw, columns.rating)
+        hint = "correct it, or leave the key rating out for implicit feedback"
+        rating = read_numbers(path, raw, columns.rating, hint)
         if infinite := np.flatnonzero(np.abs(rating) > LARGEST).tolist():
             raise InputError(
                 f"{path}, column {columns.rating!r} has an infinite or too large rating in"
@@ -115,8 +119,19 @@ def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame
     return table[whole].reset_index(drop=True), int((~whole).sum())
 
 
-def _numbers(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
-    """A column as float64, NaN where it is empty."""
+def read_ids(path: Path, raw: pa.Table, name: str) -> pd.Series[str]:
+    """A column of ids as text without spaces around it; "" where there is none."""
+    import pyarrow.compute as pc
+
+    ids: pd.Series[str] = (
+        pc.utf8_trim_whitespace(strings(path, raw, name)).to_pandas().astype("str")
+    )
+    return ids
+
+
+def read_numbers(path: Path, raw: pa.Table, name: str, hint: str) -> np.ndarray[Any, Any]:
+    """A column as float64, NaN where it is empty. Raises InputError, which ends with `hint`, where
+    it has something else."""
     import numpy as np
 
     text = strings(path, raw, name).to_pandas().astype("str").str.strip()
@@ -125,7 +140,7 @@ def _numbers(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
     if wrong := np.flatnonzero(np.isnan(numbers) & ~blank).tolist():
         raise InputError(
             f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
-            " which is no number: correct it, or leave the key rating out for implicit feedback."
+            f" which is no number: {hint}."
         )
     return numbers
 
