@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hpsearch.analysis.axes import Axis, Bools, Floats, Ints, Value, build_axis
+from hpsearch.analysis.trials import columns_of
 from hpsearch.errors import InputError
+from hpsearch.store.columns import TrialColumns
 
 COMPLETE, PRUNED, FAILED = 0, 1, 2
 OVERFLOW = 1e100  # a value beyond it has diverged, and its square would be infinite
@@ -61,34 +62,43 @@ class Frame:
 
 def read_study(study: optuna.Study, metric: str | None = None) -> Frame:
     """The frame of `study`. InputError, one sentence, where nothing can be learned from it."""
-    column, name = choose_metric(study, metric)
-    where = f"study '{study.study_name}'"
-    trials = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
-    if len(trials) < 2:
-        count = "one finished trial only" if trials else "no finished trial"
-        raise InputError(f"{where} has {count}: run more trials, then explain it.")
+    return build_frame(columns_of(study), metric)
+
+
+def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
+    """The frame of a study's finished trials, as `read_study`."""
+    column, name = choose_metric(trials, metric)
+    where = f"study '{trials.study}'"
+    count = len(trials.number)
+    if count < 2:
+        found = "one finished trial only" if count else "no finished trial"
+        raise InputError(f"{where} has {found}: run more trials, then explain it.")
     value, state = _values(trials, column)
-    _check_values(value[state != FAILED], len(trials), where)
+    _check_values(value[state != FAILED], count, where)
     axes, constants, notes = _axes(trials)
     if not axes:
         raise InputError(
             f"no parameter of {where} takes more than one value: widen a range of its space."
         )
-    default, given = _defaults(axes, study.user_attrs.get("hps_defaults"))
+    default, given = _defaults(axes, trials.study_attrs.get("hps_defaults"))
+    cohort = trials.attrs.get("hps_cohort", {})
+    seed = np.full(count, np.nan)
+    for row, one in trials.attrs.get("hps_seed", {}).items():
+        seed[row] = _number(one)
     return Frame(
-        study=study.study_name,
+        study=trials.study,
         metric=name,
-        maximize=study.directions[column] == optuna.study.StudyDirection.MAXIMIZE,
+        maximize=trials.directions[column] == optuna.study.StudyDirection.MAXIMIZE,
         axes=axes,
         unit=_unit(trials, axes),
         value=value,
         state=state,
         steps=_steps(trials, state),
-        number=np.array([t.number for t in trials], np.int64),
+        number=trials.number,
         group=_groups(trials),
-        cohort=tuple(str(t.user_attrs.get("hps_cohort", "")) for t in trials),
-        seed=np.array([_number(t.user_attrs.get("hps_seed")) for t in trials]),
-        seconds=np.array([t.duration.total_seconds() if t.duration else math.nan for t in trials]),
+        cohort=tuple(str(cohort.get(row, "")) for row in range(count)),
+        seed=seed,
+        seconds=trials.seconds,
         default=default,
         default_given=given,
         constants=constants,
@@ -96,23 +106,21 @@ def read_study(study: optuna.Study, metric: str | None = None) -> Frame:
     )
 
 
-def choose_metric(study: optuna.Study, metric: str | None) -> tuple[int, str]:
+def choose_metric(trials: TrialColumns, metric: str | None) -> tuple[int, str]:
     """(index of the objective, its name); `metric` is a name or a number as text."""
-    numbers = [str(index) for index in range(len(study.directions))]
-    names = list(study.metric_names or (["value"] if len(numbers) == 1 else numbers))
+    numbers = [str(index) for index in range(len(trials.directions))]
+    names = list(trials.metric_names or (["value"] if len(numbers) == 1 else numbers))
     if metric is None and len(numbers) == 1:
         return 0, names[0]
     if metric is None:
         raise InputError(
-            f"study '{study.study_name}' has {len(numbers)} objectives: "
+            f"study '{trials.study}' has {len(numbers)} objectives: "
             f"choose one as metric ({', '.join(names)})."
         )
     for known in (names, numbers):
         if metric in known:
             return known.index(metric), names[known.index(metric)]
-    raise InputError(
-        f"study '{study.study_name}' has no metric '{metric}': it has {', '.join(names)}."
-    )
+    raise InputError(f"study '{trials.study}' has no metric '{metric}': it has {', '.join(names)}.")
 
 
 def _check_values(value: Floats, n_trials: int, where: str) -> None:
@@ -131,70 +139,70 @@ def _check_values(value: Floats, n_trials: int, where: str) -> None:
         )
 
 
-def _values(trials: Sequence[FrozenTrial], column: int) -> tuple[Floats, Ints]:
+def _values(trials: TrialColumns, column: int) -> tuple[Floats, Ints]:
     """Values and states; a pruned trial counts with its last report, a non-finite one as failed."""
-    value = np.full(len(trials), np.nan)
-    state = np.full(len(trials), FAILED, np.int64)
-    for row, trial in enumerate(trials):
-        if trial.state == TrialState.COMPLETE and trial.values is not None:
-            value[row], state[row] = trial.values[column], COMPLETE
-        elif trial.state == TrialState.PRUNED and trial.intermediate_values:
-            last = max(trial.intermediate_values)
-            value[row], state[row] = trial.intermediate_values[last], PRUNED
+    complete = trials.state == int(TrialState.COMPLETE)
+    pruned = trials.state == int(TrialState.PRUNED)
+    value = np.where(complete, trials.values[:, column], np.nan)
+    value = np.where(pruned, trials.last_report, value)
+    state = np.where(complete, COMPLETE, np.where(pruned, PRUNED, FAILED))
     broken = ~(np.abs(value) < OVERFLOW)
     value[broken], state[broken] = np.nan, FAILED
-    return value, state
+    return value, state.astype(np.int64)
 
 
-def _steps(trials: Sequence[FrozenTrial], state: Ints) -> Floats:
+def _steps(trials: TrialColumns, state: Ints) -> Floats:
     """Last step reported; complete trials had their full budget whatever their epochs were."""
-    last = np.array([max(t.intermediate_values, default=0) for t in trials], np.float64)
+    last = trials.last_step.copy()
     last[state == COMPLETE] = last.max(initial=0.0)
     return last
 
 
 def _axes(
-    trials: Sequence[FrozenTrial],
+    trials: TrialColumns,
 ) -> tuple[tuple[Axis, ...], tuple[tuple[str, Value], ...], tuple[str, ...]]:
     """Axes in order of first appearance, parameters with one value, and notes."""
-    seen: dict[str, list[BaseDistribution]] = {}
-    values: dict[str, set[Any]] = {}
-    for trial in trials:
-        for name, distribution in trial.distributions.items():
-            known = seen.setdefault(name, [])
-            if distribution not in known:
-                known.append(distribution)
-            values.setdefault(name, set()).add(trial.params[name])
     axes, constants, notes = [], [], []
-    for name, distributions in seen.items():
-        if len(values[name]) < 2:
-            constants.append((name, next(iter(values[name]))))
+    for name, param in trials.params.items():
+        values = param.distinct()
+        if len(values) < 2:
+            constants.append((name, values[0]))
             continue
-        axes.append(build_axis(name, distributions, values[name]))
-        if len(distributions) > 1:
+        axes.append(build_axis(name, param.distributions, values))
+        if len(param.distributions) > 1:
             notes.append(f"The range of '{name}' changed between trials: all of it is read.")
     return tuple(axes), tuple(constants), tuple(notes)
 
 
-def _unit(trials: Sequence[FrozenTrial], axes: Sequence[Axis]) -> Floats:
-    unit = np.full((len(trials), len(axes)), np.nan)
+def _unit(trials: TrialColumns, axes: Sequence[Axis]) -> Floats:
+    unit = np.full((len(trials.number), len(axes)), np.nan)
     for column, axis in enumerate(axes):
-        rows = [row for row, trial in enumerate(trials) if axis.name in trial.params]
-        unit[rows, column] = axis.to_unit([trials[row].params[axis.name] for row in rows])
+        param = trials.params[axis.name]
+        values, which = param.distinct(), param.which
+        unit[param.row, column] = axis.to_unit(values)[which]
     return unit
 
 
-def _groups(trials: Sequence[FrozenTrial]) -> Ints:
+def _groups(trials: TrialColumns) -> Ints:
     """Configuration of each trial: same parameters, or `hps_replicate_of`, are one of them."""
-    by_number: dict[int, tuple[Any, ...]] = {}
-    index: dict[tuple[Any, ...], int] = {}
-    groups = []
-    for trial in trials:
-        key = tuple(sorted((name, repr(value)) for name, value in trial.params.items()))
-        key = by_number.get(trial.user_attrs.get("hps_replicate_of", -1), key)
-        by_number[trial.number] = key
-        groups.append(index.setdefault(key, len(index)))
-    return np.array(groups, np.int64)
+    codes = np.zeros((len(trials.number), len(trials.params)), np.int64)
+    for column, param in enumerate(trials.params.values()):
+        codes[param.row, column] = param.which + 1
+    groups = _in_order(codes)
+    row_of = {number: row for row, number in enumerate(trials.number.tolist())}
+    for row, number in sorted(trials.attrs.get("hps_replicate_of", {}).items()):
+        original = row_of.get(number, row)
+        if original < row:
+            groups[row] = groups[original]
+    return _in_order(groups[:, None])
+
+
+def _in_order(codes: Ints) -> Ints:
+    """Equal rows (n, d) get equal numbers, from 0 in the order in which they first appear."""
+    _, first, inverse = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(rank[inverse.reshape(-1)], np.int64)
 
 
 def _defaults(axes: Sequence[Axis], given: Mapping[str, Any] | None) -> tuple[Floats, Bools]:
