@@ -124,7 +124,21 @@ def _trials(connection: sa.Connection, study_id: int) -> tuple[Ints, Ints, Ints,
 
 
 def _columns(connection: sa.Connection, query: sa.Select[Any], count: int) -> list[Sequence[Any]]:
+    """The columns of a query's rows, `count` of them."""
     rows = connection.execute(query).fetchall()
+    return _turned(rows, count)
+
+
+def _raw_columns(
+    connection: sa.Connection, query: sa.Select[Any], count: int
+) -> list[Sequence[Any]]:
+    """The same as the driver gives them, twice as fast: for numbers and texts only."""
+    cursor = connection.execute(query).cursor
+    assert cursor is not None
+    return _turned(cursor.fetchall(), count)
+
+
+def _turned(rows: Sequence[Any], count: int) -> list[Sequence[Any]]:
     return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
@@ -181,7 +195,7 @@ def _params(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str,
         PARAMS, study_id, columns.param_id, columns.param_name, columns.param_value,
         columns.distribution_json,
     )  # fmt: skip
-    ids, param_ids, names, values, texts = _columns(connection, query, 5)
+    ids, param_ids, names, values, texts = _raw_columns(connection, query, 5)
     if not ids:
         return {}
     known = {pair: code for code, pair in enumerate(dict.fromkeys(zip(names, texts, strict=True)))}
