@@ -93,7 +93,7 @@ class CollabConfig:
     squeezes predictions between two ends by a sigmoid ("none": not at all); its high end lies
     above the best rating, since a sigmoid never reaches its ends. It means nothing for implicit
     feedback, where `negatives` items that the user did not choose are drawn for each that they
-    did, anew every epoch.
+    did, anew every epoch. `bias_wd` is the weight decay of the dot product's biases, `wd` if None.
 
     `split` says which `valid_share` of the ratings is held out: random ones, that share of each
     user's (`user`), or the latest (`time`). `fold` first confines everything to the training part
@@ -120,6 +120,7 @@ class CollabConfig:
     emb_drop: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
     lr: Positive = 5e-3
     wd: NotNegative = 0.1
+    bias_wd: NotNegative | None = None
     bs: Annotated[Whole, Field(ge=2)] = 64
     epochs: Count = 5
     moms: Moms = "0.95/0.85"

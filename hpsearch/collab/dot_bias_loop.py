@@ -18,10 +18,7 @@ BETA2, EPS = 0.99, 1e-5
 
 
 def new_optimiser(model: DotBias, wd: float) -> torch.optim.AdamW:
-    """AdamW over the whole table; its state exists from the start, so that it can be kept.
-
-    Weight decay reaches every row at every step, biases too: fastai's embeddings are no "bias".
-    """
+    """AdamW over the whole table; its state exists from the start, so that it can be kept."""
     table = model.table
     optimiser = torch.optim.AdamW([table], betas=(0.9, BETA2), eps=EPS, weight_decay=wd, fused=True)
     optimiser.state[table] = {
@@ -33,12 +30,23 @@ def new_optimiser(model: DotBias, wd: float) -> torch.optim.AdamW:
 
 
 class DotBiasLoop:
-    """Steps on batches of `bs` ratings over one model and its optimiser."""
+    """Steps on batches of `bs` ratings over one model and its optimiser.
+
+    Weight decay `wd` reaches every row at every step. That of the biases is `bias_wd`, or the same:
+    fastai's embeddings are no "bias".
+    """
 
     def __init__(
-        self, model: DotBias, optimiser: torch.optim.AdamW, link: Link, wd: float, bs: int
+        self,
+        model: DotBias,
+        optimiser: torch.optim.AdamW,
+        link: Link,
+        wd: float,
+        bs: int,
+        bias_wd: float | None = None,
     ) -> None:
         self.table, self.link, self.wd = model.table.detach(), link, wd
+        self.spared_wd = 0.0 if bias_wd is None else wd - bias_wd
         state = optimiser.state[model.table]
         self.n_users, self.bs = model.n_users, bs
         self.step_count, self.m, self.v = (state[k] for k in ("step", "exp_avg", "exp_avg_sq"))
@@ -111,10 +119,14 @@ class DotBiasLoop:
 
     def _update(self, rows: Tensor, lr: float, momentum: float) -> None:
         """One AdamW step over the whole table; the gradient is zero again after it."""
+        biases = self.table[:, -1]
+        kept = biases * (lr * self.spared_wd) if self.spared_wd else None
         self.step_count.add_(1)
         torch._fused_adamw_(
             [self.table], [self.grad], [self.m], [self.v], [], [self.step_count],
             lr=lr, beta1=momentum, beta2=BETA2, weight_decay=self.wd, eps=EPS,
             amsgrad=False, maximize=False,
         )  # fmt: skip
+        if kept is not None:
+            biases.add_(kept)
         self.grad.index_fill_(0, rows, 0.0)

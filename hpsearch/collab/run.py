@@ -107,7 +107,10 @@ class CollabRun:
         """Train on the pairs in their order with the rates of step `first` on; the mean loss."""
         if isinstance(self.model, DotBias):
             assert isinstance(self.optimiser, torch.optim.AdamW)
-            loop = DotBiasLoop(self.model, self.optimiser, self.link, self.config.wd, self.bs)
+            config = self.config
+            loop = DotBiasLoop(
+                self.model, self.optimiser, self.link, config.wd, self.bs, config.bias_wd
+            )
             return loop.train_epoch(pairs, targets, cycle, first, lr, progress)
         batches = self._batches(pairs, targets)
         with self._seeded(seed):

@@ -96,6 +96,29 @@ def test_an_epoch_is_that_of_torch_with_autograd_and_adamw(link):
     torch.testing.assert_close(ours.table, peer.table, rtol=1e-4, atol=1e-6)
 
 
+def test_biases_may_decay_otherwise_than_factors():
+    rng = torch.Generator().manual_seed(1)
+    pairs = torch.stack([torch.randint(0, 9, (160,)), torch.randint(0, 11, (160,))], 1)
+    targets, link, cycle = torch.rand(160, generator=rng), Link((0.0, 1.5)), OneCycle(10)
+    model = DotBias(5, 9, 11)
+    model.init_weights(rng)
+    factors, biases = (model.table.detach()[:, part].clone() for part in (slice(5), slice(5, 6)))
+    groups = [{"params": [factors.requires_grad_()], "weight_decay": 3.0, "layer_group": 0}]
+    groups += [{"params": [biases.requires_grad_()], "weight_decay": 0.5, "layer_group": 0}]
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), eps=1e-5)
+    for i, (batch, wanted) in enumerate(zip(pairs.split(16), targets.split(16), strict=True)):
+        users, items = batch[:, 0], batch[:, 1] + 9
+        dots = (factors[users] * factors[items]).sum(1)
+        share, momentum = cycle.at(i)
+        set_rates(optimiser, [0.05 * share], momentum)
+        optimiser.zero_grad()
+        link.loss(dots + biases[users, 0] + biases[items, 0], wanted).backward()
+        optimiser.step()
+    loop = DotBiasLoop(model, new_optimiser(model, 3.0), link, 3.0, 16, bias_wd=0.5)
+    loop.train_epoch(pairs, targets, cycle, 0, 0.05)
+    torch.testing.assert_close(model.table, torch.cat([factors, biases], 1), rtol=1e-4, atol=1e-6)
+
+
 def test_it_learns_more_than_the_biases(explicit):
     result, records = fit(explicit, params={"epochs": 10, "wd": 0.01})
     biases = explicit.train.values.mean()
