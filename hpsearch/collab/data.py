@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hpsearch.data.ratings import RatingsDataset
 
 Values = npt.NDArray[np.float32]
+Side = Literal["users", "items"]
+SIDES: tuple[Side, Side] = ("users", "items")
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ class PreparedRatings:
     """The ratings of a study, split and numbered, with metadata of users and items, if any.
 
     `columns` are those of users and of items in a file like the one the ratings are from.
+    `valid_names` are the ids of the held-out users and items, which training may lack.
     """
 
     user_ids: Ids
     item_ids: Ids
     train: Pairs
     valid: Pairs
+    valid_names: tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]
     implicit: bool
     users: pd.DataFrame | None
     items: pd.DataFrame | None
@@ -79,6 +83,21 @@ class PreparedRatings:
     fingerprint: str
     columns: tuple[str, str] = ("user", "item")
     precision: str = "float32"
+
+    @property
+    def ids(self) -> dict[Side, Ids]:
+        return {"users": self.user_ids, "items": self.item_ids}
+
+    @property
+    def tables(self) -> dict[Side, pd.DataFrame | None]:
+        """What is known of users and of items."""
+        return {"users": self.users, "items": self.items}
+
+    def with_ids(self, user_ids: Ids, item_ids: Ids) -> PreparedRatings:
+        """The same where more ids are known, which come after those of the training ratings."""
+        users, items = self.valid_names
+        valid = Pairs(user_ids.numbers(users), item_ids.numbers(items), self.valid.values)
+        return replace(self, user_ids=user_ids, item_ids=item_ids, valid=valid)
 
     @property
     def summary(self) -> str:
@@ -139,6 +158,7 @@ def number_ratings(dataset: RatingsDataset, config: CollabConfig) -> PreparedRat
         item_ids=item_ids,
         train=pairs(train),
         valid=pairs(valid),
+        valid_names=(users[valid], items[valid]),
         implicit=implicit,
         users=dataset.users,
         items=dataset.items,

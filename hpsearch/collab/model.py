@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from hpsearch.collab.config import CollabConfig, parse_layers, parse_y_range
+from hpsearch.collab.data import Side
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,24 @@ class DotBias(nn.Module):
         """(n_items, n_factors + 1): a view, the bias last."""
         return self.table.detach()[self.n_users :]
 
+    def rows(self, side: Side) -> Tensor:
+        """What describes each user or item, (n, n_factors + 1): a view."""
+        return self.users if side == "users" else self.items
+
+    def extended(self, users: Tensor, items: Tensor) -> DotBias:
+        """The same model with these rows after those of its users and of its items."""
+        tables = torch.cat([self.users, users]), torch.cat([self.items, items])
+        made = DotBias(self.n_factors, len(tables[0]), len(tables[1]))
+        made.table.data = torch.cat(tables)
+        return made
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores (batch,) of user and item numbers (batch,)."""
-        left, right = self.table[users], self.table[items + self.n_users]
-        return (left[:, :-1] * right[:, :-1]).sum(1) + left[:, -1] + right[:, -1]
+        return self.score(self.table[users], self.table[items + self.n_users])
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores (batch,) of the rows of users and of items."""
+        return (users[:, :-1] * items[:, :-1]).sum(1) + users[:, -1] + items[:, -1]
 
     def all_scores(self, users: Tensor) -> Tensor:
         """Scores (batch, n_items) of user numbers (batch,) with every item."""
@@ -125,14 +141,39 @@ class EmbeddingNN(nn.Module):
                         end = module.in_features**-0.5
                         parameter.uniform_(-end, end, generator=generator)
 
+    def rows(self, side: Side) -> Tensor:
+        """What describes each user or item, (n, width): a view."""
+        embedding = self.users if side == "users" else self.items
+        return embedding.weight.detach()
+
+    def extended(self, users: Tensor, items: Tensor) -> EmbeddingNN:
+        """The same model with these rows after those of its users and of its items."""
+        made = deepcopy(self)
+        for embedding, more in ((made.users, users), (made.items, items)):
+            embedding.weight.data = torch.cat([embedding.weight.data, more])
+            embedding.num_embeddings = len(embedding.weight)
+        return made
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores (batch,) of user and item numbers (batch,)."""
-        both = self.emb_drop(torch.cat([self.users(users), self.items(items)], 1))
+        return self.score(self.users(users), self.items(items))
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores (batch,) of the rows of users and of items."""
+        both = self.emb_drop(torch.cat([users, items], 1))
         scores: Tensor = self.head(self.layers(both)).squeeze(1)
         return scores
 
 
 Model = DotBias | EmbeddingNN
+
+
+def fill_unknown(model: Model, n_ratings: Mapping[Side, Tensor]) -> None:
+    """Make number 0 of users and of items the average: the mean row of the others, weighted by
+    their `n_ratings` (n,). No rating trains it; fastai leaves it as it was drawn."""
+    for side, counts in n_ratings.items():
+        rows = model.rows(side)
+        rows[0] = counts[1:] @ rows[1:] / counts[1:].sum()
 
 
 def build_model(config: CollabConfig, n_users: int, n_items: int) -> Model:

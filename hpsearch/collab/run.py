@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 
 from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import PreparedRatings
+from hpsearch.collab.data import PreparedRatings, Side
 from hpsearch.collab.dot_bias_loop import DotBiasLoop, new_optimiser
-from hpsearch.collab.model import DotBias, EmbeddingNN, Link, build_model
+from hpsearch.collab.model import (
+    DotBias,
+    EmbeddingNN,
+    Link,
+    build_model,
+    fill_unknown,
+)
 from hpsearch.collab.splits import Negatives
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import optimiser_step
@@ -43,6 +49,10 @@ class CollabRun:
         )
         pairs = len(self._with_negatives(np.random.default_rng(0))[0])
         self.bs = min(config.bs, pairs)
+        self.n_ratings: dict[Side, Tensor] = {
+            "users": torch.bincount(self.pairs[:, 0], minlength=n_users).float(),
+            "items": torch.bincount(self.pairs[:, 1], minlength=n_items).float(),
+        }
         self.optimiser: torch.optim.Optimizer
 
     def start_stage(self, stage: Stage) -> None:
@@ -67,6 +77,7 @@ class CollabRun:
         cycle = OneCycle(steps * epoch.stage.epochs, self.config.pct_start, moms)
         first, (lr,) = epoch.k * steps, epoch.stage.lrs
         loss = self._steps(pairs, targets, cycle, first, lr, seed, progress)
+        fill_unknown(self.model, self.n_ratings)
         return loss.item(), (lr * cycle.highest(range(first, first + steps)),)
 
     def endless_batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from hpsearch.collab.cold_start import ColdStart, with_described
 from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import Ids, PreparedRatings, Values
+from hpsearch.collab.data import SIDES, Ids, PreparedRatings, Side, Values
 from hpsearch.collab.metrics import predict_scores
 from hpsearch.collab.model import Link, Model, build_model
 from hpsearch.collab.splits import Rows
@@ -24,9 +27,6 @@ from hpsearch.collab.titles import titles_of
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 from hpsearch.training.fields import parse_config
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _FORMAT = 1
 WEIGHTS, CONTENT = "weights.safetensors", "recommender.json"
@@ -38,9 +38,11 @@ class SavedCollab:
     """A model with the ids that it knows and their metadata.
 
     `seen_users`, `seen_items` and `seen_values` (ratings,) say who rated what, and how (1 for
-    implicit feedback): what is not recommended again, held-out ratings included. `columns` are
-    those of users and items in the file that it learned from. `facts` says to people what it was
-    trained on and how good it is.
+    implicit feedback): what is not recommended again, held-out ratings included. The first
+    `n_trained` numbers of users and of items, 0 included, are those of the training ratings; the
+    rows of the ids after them come from their metadata, as `cold` makes them. `columns` are those
+    of users and items in the file that it learned from. `facts` says to people what it was trained
+    on and how good it is.
     """
 
     model: Model
@@ -51,9 +53,11 @@ class SavedCollab:
     seen_users: Rows
     seen_items: Rows
     seen_values: Values
+    n_trained: tuple[int, int]
     columns: tuple[str, str] = ("user", "item")
     users: pd.DataFrame | None = None
     items: pd.DataFrame | None = None
+    cold: Mapping[Side, ColdStart] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,15 +80,39 @@ class SavedCollab:
         scores = predict_scores(self.model.to(device), left, right)
         return np.asarray(self.link.predict(scores).cpu().numpy())
 
+    def with_new(
+        self, *, users: pd.DataFrame | None = None, items: pd.DataFrame | None = None
+    ) -> SavedCollab:
+        """The same model, which also knows the users and items that these tables of metadata
+        describe, indexed by id; what is said of known ones is passed over.
+
+        Raises InputError if a column is missing that it learned from.
+        """
+        ids: dict[Side, Ids] = {"users": self.user_ids, "items": self.item_ids}
+        tables: dict[Side, Any] = {"users": users, "items": items}
+        model, user_ids, item_ids = with_described(self.model, ids, tables, self.cold)
+        return replace(
+            self,
+            model=model,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            users=_both(self.users, users),
+            items=_both(self.items, items),
+        )
+
     def titles(self) -> list[str]:
         """A name for people of every known item, in the order of `item_ids.names`."""
         return titles_of(self.items, self.item_ids.names)
 
 
 def from_training(
-    model: Model, config: CollabConfig, data: PreparedRatings, facts: Mapping[str, Any]
+    model: Model,
+    config: CollabConfig,
+    data: PreparedRatings,
+    cold: Mapping[Side, ColdStart],
+    facts: Mapping[str, Any],
 ) -> SavedCollab:
-    """What a finished training leaves."""
+    """What a finished training leaves; `model` and `data` may know more than it has seen."""
     known = (data.valid.users > 0) & (data.valid.items > 0)
     seen = [
         np.concatenate([getattr(data.train, name), getattr(data.valid, name)[known]])
@@ -102,6 +130,8 @@ def from_training(
         columns=data.columns,
         users=data.users,
         items=data.items,
+        n_trained=(int(data.train.users.max()) + 1, int(data.train.items.max()) + 1),
+        cold=cold,
         facts=facts,
     )
 
@@ -112,6 +142,9 @@ def save_collab(folder: Path, saved: SavedCollab) -> None:
     tensors = {f"model.{n}": v.detach().cpu().clone() for n, v in saved.model.state_dict().items()}
     for name in SEEN:
         tensors[name] = torch.from_numpy(getattr(saved, name))
+    for side, cold in saved.cold.items():
+        state = cold.network.state_dict().items()
+        tensors |= {f"cold.{side}.{name}": value.cpu().clone() for name, value in state}
     save_file(tensors, folder / WEIGHTS)
     content = {
         "format": _FORMAT,
@@ -122,6 +155,8 @@ def save_collab(folder: Path, saved: SavedCollab) -> None:
         "item_ids": saved.item_ids.names,
         "users": _table_to_json(saved.users),
         "items": _table_to_json(saved.items),
+        "n_trained": saved.n_trained,
+        "cold": {side: cold.to_json() for side, cold in saved.cold.items()},
         "facts": saved.facts,
     }
     write_whole(folder / CONTENT, json.dumps(content, indent=1))
@@ -141,8 +176,19 @@ def load_collab(folder: Path) -> SavedCollab:
         user_ids, item_ids = Ids(tuple(content["user_ids"])), Ids(tuple(content["item_ids"]))
         tensors = load_file(folder / WEIGHTS)
         seen = {name: tensors.pop(name).numpy() for name in SEEN}
-        model = build_model(config, len(user_ids), len(item_ids))
-        model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items()})
+        n_trained = (content["n_trained"][0], content["n_trained"][1])
+        model = build_model(config, *n_trained)
+        model = model.extended(
+            *(
+                torch.zeros(len(ids) - n, model.rows(side).shape[1])
+                for side, ids, n in zip(SIDES, (user_ids, item_ids), n_trained, strict=True)
+            )
+        )
+        model.load_state_dict(_under("model.", tensors))
+        cold = {
+            side: ColdStart.from_json(entry, _under(f"cold.{side}.", tensors))
+            for side, entry in content["cold"].items()
+        }
         return SavedCollab(
             model=model.eval(),
             user_ids=user_ids,
@@ -153,6 +199,8 @@ def load_collab(folder: Path) -> SavedCollab:
             columns=(content["columns"][0], content["columns"][1]),
             users=_table_from_json(content["users"]),
             items=_table_from_json(content["items"]),
+            n_trained=n_trained,
+            cold=cold,
             facts=content["facts"],
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -162,13 +210,22 @@ def load_collab(folder: Path) -> SavedCollab:
         ) from error
 
 
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+
+
+def _both(known: pd.DataFrame | None, more: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The rows of `known`, then those of `more` that it has not."""
+    if known is None or more is None:
+        return known if more is None else more
+    return pd.concat([known, more[~more.index.isin(known.index)]])
+
+
 def _table_to_json(table: pd.DataFrame | None) -> Any:  # noqa: ANN401
     return None if table is None else json.loads(table.to_json(orient="table", double_precision=15))
 
 
 def _table_from_json(content: Any) -> pd.DataFrame | None:  # noqa: ANN401
-    import pandas as pd
-
     if content is None:
         return None
     return pd.read_json(io.StringIO(json.dumps(content)), orient="table")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpsearch.collab.cold_start import fit_cold_starts, with_described
 from hpsearch.collab.config import CollabConfig
 from hpsearch.collab.data import PreparedRatings, prepare
 from hpsearch.collab.metrics import Measure
@@ -36,8 +37,9 @@ def train(
     """Train one model; its metrics on the held-out ratings are reported every epoch.
 
     Of ratings these are mse, rmse, mae and r2; of choices recall, ndcg and map, each at `k`.
-    The trained model is written to the folder `keep`. Raises DivergedError when a loss is not
-    finite, and whatever `report` raises (a pruned trial).
+    The trained model is written to the folder `keep`, with rows from their metadata for users and
+    items that training lacks; the returned metrics are then those of that model. Raises
+    DivergedError when a loss is not finite, and whatever `report` raises (a pruned trial).
     """
     return train_collab(
         parse_config(CollabConfig, settings, params),
@@ -72,9 +74,28 @@ def train_collab(
         return _epoch(run, measure, epoch, progress)
 
     records = train_stages([run], [stage], train_epoch, report=report, checkpoint=checkpoint)
+    metrics = records[-1].metrics
     if keep:
-        save_collab(keep, from_training(run.model, config, data, _facts(data, records[-1])))
-    return TrainResult(records[-1].metrics, len(records), time.perf_counter() - started)
+        metrics = _keep(keep, run, data, records[-1], progress)
+    return TrainResult(metrics, len(records), time.perf_counter() - started)
+
+
+def _keep(
+    folder: Path, run: CollabRun, data: PreparedRatings, last: EpochRecord, progress: Progress
+) -> Mapping[str, float]:
+    """Give those that training has not seen rows from their metadata, and write all of it to
+    `folder`; the metrics of the model as it is then."""
+    config, device = run.config, run.device
+    cold = fit_cold_starts(
+        run.model, run.link, data, config.negatives, seed=run.seed, device=device,
+        progress=lambda share: progress("learning from metadata", share, 1),
+    )  # fmt: skip
+    model, *extended = with_described(run.model, data.ids, data.tables, cold)
+    whole = data.with_ids(*extended)
+    measure = Measure(whole, run.link, config.negatives, config.k, device)
+    metrics, _ = measure(model)
+    save_collab(folder, from_training(model, config, whole, cold, _facts(data, last, metrics)))
+    return metrics
 
 
 def _epoch(run: CollabRun, measure: Measure, epoch: Epoch, progress: Progress) -> EpochRecord:
@@ -109,7 +130,9 @@ def lr_test(
     return LrTest(lambda lr: run.step(*next(batches), lr), run.model, run.optimiser)
 
 
-def _facts(data: PreparedRatings, last: EpochRecord) -> dict[str, Any]:
+def _facts(
+    data: PreparedRatings, last: EpochRecord, metrics: Mapping[str, float]
+) -> dict[str, Any]:
     return {
         "data": data.source,
         "training_ratings": len(data.train),
@@ -117,5 +140,5 @@ def _facts(data: PreparedRatings, last: EpochRecord) -> dict[str, Any]:
         "epochs": last.epoch,
         "train_loss": last.train_loss,
         "valid_loss": last.valid_loss,
-        "metrics": dict(last.metrics),
+        "metrics": dict(metrics),
     }

@@ -6,7 +6,7 @@ Shapes: B rows, C categorical columns, N continuous ones, E the summed widths of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +17,8 @@ from hpsearch.training.flat import FlatWeights
 
 EPS, MOMENTUM = 1e-5, 0.1
 """Batch norm's, as torch has them."""
+LossOf = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(outputs (B, n_out), targets (B,)) -> the mean loss, and its gradient by the outputs."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,18 @@ class TabularModel(nn.Module):
         return self._ranged(torch.addmm(weight["out.bias"], x, weight["out"].t()))
 
     @torch.no_grad()
-    def gradient(self, places: Tensor, numbers: Tensor, targets: Tensor, drop: DropMasks) -> Tensor:
+    def gradient(
+        self,
+        places: Tensor,
+        numbers: Tensor,
+        targets: Tensor,
+        drop: DropMasks,
+        loss_of: LossOf | None = None,
+    ) -> Tensor:
         """The mean loss of a batch, whose gradient replaces what was in `flat.grads`.
 
         `places` are those of the batch's codes. Integer targets (B,) are classes (cross-entropy in
-        nats), others numbers (squared error).
+        nats), others numbers (squared error), if `loss_of` does not say what they are.
         """
         weight, grad = self.flat.weight, self.flat.grad
         x = self.flat.all.index_select(0, places.view(-1)).view(places.shape)
@@ -154,7 +163,7 @@ class TabularModel(nn.Module):
             kept.append((x, active, mask, mean, inverse))
             x = normed if mask is None else normed * mask
         out = torch.addmm(weight["out.bias"], x, weight["out"].t())
-        loss, back = self._loss(out, targets)
+        loss, back = (loss_of or self._loss)(out, targets)
         torch.mm(back.t(), x, out=grad["out"])
         torch.sum(back, 0, out=grad["out.bias"])
         back = back @ weight["out"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hpsearch.tabular.config import TabularConfig, parse_layers
-from hpsearch.tabular.model import DropMasks, Sizes, TabularModel
+from hpsearch.tabular.model import DropMasks, LossOf, Sizes, TabularModel
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.masks import Masks
 from hpsearch.training.param_groups import set_rates
@@ -61,8 +61,10 @@ class TabularRun:
         *,
         seed: int,
         device: str,
+        loss_of: LossOf | None = None,
     ) -> None:
         self.config, self.model, self.seed, self.device = config, model, seed, device
+        self.loss_of = loss_of
         self.codes, self.numbers, self.targets = (
             torch.from_numpy(part).to(device)
             for part in (train.codes, train.numbers, train.targets)
@@ -104,7 +106,7 @@ class TabularRun:
         self, places: Tensor, numbers: Tensor, targets: Tensor, drop: DropMasks, i: int
     ) -> Tensor:
         """Train on one batch with the rates of step `i`; its mean loss."""
-        loss = self.model.gradient(places, numbers, targets, drop)
+        loss = self.model.gradient(places, numbers, targets, drop, self.loss_of)
         share, momentum = self.cycle.at(i)
         set_rates(self.optimiser, [lr * share for lr in self.lrs], momentum)
         self.optimiser.step()

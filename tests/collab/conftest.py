@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from real import Dataset, archive, movielens
 
+from hpsearch.collab import cold_start
+
 
 def made_up(n_users=60, n_items=40, per_user=20, seed=0):
     """Ratings from 1 to 5 that a user's and an item's bias and one taste decide, and noise."""
@@ -49,6 +51,12 @@ def made_up(n_users=60, n_items=40, per_user=20, seed=0):
 @pytest.fixture(scope="session")
 def dataset():
     return made_up()
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """The networks on metadata learn no longer than data so small asks for."""
+    monkeypatch.setattr(cold_start, "STEPS", 200)
 
 
 @pytest.fixture(scope="session")

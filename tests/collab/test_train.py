@@ -187,7 +187,7 @@ def test_a_training_that_diverges_says_so(explicit):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_kept_model_predicts_as_measured_in_the_order_asked(explicit, tmp_path, model):
+def test_a_kept_model_predicts_as_measured_in_the_order_asked(few_steps, explicit, tmp_path, model):
     result, _ = fit(explicit, params={"model": model}, keep=tmp_path)
     saved = load_collab(tmp_path)
     names = [("?", *ids.names) for ids in (explicit.user_ids, explicit.item_ids)]
@@ -202,7 +202,7 @@ def test_a_kept_model_predicts_as_measured_in_the_order_asked(explicit, tmp_path
 
 
 @pytest.mark.parametrize("damage", ["weights.safetensors", "recommender.json"])
-def test_damaged_files_are_told_in_one_sentence(explicit, tmp_path, damage):
+def test_damaged_files_are_told_in_one_sentence(few_steps, explicit, tmp_path, damage):
     fit(explicit, keep=tmp_path)
     whole = (tmp_path / damage).read_bytes()
     (tmp_path / damage).write_bytes(whole[: len(whole) // 2])
