@@ -33,17 +33,20 @@ def run(
     seed: int = 0,
     data: str | Path | None = None,
     language_model: str | None = None,
+    search: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> optuna.Study:
     """Run `trials` more trials of a study: a built-in name or the path of a study.toml.
 
-    `timeout` is in seconds; `trials` None means the preset's budget. Raises InputError for what was
+    `timeout` is in seconds; `trials` None means the preset's budget. `search` says how trials are
+    chosen, such as {"sampler": "forest", "fix": {"bs": 32}}: the keys of [search] in a study.toml,
+    whose values it replaces. Raises InputError for what was
     given wrongly, HpsearchError when the run fails, each with one sentence that says the way out.
     """
-    from hpsearch.search import run as search
+    from hpsearch.search import run as run_search
     from hpsearch.studies import load_spec
 
-    return search(
+    return run_search(
         load_spec(study),
         trials=trials,
         timeout=timeout,
@@ -54,6 +57,7 @@ def run(
         seed=seed,
         data_path=data,
         language_model=language_model,
+        search=search,
         console=console,
     )
 

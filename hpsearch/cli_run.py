@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+import shlex
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +14,7 @@ from hpsearch.cli_models import DataOption
 from hpsearch.errors import InputError
 
 console = Console(highlight=False)
+HOW = "How trials are chosen"
 
 Storage = Annotated[
     str | None,
@@ -22,12 +25,84 @@ Storage = Annotated[
     ),
 ]
 
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        help="Draws the exploit trials: tpe, gp, cmaes, qmc, random or forest. "
+        "Default: the study's, else tpe.",
+        show_default=False,
+        rich_help_panel=HOW,
+    ),
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        help="Ends hopeless exploit trials early: median, hyperband, wilcoxon or none. "
+        "Default: the study's, else median.",
+        show_default=False,
+        rich_help_panel=HOW,
+    ),
+]
+DesignShare = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the trials that are spread evenly and never pruned, which is what rules "
+        "are read off; the others exploit. Default: the study's, else 0.5.",
+        show_default=False,
+        rich_help_panel=HOW,
+    ),
+]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option(help="name=value, held in all trials of this run.", rich_help_panel=HOW),
+]
+Try = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--try",
+        help="A configuration to run first: 'lr=0.01 bs=32'. What it leaves open is drawn.",
+        rich_help_panel=HOW,
+    ),
+]
+WarmStart = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Try the best configurations of this study in the store first.", rich_help_panel=HOW
+    ),
+]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A further objective: seconds, or any metric; +metric if higher is better. "
+        "A study has its objectives from its first run on.",
+        rich_help_panel=HOW,
+    ),
+]
+Constraint = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="name=limit of what a trial measures, such as seconds_per_epoch=30.",
+        rich_help_panel=HOW,
+    ),
+]
+Target = Annotated[
+    float | None,
+    typer.Option(help="End as soon as a trial is as good as this.", rich_help_panel=HOW),
+]
+UntilStable = Annotated[
+    bool,
+    typer.Option(
+        "--until-stable", help="End once the rules no longer change.", rich_help_panel=HOW
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command(
         epilog="Examples: [bold]hpsearch run imdb-clas --preset quick --trials 12[/]; "
-        "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]"
+        "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]; "
+        "[bold]hpsearch run adult --sampler forest --fix bs=64 --target 0.85[/]"
     )(run)
 
 
@@ -51,6 +126,16 @@ def run(
     engine: Annotated[str, typer.Option(help="Where workers run: local.")] = "local",
     seed: Annotated[int, typer.Option(help="Of a new study; one worker repeats it exactly.")] = 0,
     data: DataOption = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    design_share: DesignShare = None,
+    fix: Fix = None,
+    tries: Try = None,
+    warm_start: WarmStart = None,
+    also: Also = None,
+    constraint: Constraint = None,
+    target: Target = None,
+    until_stable: UntilStable = False,
     language_model: Annotated[
         str | None,
         typer.Option(help="For a classifier: a name, a folder, or best (of imdb-lm in the store)."),
@@ -59,6 +144,14 @@ def run(
     """Run trials of a study; run it again to add more."""
     import hpsearch
 
+    given = {
+        "sampler": sampler, "pruner": pruner, "design_share": design_share, "also": also,
+        "fix": parse_config("--fix", fix or ()) or None,
+        "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()] or None,
+        "warm_start": warm_start, "target": target, "until_stable": until_stable or None,
+        "constraints": parse_config("--constraint", constraint or ()) or None,
+    }  # fmt: skip
+    search = {key: value for key, value in given.items() if value is not None}
     study_seconds = None if timeout is None else parse_duration(timeout)
     hpsearch.run(
         study,
@@ -71,8 +164,19 @@ def run(
         seed=seed,
         data=data,
         language_model=language_model,
+        search=search,
         console=console,
     )
+
+
+def parse_config(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """{"lr": 0.01, "moms": "0.8/0.7"} of lr=0.01 and moms=0.8/0.7. Raises InputError for others."""
+    from hpsearch.final import parse_set
+
+    config: dict[str, Any] = {}
+    for text in texts:
+        config |= parse_set(text, option)
+    return config
 
 
 def parse_duration(text: str) -> float:

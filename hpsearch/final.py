@@ -157,13 +157,13 @@ def final_settings(
     return plain(asdict(checked))
 
 
-def parse_set(text: str) -> dict[str, Any]:
+def parse_set(text: str, option: str = "--set") -> dict[str, Any]:
     """'language_model.epochs=2' -> {"language_model": {"epochs": 2}}; what is no TOML value is a
     string. Raises InputError if it is not key=value."""
     key, sign, value = text.partition("=")
     names = key.strip().split(".")
     if not sign or not all(names):
-        raise InputError(f"--set {text!r} is not key=value, such as epochs=2.")
+        raise InputError(f"{option} {text!r} is not key=value, such as epochs=2.")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from hpsearch.errors import InputError
 from hpsearch.params import ChoiceParam, FloatParam, IntParam, Strict, parse_param
+from hpsearch.search_options import Search
 from hpsearch.trainers import TRAINERS, config_class, data_class, trainer_module
 from hpsearch.training.contract import Trainer
 from hpsearch.wording import first_problem, nearest
@@ -74,6 +75,7 @@ class StudySpec(Strict):
     settings: dict[str, Any] = Field(default_factory=dict)
     space: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     presets: dict[Literal["quick", "cpu", "full"], Preset] = Field(default_factory=dict)
+    search: Search = Field(default_factory=Search)
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:

@@ -21,6 +21,10 @@ from hpsearch.store.queue import Planned
 BASELINE = "baseline"
 DESIGN = "design"
 EXPLOIT = "exploit"
+ENQUEUED = "enqueued"
+"""What somebody asked for, with run --try, hpsearch enqueue or Optuna's enqueue_trial."""
+WARM_START = "warm-start"
+"""The best of earlier studies."""
 
 REPLICATED_SHARE = 0.1
 FEWEST_TO_REPLICATE = 4
@@ -75,31 +79,38 @@ def plan(
     seed: int,
     history: History,
     design_share: float = 0.5,
+    fix: Mapping[str, Any] | None = None,
+    tries: Sequence[tuple[str, Mapping[str, Any]]] = (),
 ) -> list[Planned]:
     """The next `trials` trials of a study whose first will get the number `first`.
 
-    The baseline comes first, once a study. `design_share` of the others are design trials: the
-    Sobol points that follow those of the history, then the replicates; the rest exploit.
+    First come `tries`, each a cohort and a configuration, in part or whole, then, once a study, the
+    baseline. `design_share` of the others are design trials: the Sobol points that follow those of
+    the history, then the replicates; the rest exploit. The values of `fix` hold in all but `tries`.
     """
     planned: list[Planned] = []
+    fixed = dict(fix or {})
 
     def add(cohort: str, params: Mapping[str, Any], replicate_of: int | None = None) -> None:
         number = first + len(planned)
         planned.append(Planned(cohort, trial_seed(seed, number), params, replicate_of))
 
-    if trials and not history.has_baseline:
-        add(BASELINE, dict(defaults))
+    for cohort, config in tries[:trials]:
+        add(cohort, {**fixed, **config})
+    if trials > len(planned) and not history.has_baseline:
+        add(BASELINE, {**defaults, **fixed})
     rest = trials - len(planned)
     size = int(rest * design_share + 0.5)
     copies = _replicates(size, history)
-    configurations = list(history.design)
+    configurations = [one for one in history.design if fixed.items() <= one[1].items()]
     for point in sobol(space, seed, start=len(history.design), count=size - copies):
-        configurations.append((first + len(planned), point))
-        add(DESIGN, point)
+        configuration = {**point, **fixed}
+        configurations.append((first + len(planned), configuration))
+        add(DESIGN, configuration)
     for number, params in _choose(configurations, history.replicated, copies, seed):
         add(DESIGN, params, number)
     for _ in range(rest - size):
-        add(EXPLOIT, {})
+        add(EXPLOIT, fixed)
     return planned
 
 

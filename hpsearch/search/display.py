@@ -240,4 +240,4 @@ def duration(seconds: float) -> str:
 
 
 def shown_of(study: optuna.Study, run_id: int, metric: str, trials: int) -> Shown:
-    return Shown(run_id, study._study_id, study.study_name, metric, study.direction, trials)
+    return Shown(run_id, study._study_id, study.study_name, metric, study.directions[0], trials)

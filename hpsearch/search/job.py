@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from optuna.distributions import BaseDistribution
 
 from hpsearch.search.space import space_from_json
+from hpsearch.search_options import Search
 from hpsearch.training.contract import Trainer
 
 CHECKPOINTS = "checkpoints"
@@ -45,6 +46,8 @@ class Spec(Protocol):
     def direction(self) -> str: ...
     @property
     def data(self) -> Mapping[str, Any]: ...
+    @property
+    def search(self) -> Search: ...
     def resolve(self, preset: str) -> Preset: ...
     def trainer_module(self) -> Trainer: ...
 
@@ -71,7 +74,7 @@ class Job:
     preset: str
     device: str
     seed: int
-    pruner: str
+    search: Search
     deadline: float | None
 
     @property
@@ -79,11 +82,12 @@ class Job:
         return space_from_json(self.space)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=str)
+        return json.dumps({**asdict(self), "search": self.search.model_dump()}, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        return cls(**{**content, "search": Search(**content["search"])})
 
     @property
     def path(self) -> Path | None:

@@ -35,8 +35,8 @@ def keep_if_best(store: Store, study: optuna.Study, trial: optuna.Trial, folder:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         return
-    best = store.patiently(lambda: study.best_trial)
-    if best.number != trial.number:
+    best = store.patiently(lambda: study.best_trials)
+    if all(one.number != trial.number for one in best):
         shutil.rmtree(folder, ignore_errors=True)
         return
     with weights.open("rb") as file:

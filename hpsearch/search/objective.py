@@ -6,6 +6,7 @@ import contextlib
 import math
 import shutil
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,14 @@ from hpsearch.errors import HpsearchError
 from hpsearch.search import circumstances, models
 from hpsearch.search.cohorts import BASELINE, DESIGN, EXPLOIT, trial_seed
 from hpsearch.search.job import Job
+from hpsearch.search.sampling import make_sampler
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue
 from hpsearch.store.identity import Worker
 from hpsearch.store.opening import why
 from hpsearch.store.patience import is_passing
+from hpsearch.store.reading import INFEASIBLE
 from hpsearch.training.contract import EpochRecord, Prepared, Report, Trainer, TrainResult
-
-STARTUP_TRIALS = 5
-"""Finished trials before TPE and the median rule have an opinion; the design provides them."""
-
 
 LOST = (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError)
 """What a database that stays out of reach raises."""
@@ -57,17 +56,6 @@ class Bench:
     prepared: Prepared
     worker: Worker
     stop: Stopper
-
-
-def make_pruner(name: str) -> optuna.pruners.BasePruner:
-    match name:
-        case "median":
-            return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner()
-        case "none":
-            return optuna.pruners.NopPruner()
-    raise ValueError(f"no such pruner: {name}")
 
 
 def run_trial(bench: Bench, trial_id: int) -> TrialState:
@@ -100,12 +88,9 @@ def _start(bench: Bench, trial_id: int) -> optuna.Trial:
     store.patiently(lambda: study.get_trials(deepcopy=False, states=()))
     frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
     seed = frozen.user_attrs.get("hps_seed", trial_seed(job.seed, frozen.number))
-    # A sampler of its own for every trial: what a study draws must not depend on who ran the
-    # trials before, or on whether the study was interrupted.
-    if frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN):
-        study.sampler = optuna.samplers.RandomSampler(seed)
-    else:
-        study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
+    planned = frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN)
+    sampler = "random" if planned else job.search.sampler
+    study.sampler = make_sampler(sampler, seed=seed, study_seed=job.seed, fixed=frozen.params)
     trial = store.patiently(lambda: optuna.Trial(study, trial_id))
     for name, distribution in job.distributions.items():
         store.patiently(lambda n=name, d=distribution: _suggest(trial, n, d))  # type: ignore[misc]
@@ -155,7 +140,8 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
 def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
     """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
     store = bench.store
-    may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT
+    search = bench.job.search
+    may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT and search.prunes
     frozen = store.patiently(lambda: store.optuna.get_trial(trial._trial_id))
     known = set(frozen.intermediate_values)
 
@@ -164,7 +150,7 @@ def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
         value = record.metrics.get(bench.job.metric)
         if value is None:  # an epoch of a stage that has another goal
             return False
-        if record.epoch not in known:  # a resumed trial may repeat its last epoch
+        if record.epoch not in known and not search.also:  # a resumed trial may repeat its last
             store.patiently(lambda: trial.report(value, record.epoch))
             known.add(record.epoch)
         return may_prune and store.patiently(trial.should_prune)
@@ -193,24 +179,55 @@ def lost(store: Store, error: BaseException) -> StoreLostError:
 
 def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialState:
     job, store = bench.job, bench.store
-    if job.metric not in result.metrics:
-        error = NoMetricError(
-            f"The trainer {job.trainer} gives no metric {job.metric!r} but "
-            f"{', '.join(sorted(result.metrics)) or 'none at all'}: "
-            "name one of those as the study's metric."
-        )
+    try:
+        values = [_measured(job, result, name) for name in objectives(job)]
+        limits = job.search.constraints.items()
+        over = {name: _measured(job, result, name) - limit for name, limit in limits}
+    except NoMetricError as error:
         _fail(bench, trial, error)
-        raise error
-    value = float(result.metrics[job.metric])
+        raise
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
     store.record_context(trial._trial_id, **facts)
-    if not math.isfinite(value):
-        return _fail(bench, trial, HpsearchError(f"{job.metric} is {value}, not a finite number"))
+    for name, value in zip((*objectives(job), *over), (*values, *over.values()), strict=True):
+        if not math.isfinite(value):
+            return _fail(bench, trial, HpsearchError(f"{name} is {value}, not a finite number"))
     metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
     _set_attr(store, trial, "hps_metrics", metrics)
-    _tell(bench, trial, TrialState.COMPLETE, value)
+    _constrain(bench, trial, over)
+    _tell(bench, trial, TrialState.COMPLETE, values)
     models.keep_if_best(store, bench.study, trial, models.trial_folder(job, trial.number))
     return TrialState.COMPLETE
+
+
+def objectives(job: Job) -> list[str]:
+    """The study's metric and whatever else it is to improve."""
+    return [job.metric, *(name.removeprefix("+") for name in job.search.also)]
+
+
+def _measured(job: Job, result: TrainResult, name: str) -> float:
+    """A metric of the trial, a numeric fact, its `seconds` or `seconds_per_epoch`.
+
+    Raises NoMetricError if the trainer measured no such thing.
+    """
+    per_epoch = result.seconds / max(result.epochs, 1)
+    facts = {key: one for key, one in result.facts.items() if isinstance(one, int | float)}
+    known = {**facts, "seconds": result.seconds, "seconds_per_epoch": per_epoch, **result.metrics}
+    if name in known:
+        return float(known[name])
+    others = sorted(set(known) - set(result.metrics))
+    raise NoMetricError(
+        f"The trainer {job.trainer} gives no metric {name!r} but "
+        f"{', '.join([*sorted(result.metrics), *others])}: name one of those."
+    )
+
+
+def _constrain(bench: Bench, trial: optuna.Trial, over: Mapping[str, float]) -> None:
+    """Tell by how much the trial is over each limit (Optuna's constraints), and if it is."""
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        for name, value in over.items():
+            bench.store.patiently(lambda n=name, v=value: trial.set_constraint(n, v))  # type: ignore[misc]
+    if broken := [name for name, value in over.items() if value > 0]:
+        _set_attr(bench.store, trial, INFEASIBLE, broken)
 
 
 def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState:
@@ -247,7 +264,7 @@ def _set_attr(store: Store, trial: optuna.Trial, key: str, value: Any) -> None: 
 
 
 def _tell(
-    bench: Bench, trial: optuna.Trial, state: TrialState, value: float | None = None
+    bench: Bench, trial: optuna.Trial, state: TrialState, values: list[float] | None = None
 ) -> TrialState:
     """Tell the trial's end, once: whoever tells a trial second changes nothing."""
     store, study = bench.store, bench.study
@@ -255,7 +272,7 @@ def _tell(
     def tell() -> None:
         if store.optuna.get_trial(trial._trial_id).state == TrialState.WAITING:
             queue.retake(store.engine, trial._trial_id, bench.worker)
-        study.tell(trial, value, state=state, skip_if_finished=True)
+        study.tell(trial, values, state=state, skip_if_finished=True)
 
     store.patiently(tell)
     shutil.rmtree(bench.job.checkpoint(trial.number), ignore_errors=True)

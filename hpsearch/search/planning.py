@@ -15,10 +15,12 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import InputError
 from hpsearch.search import models
-from hpsearch.search.cohorts import History, plan, trial_seed
+from hpsearch.search.cohorts import ENQUEUED, WARM_START, History, plan, trial_seed
 from hpsearch.search.job import Preset, Spec
 from hpsearch.search.space import describe_difference, space_from_json, space_to_json
+from hpsearch.search.warm_start import warm_start
 from hpsearch.search.worker import requeue_orphans
+from hpsearch.search_options import Search, merge
 from hpsearch.store import Store, queue, runs
 from hpsearch.store.identity import this_worker
 from hpsearch.store.opening import GRACE_S
@@ -26,10 +28,10 @@ from hpsearch.store.schema import to_json
 from hpsearch.training.contract import Prepared
 from hpsearch.urls import without_password
 
+ALSO = "hps_also"
+"""The study attribute with its further objectives."""
 CHOSEN = "hps_language_model"
 """The study attribute with the language model that a run was given for it."""
-ENQUEUED = "enqueued"
-"""The cohort of a trial that somebody put into the queue with Optuna's enqueue_trial."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,13 @@ def choose_language_model(store: Store, spec: Spec, preset: Preset, asked: str |
     return preset.with_language_model(chosen.place)
 
 
-def check_unchanged(store: Store, spec: Spec, preset: Preset) -> None:
+def with_objectives(store: Store, spec: Spec, preset: Preset, search: Search) -> Search:
+    """The search with the further objectives that the study was made with, where none are given."""
+    attrs = _attrs(store, study_name(spec, preset)) or {}
+    return merge(search, {"also": search.also or attrs.get(ALSO, [])})
+
+
+def check_unchanged(store: Store, spec: Spec, preset: Preset, search: Search) -> None:
     """Refuse a study whose space, settings or data declaration changed since its first trials.
 
     Raises InputError with the difference and the way out. A study that is new, or has no trials
@@ -90,8 +98,10 @@ def check_unchanged(store: Store, spec: Spec, preset: Preset) -> None:
     if attrs["hps_metric"] != spec.metric:
         changes.append(f"the metric is {spec.metric} (was {attrs['hps_metric']})")
     directions = store.optuna.get_study_directions(store.study_id(name))
-    if [one.name.lower() for one in directions] != [spec.direction]:
+    if directions[0].name.lower() != spec.direction:
         changes.append(f"the direction is {spec.direction}")
+    if (also := list(search.also)) != (before := attrs.get(ALSO) or []):
+        changes.append(f"the further objectives are {also or 'none'} (were {before or 'none'})")
     if changes:
         raise _refusal(name, changes)
 
@@ -154,7 +164,7 @@ def plan_run(
     *,
     trials: int,
     seed: int,
-    design_share: float,
+    search: Search,
     workers: int,
     engine: str,
 ) -> Planned:
@@ -165,9 +175,9 @@ def plan_run(
     """
     with store.exclusive("plan"):
         queue.drop_orphans(store.engine)
-        study = _make_or_load(store, spec, preset, prepared, seed)
+        study = _make_or_load(store, spec, preset, prepared, seed, search)
         # Once more, under the lock: another process may have made the study in the meantime.
-        check_unchanged(store, spec, preset)
+        check_unchanged(store, spec, preset, search)
         check_same_data(store, spec, preset, prepared)
         me = this_worker()
         requeue_orphans(store, study._study_id, me, None)
@@ -178,7 +188,7 @@ def plan_run(
             study._study_id, trials=trials, workers=workers, engine=engine, **facts
         )
         left_over = runs.adopt(store.engine, study._study_id, run_id, trials, GRACE_S)
-        _enqueue(store, study, preset, run_id, trials - left_over, design_share)
+        _enqueue(store, study, preset, run_id, trials - left_over, search)
     return Planned(study, run_id, trials, left_over, attrs["hps_seed"], attrs["hps_uid"])
 
 
@@ -188,10 +198,12 @@ def _enqueue(
     preset: Preset,
     run_id: int,
     trials: int,
-    design_share: float,
+    search: Search,
 ) -> None:
     """Put `trials` new trials into the queue, going on where the study's earlier plans stopped."""
     history = History.of(study.get_trials(deepcopy=False))
+    tries = [(ENQUEUED, config) for config in search.tries]
+    tries += [(WARM_START, one) for one in warm_start(store, study, preset.distributions, search)]
     seed = study.user_attrs["hps_seed"]
     queue.enqueue(
         store.engine,
@@ -205,20 +217,28 @@ def _enqueue(
             first=first,
             seed=seed,
             history=history,
-            design_share=design_share,
+            design_share=search.design_share,
+            fix=search.fix,
+            tries=tries,
         ),
     )
 
 
 def _make_or_load(
-    store: Store, spec: Spec, preset: Preset, prepared: Prepared, seed: int
+    store: Store, spec: Spec, preset: Preset, prepared: Prepared, seed: int, search: Search
 ) -> optuna.Study:
     """The study; the attributes that its first run fixes are written by whoever comes first."""
     name = study_name(spec, preset)
     study = optuna.create_study(
         storage=store.optuna,
         study_name=name,
-        direction=StudyDirection[spec.direction.upper()],
+        directions=[
+            StudyDirection[spec.direction.upper()],
+            *(
+                StudyDirection.MAXIMIZE if name[0] == "+" else StudyDirection.MINIMIZE
+                for name in search.also
+            ),
+        ],
         load_if_exists=True,
     )
     if "hps_uid" not in study.user_attrs:
@@ -235,12 +255,13 @@ def _make_or_load(
             },
             "hps_seed": seed,
             CHOSEN: preset.language_model,
+            ALSO: search.also,
             "hps_study": spec.name,
             "hps_uid": uuid.uuid4().hex[:12],  # last: it tells that the others are there
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([spec.metric])
+            study.set_metric_names([spec.metric, *(name.removeprefix("+") for name in search.also)])
         for key, value in attrs.items():
             study.set_user_attr(key, value)
     return study

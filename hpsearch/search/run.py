@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -19,14 +21,14 @@ from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.objective import LOST, lost
 from hpsearch.search.planning import Planned, plain
 from hpsearch.search.progress import shown_progress
-from hpsearch.search.space import space_to_json
+from hpsearch.search.space import check_config, space_to_json
 from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import quiet_optuna, work
+from hpsearch.search_options import Search, merge
 from hpsearch.store import Store, reading
 from hpsearch.store.opening import translated
 from hpsearch.training.contract import Prepared, Trainer
 
-PRUNERS = ("median", "hyperband", "none")
 ENGINES = ("local",)
 
 
@@ -42,9 +44,8 @@ def run(
     seed: int = 0,
     data_path: str | Path | None = None,
     device: str | None = None,
-    design_share: float = 0.5,
-    pruner: str = "median",
     language_model: str | None = None,
+    search: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> optuna.Study:
     """Finish `trials` more trials of a study (default: the preset's budget) and return the study.
@@ -52,29 +53,31 @@ def run(
     After `timeout` seconds no new trial is started. `seed` counts for a new study only: one that is
     continued keeps its own. `language_model` puts a finished one in the place of what a classifier
     study's settings say: "best" (of the language-model study in the store), a name or a folder; the
-    study remembers it. Raises InputError for what was asked wrongly, HpsearchError if the run
-    failed as a whole, and KeyboardInterrupt after Ctrl-C or SIGTERM, when every running trial has
-    been put back.
+    study remembers it. `search` says how trials are chosen where not as the study declares: the
+    keys of [search] in a study.toml (see hpsearch.search_options.Search). Raises InputError for
+    what was asked wrongly, HpsearchError if the run failed as a whole, and KeyboardInterrupt after
+    Ctrl-C or SIGTERM, when every running trial has been put back.
     """
     console = console or Console()
     resolved = spec.resolve(preset)
     wanted = resolved.trials if trials is None else trials
-    _check_arguments(wanted, timeout, workers, engine, seed, design_share, pruner)
+    _check_arguments(wanted, timeout, workers, engine, seed)
+    chosen = checked_search(spec, resolved, search or {}, wanted)
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
         with translated(store.url):
             resolved = planning.choose_language_model(store, spec, resolved, language_model)
-            planning.check_unchanged(store, spec, resolved)
+            chosen = planning.with_objectives(store, spec, resolved, chosen)
+            planning.check_unchanged(store, spec, resolved, chosen)
         trainer = spec.trainer_module()
         device = device or circumstances.default_device()
         prepared = _prepare(trainer, spec, resolved, path, device, console)
         with stop.shielded(), translated(store.url):
             planned = planning.plan_run(
                 store, spec, resolved, prepared,
-                trials=wanted, seed=seed, design_share=design_share,
-                workers=workers, engine=engine,
+                trials=wanted, seed=seed, search=chosen, workers=workers, engine=engine,
             )  # fmt: skip
-        job = _job(store, spec, resolved, planned, trainer, path, device, pruner, timeout)
+        job = _job(store, spec, resolved, planned, trainer, path, device, chosen, timeout)
         _announce(console, planned, seed)
         _work(job, store, planned, trainer, prepared, workers, stop, console)
         return planned.study
@@ -109,8 +112,6 @@ def _check_arguments(
     workers: int,
     engine: str,
     seed: int,
-    design_share: float,
-    pruner: str,
 ) -> None:
     for name, value, most in (("--trials", trials, 1_000_000), ("--workers", workers, 1_000)):
         if not 1 <= value <= most:
@@ -121,13 +122,19 @@ def _check_arguments(
         raise InputError(f"--timeout {timeout:g} is not possible: give a time above zero.")
     if seed < 0:
         raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
-    if not 0 <= design_share <= 1:
-        raise InputError(
-            f"A design share of {design_share:g} is not possible: give a number from 0 to 1."
-        )
-    for name, word, words in (("--pruner", pruner, PRUNERS), ("--engine", engine, ENGINES)):
-        if word not in words:
-            raise InputError(f"{name} {word} is not known: choose one of {', '.join(words)}.")
+    if engine not in ENGINES:
+        raise InputError(f"--engine {engine} is not known: choose one of {', '.join(ENGINES)}.")
+
+
+def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials: int) -> Search:
+    """How the study declares its search, with what was given instead; InputError if impossible."""
+    search = merge(spec.search, given)
+    space = preset.distributions
+    fix = check_config("--fix", search.fix, space)
+    tries = [check_config("--try", config, space) for config in search.tries]
+    if len(tries) > trials:
+        raise InputError(f"--try was given {len(tries)} times for {trials} trials: raise --trials.")
+    return merge(search, {"fix": fix, "tries": tries})
 
 
 def _job(
@@ -138,7 +145,7 @@ def _job(
     trainer: Trainer,
     data_path: Path | None,
     device: str,
-    pruner: str,
+    search: Search,
     timeout: float | None,
 ) -> Job:
     return Job(
@@ -155,7 +162,7 @@ def _job(
         preset=preset.name,
         device=device,
         seed=planned.seed,
-        pruner=pruner,
+        search=search,
         deadline=None if timeout is None else time.time() + timeout,
     )
 
@@ -223,7 +230,7 @@ def _summarise(
     if left := planning.unfinished(counts):
         text += f", {left} still to run (the same command goes on with them)"
     console.print(Text(text), soft_wrap=True, highlight=False)
-    best = reading.best(store.engine, study_id, planned.study.direction)
+    best = reading.best(store.engine, study_id, planned.study.directions[0])
     if best is not None:
         value, best_number = best
         params = next(one.params for one in planned.study.trials if one.number == best_number)

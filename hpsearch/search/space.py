@@ -16,6 +16,9 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
+from hpsearch.errors import InputError
+from hpsearch.wording import nearest
+
 Space = Mapping[str, BaseDistribution]
 
 
@@ -111,3 +114,36 @@ def describe_difference(old: Space, new: Space) -> list[str]:
         elif old[name] != new[name] or type(old[name]) is not type(new[name]):
             phrases.append(f"{name} is {describe(new[name])} (was {describe(old[name])})")
     return phrases
+
+
+def check_config(option: str, config: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """A configuration's values, some or all, as the space has them.
+
+    Raises InputError for a parameter that there is not, or a value outside its range.
+    """
+    if unknown := [name for name in config if name not in space]:
+        name = unknown[0]
+        raise InputError(
+            f"{option} {name}={config[name]}: the study searches no such parameter"
+            f"{nearest(name, space)}; it searches {', '.join(space)}."
+        )
+    return {name: _fitting(option, name, value, space[name]) for name, value in config.items()}
+
+
+def _fitting(option: str, name: str, value: Any, distribution: BaseDistribution) -> Any:  # noqa: ANN401
+    try:
+        if isinstance(distribution, CategoricalDistribution):
+            # A command line cannot tell the word "50" from the number.
+            words = {str(choice): choice for choice in distribution.choices}
+            value = value if value in distribution.choices else words.get(str(value), value)
+        elif isinstance(value, bool):
+            raise ValueError("a truth value is no number")
+        internal = distribution.to_internal_repr(value)
+        if distribution._contains(internal):
+            return distribution.to_external_repr(internal)
+    except ValueError:
+        pass
+    raise InputError(
+        f"{option} {name}={value}: it is searched as {describe(distribution)}; "
+        "give such a value, or widen the study's range."
+    )

@@ -19,7 +19,8 @@ from optuna.trial import TrialState
 from hpsearch.errors import HpsearchError
 from hpsearch.search.heartbeat import Heartbeat
 from hpsearch.search.job import Job
-from hpsearch.search.objective import LOST, Bench, lost, make_pruner, run_trial
+from hpsearch.search.objective import LOST, Bench, lost, run_trial
+from hpsearch.search.sampling import make_pruner
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue, reading
 from hpsearch.store.identity import Worker, this_worker
@@ -50,7 +51,7 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
                 lambda: optuna.load_study(
                     study_name=job.study,
                     storage=LeanStorage(store.optuna),
-                    pruner=make_pruner(job.pruner),
+                    pruner=make_pruner(job.search.pruner),
                 )
             )
             worker = this_worker(f"{os.getpid()}")

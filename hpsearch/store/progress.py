@@ -57,7 +57,7 @@ def newly_ended(
     query = (
         sa.select(TRIALS, schema.trial.c.cohort, VALUES.c.value, ATTRS.c.value_json)
         .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
-        .outerjoin(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
         .outerjoin(
             ATTRS,
             sa.and_(ATTRS.c.trial_id == TRIALS.c.trial_id, ATTRS.c.key == "hps_failure"),

@@ -17,6 +17,8 @@ from hpsearch.store.queue import ATTRS, STUDIES, TRIALS
 
 VALUES: sa.Table = models.TrialValueModel.__table__
 DIRECTIONS: sa.Table = models.StudyDirectionModel.__table__
+INFEASIBLE = "hps_infeasible"
+"""The attribute of a trial that is over one of its run's limits: which of them."""
 STUDY_ATTRS: sa.Table = models.StudyUserAttributeModel.__table__
 
 Row = dict[str, Any]
@@ -71,7 +73,7 @@ def studies(engine: sa.Engine) -> list[StudySummary]:
         summaries = []
         for one, name in names:
             directed = directions.get(one, [])
-            best = _best(connection, one, directed[0]) if len(directed) == 1 else None
+            best = _best(connection, one, directed[0]) if directed else None
             summaries.append(
                 StudySummary(
                     study_id=one,
@@ -89,13 +91,15 @@ def studies(engine: sa.Engine) -> list[StudySummary]:
 def _best(
     connection: sa.Connection, study: int, direction: StudyDirection
 ) -> tuple[float, int] | None:
-    """Value and number of the best complete trial with a finite value."""
+    """Value and number of the best complete trial, by its first objective, within its limits."""
+    infeasible = sa.select(ATTRS.c.trial_id).where(ATTRS.c.key == INFEASIBLE)
     order = VALUES.c.value.desc() if direction == StudyDirection.MAXIMIZE else VALUES.c.value
     query = (
         sa.select(VALUES.c.value, TRIALS.c.number)
         .join(TRIALS, TRIALS.c.trial_id == VALUES.c.trial_id)
         .where(TRIALS.c.study_id == study, TRIALS.c.state == TrialState.COMPLETE)
-        .where(VALUES.c.value.is_not(None))
+        .where(VALUES.c.value.is_not(None), VALUES.c.objective == 0)
+        .where(TRIALS.c.trial_id.not_in(infeasible))
         .order_by(order, TRIALS.c.number)
         .limit(1)
     )

@@ -11,6 +11,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from rich.console import Console
 
+from hpsearch.search_options import Search
+
 TRAINER = (Path(__file__).parent / "fake_trainer.py").read_text()
 
 
@@ -42,6 +44,7 @@ class FakeSpec:
     metric: str = "score"
     direction: str = "maximize"
     data: dict = field(default_factory=lambda: {"source": "fake"})
+    search: Search = field(default_factory=Search)
 
     def resolve(self, preset):
         return self.preset

@@ -110,7 +110,7 @@ def test_a_trial_is_the_same_whoever_runs_it(spec, tmp_path, console):
             spec.but(sleep=0.01),
             trials=9,
             workers=workers,
-            design_share=1,
+            search={"design_share": 1},
             storage=f"sqlite:///{tmp_path}/{workers}.db",
             console=console,
         )
@@ -123,7 +123,9 @@ def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
     """SIGKILL in the middle of trials, three times: each goes on from its checkpoint."""
     settings = {"sleep": 0.15, "epochs": 4}
     storage = f"sqlite:///{tmp_path / 'killed.db'}"
-    process = start(spec.but(**settings), trials=10, workers=2, design_share=1.0, storage=storage)
+    process = start(
+        spec.but(**settings), trials=10, workers=2, search={"design_share": 1}, storage=storage
+    )
     killed = set()  # the seeds of the trials; a trial that dies three times would fail
     while len(killed) < 3:
         wait_until(lambda: trainings(spec) and trainings(spec)[-1]["seed"] not in killed, "a trial")
@@ -146,14 +148,17 @@ def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
     assert "SIGKILL" in crash["message"]
     whole = run(
         spec.but(**{**settings, "sleep": 0}),
-        trials=10, design_share=1.0, storage=f"sqlite:///{tmp_path}/whole.db", console=console,
+        trials=10, search={"design_share": 1}, storage=f"sqlite:///{tmp_path}/whole.db",
+        console=console,
     )  # fmt: skip
     assert values(load(storage)) == values(whole)
 
 
 def test_a_trial_that_kills_every_worker_fails_and_the_others_finish(spec, storage, console):
     spec = spec.but(bad="kill", bad_above=0.4)  # among them the baseline, at x = 0.5
-    study = run(spec, trials=2, workers=2, design_share=1, storage=storage, console=console)
+    study = run(
+        spec, trials=2, workers=2, search={"design_share": 1}, storage=storage, console=console
+    )
     assert study.trials[0].state == TrialState.FAIL
     assert "its worker died 3 times" in study.trials[0].user_attrs["hps_failure"]
     assert study.trials[1].state == TrialState.COMPLETE

@@ -122,7 +122,7 @@ def test_a_shorter_run_leaves_the_rest_waiting(spec, storage, console):
 
 def test_failing_trials_are_recorded_and_the_search_goes_on(spec, storage, console):
     spec = spec.but(bad="raise", bad_above=0.6)
-    study = run(spec, trials=20, storage=storage, pruner="none", console=console)
+    study = run(spec, trials=20, storage=storage, search={"pruner": "none"}, console=console)
     failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
     assert failed
     assert len(study.trials) == 20
@@ -186,7 +186,7 @@ def test_only_exploit_trials_are_pruned(spec, storage, console):
 @pytest.mark.parametrize(("pruner", "prunes"), [("none", False), ("hyperband", True)])
 def test_pruners_by_name(spec, storage, console, pruner, prunes):
     spec = spec.but(epochs=9)
-    study = run(spec, trials=40, storage=storage, pruner=pruner, console=console)
+    study = run(spec, trials=40, storage=storage, search={"pruner": pruner}, console=console)
     assert any(trial.state == TrialState.PRUNED for trial in study.trials) == prunes
 
 
@@ -197,7 +197,7 @@ def test_minimising_works_too(spec, storage, console):
 
 
 def test_replicates_differ_by_their_seed_alone(spec, storage, console):
-    study = run(spec, trials=30, storage=storage, design_share=1, console=console)
+    study = run(spec, trials=30, storage=storage, search={"design_share": 1}, console=console)
     replicates = [t for t in study.trials if "hps_replicate_of" in t.user_attrs]
     assert len(replicates) == 3
     for trial in replicates:
@@ -257,8 +257,8 @@ def test_a_study_of_that_name_made_by_others_is_left_alone(spec, storage, consol
         ({"workers": 0}, "--workers 0"),
         ({"timeout": 0}, "--timeout 0"),
         ({"seed": -1}, "--seed -1"),
-        ({"design_share": 1.5}, "design share of 1.5"),
-        ({"pruner": "best"}, "choose one of median, hyperband, none"),
+        ({"search": {"design_share": 1.5}}, "design_share: input should be less"),
+        ({"search": {"pruner": "best"}}, "pruner: input should be 'median'"),
         ({"engine": "cloud"}, "choose one of local"),
     ],
 )

@@ -140,7 +140,9 @@ def test_a_run_outlives_a_server_that_goes_away(spec, server, console):
 
     thread = threading.Thread(target=outage)
     thread.start()
-    study = run(spec.but(sleep=0.1), trials=8, storage=server, console=console, design_share=1)
+    study = run(
+        spec.but(sleep=0.1), trials=8, storage=server, console=console, search={"design_share": 1}
+    )
     thread.join()
     assert "; waiting for it." in console.file.getvalue()
     assert "hunter22" not in console.file.getvalue()
