@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import InputError
 from hpsearch.search import models
 from hpsearch.search.cohorts import ENQUEUED, WARM_START, History, plan, trial_seed
+from hpsearch.search.ending import is_reached
 from hpsearch.search.job import Preset, Spec
 from hpsearch.search.space import describe_difference, space_from_json, space_to_json
 from hpsearch.search.warm_start import warm_start
@@ -68,6 +69,15 @@ def with_objectives(store: Store, spec: Spec, preset: Preset, search: Search) ->
     """The search with the further objectives that the study was made with, where none are given."""
     attrs = _attrs(store, study_name(spec, preset)) or {}
     return merge(search, {"also": search.also or attrs.get(ALSO, [])})
+
+
+def reached(store: Store, spec: Spec, preset: Preset, search: Search) -> optuna.Study | None:
+    """The study if it has a trial as good as the target already."""
+    name = study_name(spec, preset)
+    if search.target is None or _attrs(store, name) is None:
+        return None
+    study = optuna.load_study(study_name=name, storage=store.optuna)
+    return study if is_reached(store, study, search.target) else None
 
 
 def check_unchanged(store: Store, spec: Spec, preset: Preset, search: Search) -> None:

@@ -25,7 +25,7 @@ from hpsearch.search.space import check_config, space_to_json
 from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import quiet_optuna, work
 from hpsearch.search_options import Search, merge
-from hpsearch.store import Store, reading
+from hpsearch.store import Store, reading, runs
 from hpsearch.store.opening import translated
 from hpsearch.training.contract import Prepared, Trainer
 
@@ -69,6 +69,9 @@ def run(
             resolved = planning.choose_language_model(store, spec, resolved, language_model)
             chosen = planning.with_objectives(store, spec, resolved, chosen)
             planning.check_unchanged(store, spec, resolved, chosen)
+            if (known := planning.reached(store, spec, resolved, chosen)) is not None:
+                console.print(Text(f"{known.study_name} has reached its target already."))
+                return known
         trainer = spec.trainer_module()
         device = device or circumstances.default_device()
         prepared = _prepare(trainer, spec, resolved, path, device, console)
@@ -200,7 +203,8 @@ def _work(
             else:
                 run_processes(job, store, study_id, workers)
         late = job.deadline is not None and time.time() >= job.deadline
-        outcome = "out of time" if late else "finished"
+        early = runs.ending(store.engine, planned.run_id)
+        outcome = early or ("out of time" if late else "finished")
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise

@@ -19,11 +19,11 @@ def make_sampler(name: str, *, seed: int, study_seed: int, fixed: Mapping[str, A
     Every trial gets a sampler of its own: what a study draws must not depend on who ran the trials
     before, or on whether the study was interrupted. All they know is in the store.
     """
-    sampler = SAMPLERS[name](seed, study_seed)
-    if not fixed or name == "forest":  # which looks at the trial itself
-        return sampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = SAMPLERS[name](seed, study_seed)
+        if not fixed or name == "forest":  # which looks at the trial itself
+            return sampler
         return optuna.samplers.PartialFixedSampler(dict(fixed), sampler)
 
 

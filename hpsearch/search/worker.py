@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
+from hpsearch.search.ending import should_end
 from hpsearch.search.heartbeat import Heartbeat
 from hpsearch.search.job import Job
 from hpsearch.search.objective import LOST, Bench, lost, run_trial
@@ -69,6 +70,8 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
 def _loop(bench: Bench, heart: Heartbeat) -> None:
     job, looked = bench.job, -LOOK_FOR_ORPHANS_S
     while job.deadline is None or time.time() < job.deadline:
+        if bench.store.patiently(lambda: should_end(job, bench.store, bench.study)):
+            return
         if time.monotonic() - looked >= LOOK_FOR_ORPHANS_S:
             looked = time.monotonic()
             with bench.stop.shielded():

@@ -56,3 +56,18 @@ def strangers(engine: sa.Engine, study_id: int) -> list[tuple[int, int]]:
     )
     with engine.connect() as connection:
         return [(row.trial_id, row.number) for row in connection.execute(query)]
+
+
+def end_early(engine: sa.Engine, run_id: int, reason: str) -> None:
+    """Tell all workers of the run to take no more trials, and why."""
+    table = schema.run
+    update = sa.update(table).where(table.c.run_id == run_id, table.c.outcome.is_(None))
+    with engine.begin() as connection:
+        connection.execute(update.values(outcome=reason))
+
+
+def ending(engine: sa.Engine, run_id: int) -> str | None:
+    """Why the run is to end early; None if it is not, or has not ended yet."""
+    query = sa.select(schema.run.c.outcome).where(schema.run.c.run_id == run_id)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar()
