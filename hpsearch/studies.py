@@ -188,7 +188,7 @@ def load_spec(study: str | Path) -> StudySpec:
     except ValueError as error:  # TOMLDecodeError, or what int() says to 5,000 digits
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     data = content.get("data")
-    for key in ("path", "users", "items"):
+    for key in ("path", "test", "users", "items"):
         if isinstance(data, dict) and isinstance(data.get(key), str):
             # Relative to the file that says it, wherever the command is typed.
             with suppress(RuntimeError):  # ~nobody: left as it is, and not found later

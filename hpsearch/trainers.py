@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple, cast
 
-from hpsearch.errors import InputError
 from hpsearch.training.contract import Previewer, Trainer
 
 
@@ -18,7 +17,7 @@ class TrainerPlaces(NamedTuple):
     config: str
     data: str
     train: str
-    preview: str | None
+    preview: str
 
 
 def _text_trainer(config: str, module: str) -> TrainerPlaces:
@@ -38,7 +37,7 @@ TRAINERS = {
         "hpsearch.tabular.config:TabularConfig",
         "hpsearch.tabular.config:TabularData",
         "hpsearch.tabular.train",
-        None,
+        "hpsearch.tabular.preview",
     ),
     "collab": TrainerPlaces(
         "hpsearch.collab.config:CollabConfig",
@@ -65,11 +64,8 @@ def trainer_module(trainer: str) -> Trainer:
 
 
 def previewer(trainer: str) -> Previewer:
-    """The module that shows a study's data. Raises InputError if the trainer has none."""
-    module = TRAINERS[trainer].preview
-    if module is None:
-        raise InputError(f"The data of {trainer} studies cannot be shown yet.")
-    return cast(Previewer, importlib.import_module(module))
+    """The module that shows a study's data."""
+    return cast(Previewer, importlib.import_module(TRAINERS[trainer].preview))
 
 
 def _named(place: str) -> Any:  # noqa: ANN401

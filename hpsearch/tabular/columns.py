@@ -15,6 +15,7 @@ from hpsearch.wording import nearest
 FEW = 20
 """Whole numbers with at most so many distinct values are categories, as fastai's
 `cont_cat_split` would have it."""
+SAID = "as the study says"
 Task = Literal["classification", "regression"]
 
 
@@ -59,13 +60,13 @@ def infer_columns(
     for name in table.columns:
         if name == target:
             continue
-        kind, why = (given[name], "as the study says") if name in given else _guess(table[name])
+        kind, why = (given[name], SAID) if name in given else _guess(table[name])
         kinds[kind].append(name)
         reasons[name] = why
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
     found, why = _guess_task(table[target])
-    reasons[target] = why if task is None else "as the study says"
+    reasons[target] = why if task is None else SAID
     return Columns(
         target,
         task or found,

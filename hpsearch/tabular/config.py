@@ -36,7 +36,7 @@ class TabularData:
 
     `target` is what is predicted. Which columns are categorical, continuous, dates or of no use is
     found out unless it is said here; `task` too. `split` says which rows are held out: see
-    `hpsearch.tabular.splits`.
+    `hpsearch.tabular.splits`. `compress_tails` false leaves amounts with a long tail as they are.
     """
 
     source: str | None = None
@@ -51,6 +51,7 @@ class TabularData:
     dates: list[str] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)
     split: dict[str, Any] = Field(default_factory=lambda: {"share": 0.2})
+    compress_tails: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> TabularData:

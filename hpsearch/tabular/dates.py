@@ -29,6 +29,7 @@ PARTS = (
     "Elapsed",
 )
 """Week is the ISO week, Dayofweek 0 is Monday, Elapsed are seconds since 1970."""
+_OF_PANDAS = {"Dayofweek": "day_of_week", "Dayofyear": "day_of_year"}
 
 
 def part_names(column: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ def date_part(dates: pd.Series, part: str) -> pd.Series:
         moments = dates.dt.tz_convert(None) if dates.dt.tz is not None else dates
         seconds = moments.to_numpy().astype("datetime64[s]").astype(np.float64)
         return pd.Series(np.where(moments.isna(), np.nan, seconds), index=dates.index)
-    return getattr(dates.dt, part.lower()).astype("float64")
+    return getattr(dates.dt, _OF_PANDAS.get(part, part.lower())).astype("float64")
 
 
 def _as_numpy_backed(column: pd.Series) -> pd.Series:

@@ -25,7 +25,7 @@ from hpsearch.training.stage_cache import cached_stage, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 1
+_VERSION = 2
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
 PARTS = ("train", "valid", "test")
@@ -151,6 +151,12 @@ def find_columns(table: pd.DataFrame, given: TabularData) -> Columns:
     )
 
 
+def held_out_rows(table: pd.DataFrame, given: TabularData) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(the rows to train on, those that `split` holds out)."""
+    rows, held_out = split_rows(table, given.split, SPLIT_SEED)
+    return table.iloc[rows], table.iloc[held_out]
+
+
 def class_shares(classes: tuple[str, ...], shares: npt.NDArray[np.float64]) -> str:
     """'neg 50%, pos 50%', the most common classes first, at most five of them."""
     order = np.argsort(-shares, kind="stable")
@@ -165,12 +171,12 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
     if config.hold_out == "test" and test is not None:
         train, valid = table, test
     else:
-        rows, held_out = split_rows(table, given.split, SPLIT_SEED)
-        train, valid = table.iloc[rows], table.iloc[held_out]
+        train, valid = held_out_rows(table, given)
     if len(train) < 2:
         raise InputError(f"{dataset.source} leaves {len(train)} rows to train on: give more rows.")
     columns = find_columns(table, given)
-    encoding = Encoding(Preprocessor.fit(train, columns), Target.fit(train, columns))
+    preprocessor = Preprocessor.fit(train, columns, compress_tails=given.compress_tails)
+    encoding = Encoding(preprocessor, Target.fit(train, columns))
     tables = {"train": train, "valid": valid, "test": table.iloc[:0] if test is None else test}
     for name, part in tables.items():
         encoded = encoding.rows(part, scaled=config.y_range is None)

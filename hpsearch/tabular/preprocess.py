@@ -1,4 +1,5 @@
-"""Rows of a table as codes and numbers: fastai's FillMissing, Categorify and Normalize.
+"""Rows of a table as codes and numbers: fastai's FillMissing, Categorify and Normalize, and long
+tails compressed.
 
 Everything is learnt from the training rows. Code 0 is a missing cell or one that they do not have;
 a value is known by its text (see `values.name_of`), never by a code of its column.
@@ -20,6 +21,9 @@ from hpsearch.tabular.dates import date_part, parse_dates, part_names
 from hpsearch.tabular.values import coded, names_of, numbers_of, present
 
 Codes = npt.NDArray[np.int32]
+LONG_TAIL = 6
+"""Deviations from the mean: a column with numbers farther out has a long tail. Of a normal
+distribution no billion numbers have one."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,20 @@ class Encoded:
 @dataclass(frozen=True)
 class Continuous:
     """A continuous column: what fills its gaps, and what it is normalised by. `flagged`: the
-    training rows have gaps, so that a categorical column says where."""
+    training rows have gaps, so that a categorical column says where. `long_tail`: the normalised
+    numbers z become arcsinh(z), which is z near 0 and grows like a logarithm far out, so that a few
+    large amounts do not decide by what batch norm divides all others."""
 
     median: float
     mean: float
     std: float
     flagged: bool
+    long_tail: bool
+
+    def normalise(self, cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The column as the network sees it, of numbers without gaps."""
+        normal = (cells - self.mean) / self.std
+        return np.arcsinh(normal) if self.long_tail else normal
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ class Preprocessor:
     dates: tuple[str, ...]
 
     @staticmethod
-    def fit(table: pd.DataFrame, columns: Columns) -> Preprocessor:
+    def fit(table: pd.DataFrame, columns: Columns, *, compress_tails: bool = True) -> Preprocessor:
         """Learn from the training rows."""
         parts = _date_parts(table, columns.dates)
         made = {name: (_part_is_categorical(name), cells) for name, cells in parts.items()}
@@ -61,7 +73,7 @@ class Preprocessor:
         categories |= {name: _categories(cells) for name, (is_cat, cells) in made.items() if is_cat}
         numbers = {name: table[name] for name in columns.continuous}
         numbers |= {name: cells for name, (is_cat, cells) in made.items() if not is_cat}
-        continuous = {name: _statistics(cells) for name, cells in numbers.items()}
+        continuous = {n: _statistics(cells, compress_tails) for n, cells in numbers.items()}
         return Preprocessor(categories, continuous, columns.dates)
 
     @property
@@ -103,7 +115,7 @@ class Preprocessor:
             if one.flagged:
                 codes[:, len(self.categories) + self.flags.index(name)] = np.where(gaps, 2, 1)
             cells[gaps] = one.median
-            numbers[:, i] = (cells - one.mean) / one.std
+            numbers[:, i] = one.normalise(cells)
         return Encoded(codes, numbers)
 
     def to_json(self) -> dict[str, Any]:
@@ -214,7 +226,7 @@ def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
     return np.array([*table, 0], np.int32)[codes]
 
 
-def _statistics(column: pd.Series) -> Continuous:
+def _statistics(column: pd.Series, compress_tails: bool) -> Continuous:
     cells = numbers_of(column)
     gaps = np.isnan(cells)
     median = float(np.median(cells[~gaps])) if not gaps.all() else 0.0
@@ -222,7 +234,10 @@ def _statistics(column: pd.Series) -> Continuous:
     mean, std = float(cells.mean()), float(cells.std())
     # What varies in the last digits only is constant: to divide by it would make noise of it.
     steady = std <= 1e-7 * max(1.0, abs(mean))
-    return Continuous(median, mean, 1.0 if steady else std, bool(gaps.any()))
+    std = 1.0 if steady else std
+    farthest = max(cells.max() - mean, mean - cells.min()) / std
+    long_tail = compress_tails and not steady and bool(farthest > LONG_TAIL)
+    return Continuous(median, mean, std, bool(gaps.any()), long_tail)
 
 
 def _date_parts(table: pd.DataFrame, dates: tuple[str, ...]) -> dict[str, pd.Series]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "tabular.json"
 _WEIGHTS = "tabular.safetensors"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

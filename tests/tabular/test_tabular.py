@@ -176,3 +176,22 @@ def test_random_splits_are_shares_of_every_group_and_folds_are_disjoint():
     for bad in ({}, {"share": 2}, {"rows": [5, 500]}, {"folds": 4, "fold": 4}, {"lost": 3}):
         with pytest.raises(InputError, match="split"):
             split_rows(table, bad, 0)
+
+
+def test_a_long_tail_is_compressed_and_ordinary_numbers_are_only_normalised():
+    rng = np.random.default_rng(0)
+    amounts = np.where(rng.random(2000) < 0.05, rng.lognormal(9, 1, 2000), 0.0)
+    table = pd.DataFrame(
+        {"amount": amounts, "size": rng.normal(10, 3, 2000), "y": ["a", "b"] * 1000}
+    )
+    columns = infer_columns(table, "y")
+    kept = Preprocessor.fit(table, columns, compress_tails=False).transform(table).numbers
+    assert kept == pytest.approx(
+        np.stack([(c - c.mean()) / c.std() for c in (amounts, table["size"].to_numpy())], 1),
+        abs=1e-5,
+    )
+    made = Preprocessor.fit(table, columns)
+    assert [one.long_tail for one in made.continuous.values()] == [True, False]
+    assert made.transform(table).numbers == pytest.approx(
+        np.stack([np.arcsinh(kept[:, 0]), kept[:, 1]], 1), abs=1e-5
+    )
