@@ -19,9 +19,9 @@ from hpsearch.store import Store
 
 def keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
     """Rules are rows in the store, with where they come from."""
-    from hpsearch.analysis.report.json import to_dict
+    from hpsearch.analysis.report.json import facts
 
-    document = to_dict(explanation)
+    document = facts(explanation)
     provenance = {
         key: document[key] for key in ("study", "trials", "surrogate", "seed", "level", "versions")
     }

@@ -3,10 +3,12 @@
 from hpsearch.analysis.contributions import Contributions
 from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.explanation import Explanation, Failures, Importance, Noise, Quality
+from hpsearch.analysis.ice import Ice
 from hpsearch.analysis.pipeline import explain
 from hpsearch.analysis.pooling import PooledOptimum, pool
 from hpsearch.analysis.readings import Estimate
 from hpsearch.analysis.rules import Rule
+from hpsearch.analysis.second_opinions import SecondOpinion
 
 __all__ = [
     "Contributions",
@@ -14,11 +16,13 @@ __all__ = [
     "Estimate",
     "Explanation",
     "Failures",
+    "Ice",
     "Importance",
     "Noise",
     "PooledOptimum",
     "Quality",
     "Rule",
+    "SecondOpinion",
     "Surface",
     "explain",
     "pool",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rich.console import RenderableType
 
@@ -10,8 +11,10 @@ from hpsearch.analysis.axes import Floats, Value
 from hpsearch.analysis.contributions import Contributions, contributions
 from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.frame import Frame
+from hpsearch.analysis.ice import Ice, ice
 from hpsearch.analysis.refits import Fit
 from hpsearch.analysis.rules import Rule
+from hpsearch.analysis.second_opinions import SecondOpinion, second_opinions
 from hpsearch.analysis.subspaces import Subspace
 
 
@@ -106,6 +109,15 @@ class Explanation:
         """Those of single parameters, largest first."""
         return tuple(i for i in self.importances if len(i.params) == 1)
 
+    @cached_property
+    def second_opinions(self) -> tuple[SecondOpinion, ...]:
+        """What permutation importance and PED-ANOVA say about each parameter."""
+        return second_opinions(self.frame, self.fits, self.seed)
+
+    def ice(self, param: str) -> Ice:
+        """The forest's curves for single trials as this parameter moves."""
+        return ice(self.frame, self.fits, param)
+
     def contributions(self, trial: int) -> Contributions:
         """What each parameter adds to the forest's prediction of the trial with this number."""
         space, fitted = self.fits[0]
@@ -127,11 +139,11 @@ class Explanation:
 
         return render_markdown(self)
 
-    def to_table(self) -> RenderableType:
-        """Something for `rich.console.Console.print`."""
+    def to_table(self, *, everything: bool = False) -> RenderableType:
+        """Something for `rich.console.Console.print`; `everything`: all parameters, all methods."""
         from hpsearch.analysis.report.table import render_table
 
-        return render_table(self)
+        return render_table(self, everything=everything)
 
     def __rich__(self) -> RenderableType:
         return self.to_table()

@@ -55,7 +55,17 @@ class Rule:
     @property
     def statement(self) -> str:
         """The rule in a few short sentences."""
-        return " ".join(part for part in (_advice(self), self.detail, _evidence(self)) if part)
+        return " ".join(part for part in (self.advice, self.detail, self.evidence) if part)
+
+    @property
+    def advice(self) -> str:
+        """What to do, in one sentence that begins with the parameter's name."""
+        return _advice(self)
+
+    @property
+    def evidence(self) -> str:
+        """Why to believe it."""
+        return _evidence(self)
 
 
 def rules_of(readings: Sequence[Reading], metric: str) -> list[Rule]:

@@ -1,82 +1,146 @@
 """The explanation as one self-contained page: rules on top, then plots one can hover.
 
-Plotly's script is part of the file, so it needs no network (and weighs 5 MB). Colours are chosen to
-be read on white and on black; the page follows the reader's dark mode and prints.
+Plotly's script is part of the file, compressed (1.9 MB; 4.8 MB plain), so it needs no network. The
+page follows the reader's dark mode and prints; every plot is said in words, with its numbers behind
+it, and without scripts these are what is seen.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
+from pathlib import Path
 
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
-from rich.text import Text
 
 from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.figures import figures
-from hpsearch.analysis.report.table import heading, refusal
+from hpsearch.analysis.report.figures import Group, plot_groups
+from hpsearch.analysis.report.plot import Plot, aim, to_plain
+from hpsearch.analysis.report.rule_cards import rules_html
+from hpsearch.analysis.report.shares import HEADER, LEGEND, share_rows
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; }
-p.quality, .notes { opacity: .75; }
-ol.rules { padding-left: 1.3rem; } ol.rules li { margin: .5rem 0; }
-.refusal { border-left: 4px solid #d9822b; padding: .3rem .8rem; }
-code { background: #8883; border-radius: 3px; padding: 0 .25em; }
-figure { margin: 0; border-top: 1px solid var(--line); break-inside: avoid; }
-@media (min-width: 50rem) {
-  .curves { display: grid; grid-template-columns: 1fr 1fr; gap: 0 1rem; }
-}
-"""
+HERE = Path(__file__).parent
 
 
 def render_html(explanation: Explanation) -> str:
     """The whole page as text."""
     e = explanation
-    quality = Text.from_markup(heading(e)).plain.removeprefix(f"{e.study}: ").split("\n")
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(e.study)}: what matters</title><style>{STYLE}</style>",
-        f"<script>{get_plotlyjs()}</script></head><body>",
-        f"<h1>{escape(e.study)}</h1>",
-        *(f'<p class="quality">{escape(line)}</p>' for line in quality),
-        "<h2>Rules</h2>",
-        _rules(e),
-    ]
-    for title, group in figures(e):
-        parts.append(f"<h2>{escape(title)}</h2>")
-        several = len(group) > 1
-        parts.append('<div class="curves">' if several else "<div>")
-        parts += [f"<figure>{_plot(figure)}</figure>" for figure in group]
-        parts.append("</div>")
+    groups = plot_groups(e)
+    figures = [to_plain(plot.figure) for group in groups for plot in group.plots]
+    body = [_header(e), "<main>", "<section><h2>Rules</h2>", rules_html(e), "</section>"]
+    for group in groups:
+        body += [f"<section><h2>{escape(group.title)}</h2>", _plots(group)]
+        if group is groups[0]:
+            body.append(_opinions(e))
+        body.append("</section>")
     if e.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in e.notes)
-        parts.append(f'<h2>Notes</h2><ul class="notes">{notes}</ul>')
-    parts.append("</body></html>\n")
-    return "\n".join(parts)
+        body.append(f'<section><h2>Notes</h2><ul class="notes">{notes}</ul></section>')
+    body += ["</main>", _footer(e)]
+    return _page(f"{e.study}: what matters", "\n".join(body), figures)
 
 
-def _rules(e: Explanation) -> str:
-    if not e.trusted:
-        return f'<p class="refusal"><b>No rules yet.</b> {escape(refusal(e))}</p>'
-    if not e.rules:
-        return "<p>The trials tell parameters apart, but support no rule yet.</p>"
-    items = "".join(f"<li>{_code(rule.statement)}</li>" for rule in e.rules)
-    return f'<ol class="rules">{items}</ol>'
-
-
-def _code(statement: str) -> str:
-    """`name` becomes code."""
-    pieces = escape(statement).split("`")
-    return "".join(
-        f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces)
+def _page(title: str, body: str, figures: Sequence[object]) -> str:
+    # "<" cannot end the script element if it is not there.
+    data = json.dumps(figures, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>",
+            f"<style>\n{_file('page.css')}</style>\n</head>\n<body>",
+            body,
+            f'<script type="application/json" id="figures">{data}</script>',
+            f'<script type="text/plain" id="plotly">{_packed_plotly()}</script>',
+            f"<script>\n{_file('page.js')}</script>\n</body>\n</html>\n",
+        ]
     )
 
 
-def _plot(figure: go.Figure) -> str:
-    config = {"responsive": True, "displayModeBar": False}
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    return html
+def _header(e: Explanation) -> str:
+    counts = [f"{e.n_complete:,} complete"]
+    counts += [f"{e.n_pruned:,} pruned"] if e.n_pruned else []
+    counts += [f"{e.n_failed:,} failed"] if e.n_failed else []
+    q = e.quality
+    facts = (
+        ("Trials", f"{e.n_trials:,}", ", ".join(counts)),
+        (f"Best {e.metric}", f"{e.best_value:.4g}", aim(e)),
+        (
+            "The forest explains",
+            f"{max(q.r2, 0):.0%}",
+            f"of unseen variance; {max(q.null, 0):.0%} would be luck",
+        ),
+        ("Repeating a trial varies by", f"{e.noise.value:.2g}", f"learned from {e.noise.source}"),
+    )
+    tiles = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
+        for name, value, more in facts
+    )
+    return (
+        f"<header><h1>{escape(e.study)}</h1><p>What matters for {escape(e.metric)} ({aim(e)}).</p>"
+        f'<dl class="facts">{tiles}</dl>'
+        '<p id="no-plots" class="refusal" hidden>This browser cannot draw the plots (one from 2023 '
+        "or later can): their numbers are below.</p>"
+        "<noscript><style>.plot { display: none; }</style></noscript></header>"
+    )
+
+
+def _plots(group: Group) -> str:
+    several = " several" if len(group.plots) > 1 and not group.wide else ""
+    legend = f'<p class="legend">{escape(group.legend)}</p>' if group.legend else ""
+    figures = "".join(map(_figure, group.plots))
+    return f'{legend}<div class="plots{several}">{figures}</div>'
+
+
+def _figure(plot: Plot) -> str:
+    height = plot.figure.layout.height
+    numbers = ""
+    if plot.rows:
+        table = table_html(plot.header, plot.rows)
+        numbers = f"<details><summary>The numbers</summary>{table}</details>"
+    return (
+        f"<figure><h3>{escape(plot.title)}</h3>"
+        f'<div class="plot" role="img" aria-label="{escape(plot.words)}" '
+        f'style="min-height:{height}px"></div>'
+        f"<figcaption>{escape(plot.words)}</figcaption>{numbers}</figure>\n"
+    )
+
+
+def _opinions(e: Explanation) -> str:
+    table = table_html(HEADER, share_rows(e))
+    return (
+        f'<figure class="opinions"><h3>Second opinions</h3>{table}'
+        f"<figcaption>{LEGEND}</figcaption></figure>"
+    )
+
+
+def table_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column names the rows."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _footer(e: Explanation) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in e.versions.items())
+    return f"<footer>hpsearch; seed {e.seed}; {e.level:.0%} intervals; {escape(versions)}</footer>"
+
+
+def _file(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _packed_plotly() -> str:
+    script = get_plotlyjs().encode()
+    return base64.b64encode(gzip.compress(script, compresslevel=9, mtime=0)).decode()

@@ -1,29 +1,42 @@
 """The explanation as JSON, `"schema": "hpsearch.explain/1"`.
 
-Top level: schema, study, metric, direction, level, surrogate, seed, trials (counts), trusted,
-reason, more_trials, quality {r2, rank_correlation, null}, noise {value, source}, best {value,
-params}, importances [{params, share, low, high, active, within}], remainder, effects [{param, log,
-categorical, values, unit, mean, low, high, best, best_low, best_high, region, active}], rules
-[{param, kind, value, low, high, ..., statement}], failures {rate, n_failed, curves}, notes,
-versions. Numbers that are not finite are null.
+explain-1.schema.json, beside this file, is its JSON Schema: every key with its unit and meaning.
+Numbers have six digits; those that are not finite are null.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpsearch.analysis.effects import Surface, build_grid
 from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.ice import spread
+from hpsearch.analysis.report.plot import column_of, rounded
 
 SCHEMA = "hpsearch.explain/1"
+DIGITS = 6
+MAX_SIDE = 26  # points of a surface along one axis
 
 
 def to_dict(explanation: Explanation) -> dict[str, Any]:
     """Plain lists, dictionaries, numbers, strings and None."""
+    e = explanation
+    more = {
+        "second_opinions": [asdict(opinion) for opinion in e.second_opinions],
+        "effects": [{**asdict(effect), "ice": _ice(e, effect.param)} for effect in e.effects],
+        "surfaces": [_surface(surface) for surface in e.surfaces],
+    }
+    return {**facts(e), **rounded(more, DIGITS)}
+
+
+def facts(explanation: Explanation) -> dict[str, Any]:
+    """What costs nothing to say: all of the document but effects and second opinions."""
     e = explanation
     document = {
         "schema": SCHEMA,
@@ -49,13 +62,12 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "best": {"value": e.best_value, "params": e.best_params},
         "importances": [asdict(importance) for importance in e.importances],
         "remainder": e.remainder,
-        "effects": [asdict(effect) for effect in e.effects],
         "rules": [{**asdict(rule), "statement": rule.statement} for rule in e.rules],
-        "failures": asdict(e.failures),
+        "failures": _failures(e),
         "notes": e.notes,
         "versions": e.versions,
     }
-    plain: dict[str, Any] = _plain(document)
+    plain: dict[str, Any] = rounded(document, DIGITS)
     return plain
 
 
@@ -63,13 +75,36 @@ def render_json(explanation: Explanation) -> str:
     return json.dumps(to_dict(explanation), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - walks any of JSON's types
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
+@lru_cache(maxsize=1)
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema that `to_dict`'s documents follow."""
+    schema: dict[str, Any] = json.loads(
+        Path(__file__).with_name("explain-1.schema.json").read_text(encoding="utf-8")
+    )
+    return schema
+
+
+def _failures(e: Explanation) -> dict[str, Any]:
+    frame = e.frame
+    curves = []
+    for param, rate in e.failures.curves.items():
+        column = column_of(e, param)
+        values = build_grid(frame.axes[column], frame.unit[:, column]).values()
+        curves.append({"param": param, "values": values, "rate": rate})
+    return {"rate": e.failures.rate, "n_failed": e.failures.n_failed, "curves": curves}
+
+
+def _ice(e: Explanation, param: str) -> dict[str, Any]:
+    found = e.ice(param)
+    return {"trials": found.trials, "values": found.values, "curves": found.curves}
+
+
+def _surface(surface: Surface) -> dict[str, Any]:
+    """At most MAX_SIDE points along each axis."""
+    right, up = spread(len(surface.x), MAX_SIDE), spread(len(surface.y), MAX_SIDE)
+    return {
+        "params": surface.params,
+        "x": [surface.x[i] for i in right],
+        "y": [surface.y[i] for i in up],
+        "z": surface.z[np.ix_(up, right)],
+    }

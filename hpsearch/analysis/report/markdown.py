@@ -1,57 +1,80 @@
-"""The explanation as Markdown, for a README or an issue."""
+"""The explanation as Markdown, for a README, an issue, or the note of a dashboard."""
 
 from __future__ import annotations
 
-from rich.text import Text
+import re
 
 from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.table import MAX_PAIRS, MIN_PAIR_SHARE, heading, optima, refusal
+from hpsearch.analysis.report.plot import aim
+from hpsearch.analysis.report.shares import HEADER, LEGEND, share_rows
+from hpsearch.analysis.report.table import heading, optima, refusal
 from hpsearch.analysis.rules import show
 
 
 def render_markdown(explanation: Explanation) -> str:
-    """Heading, rules or why there are none, table of shares and optima, notes."""
+    """Heading, rules or why there are none, table of shares, optima, failures, notes."""
     e = explanation
-    lines = [
-        f"# {_cell(e.study)}",
-        "",
-        Text.from_markup(heading(e)).plain.replace("\n", ". ") + ".",
-    ]
-    lines += ["", "## Rules", ""]
-    lines += [f"- {rule.statement}" for rule in e.rules]
-    if not e.trusted:
-        lines.append(f"No rules yet. {refusal(e)}")
-    elif not e.rules:
-        lines.append("The trials tell parameters apart, but support no rule yet.")
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
-    lines += ["", f"## {title}", "", *_shares(e)]
+    lines = [f"# {_plain(e.study)}", "", *rule_lines(e), "", f"## {title}", ""]
+    lines += [*_table(HEADER, share_rows(e)), "", LEGEND]
+    best = _best_rows(e)
+    if best:
+        header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")
+        lines += ["", "## Best values", "", *_table(header, best)]
     if e.notes:
-        lines += ["", "## Notes", "", *(f"- {note}" for note in e.notes)]
+        lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _shares(e: Explanation) -> list[str]:
-    interval = f"{e.level:.0%} interval"
-    lines = [
-        f"| parameter | share | {interval} | best | {interval} |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    effects = optima(e)
-    pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
-    for importance in (*e.main_importances, *pairs[:MAX_PAIRS]):
-        effect = effects.get(importance.params[0]) if len(importance.params) == 1 else None
-        best = _cell(show(effect.best)) if effect else ""
-        span = ""
-        if effect and not effect.categorical:
-            span = f"{show(effect.best_low)} to {show(effect.best_high)}"
-        name = " x ".join(f"`{_cell(param)}`" for param in importance.params)
-        name += f" ({_cell(importance.within)})" if importance.within else ""
-        lines.append(
-            f"| {name} | {importance.share:.0%} | {importance.low:.0%} to {importance.high:.0%} "
-            f"| {best} | {span} |"
-        )
+def rule_lines(e: Explanation) -> list[str]:
+    """What was searched and the rules, or why there are none."""
+    _, *more = heading(e)
+    lines = [f"What matters for {_plain(e.metric)} ({aim(e)}). {' '.join(more)}"]
+    lines += ["", "## Rules", ""]
+    lines += [f"- **{_plain(r.advice)}** {_plain(f'{r.detail} {r.evidence}')}" for r in e.rules]
+    if not e.trusted:
+        lines.append(f"**No rules yet.** {_plain(refusal(e))}")
+    elif not e.rules:
+        lines.append("The trials tell parameters apart, but support no rule yet.")
     return lines
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _best_rows(e: Explanation) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for param, effect in optima(e).items():
+        span = region = ""
+        if effect.categorical:
+            region = ", ".join(map(show, effect.region))
+        else:
+            span = f"{show(effect.best_low)} to {show(effect.best_high)}"
+            region = " to ".join(map(show, effect.region))
+        rows.append((param, show(effect.best), span, region))
+    return rows
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [header, ("---", *("---:" for _ in header[1:]))]
+    lines += [(_code(first), *map(_plain, rest)) for first, *rest in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _code(name: str) -> str:
+    """A name as code, whatever it holds; a bar would end the cell, even in code."""
+    fence = "``" if "`" in name else "`"
+    gap = " " if "`" in name else ""
+    return f"{fence}{gap}{_line(name)}{gap}{fence}".replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes for nothing else; `code` stays code."""
+    pieces = _line(text).split("`")
+    if len(pieces) % 2 == 0:
+        return re.sub(r"([\\`*_<>\[\]|#])", r"\\\1", _line(text))
+    return "`".join(
+        piece if index % 2 else re.sub(r"([\\*_<>\[\]|#])", r"\\\1", piece)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,52 +1,80 @@
-"""The explanation as a terminal table that a person reads in ten seconds."""
+"""The explanation as a terminal table that a person reads in ten seconds.
+
+Only the terminal's own foreground, bold and dim, and cyan bars: it is read on light and on dark.
+"""
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
-from rich.markup import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from hpsearch.analysis.effects import Effect
 from hpsearch.analysis.explanation import Explanation, Importance
-from hpsearch.analysis.rules import show
+from hpsearch.analysis.report.plot import aim, shortened
+from hpsearch.analysis.report.shares import (
+    MIN_PAIR_SHARE,
+    interval,
+    lost,
+    name_of,
+    percent,
+    separate,
+)
+from hpsearch.analysis.rules import Rule, show
 
-BAR = 12  # characters of a full bar
-MAX_PARAMS = 12
+BAR = 10  # characters of the longest bar
+EIGHTHS = " ▏▎▍▌▋▊▉"
+MAX_PARAMS = 10
 MAX_PAIRS = 3
-MIN_PAIR_SHARE = 0.02
+MIN_NAME = 24  # characters of a name that other columns make room for
+GAP = 2
 
 
-def render_table(explanation: Explanation) -> RenderableType:
+@dataclass(frozen=True)
+class TableReport:
+    """Something for `rich.console.Console.print`; fits the console's width.
+
+    `everything`: all parameters rather than the strongest, and the second opinions.
+    """
+
+    explanation: Explanation
+    everything: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        e = self.explanation
+        first, *more = heading(e)
+        yield Text(first, style="bold", overflow="fold")
+        yield from (Text(line) for line in more)
+        yield Text("")
+        yield _shares(e, options.max_width, self.everything)
+        yield from _left_out(e, self.everything)
+        yield Text("")
+        yield from _rules(e)
+        yield from (Text(note, style="dim") for note in e.notes)
+
+
+def render_table(explanation: Explanation, *, everything: bool = False) -> RenderableType:
     """Heading, what matters, the rules or why there are none, notes."""
-    parts: list[RenderableType] = [Text.from_markup(heading(explanation)), _shares(explanation)]
-    left_out = len(explanation.main_importances) - MAX_PARAMS
-    if left_out > 0:
-        parts.append(Text(f"and {left_out} more parameters with smaller shares", style="dim"))
-    parts.append(Text(""))
-    parts += [_bullet(rule.statement) for rule in explanation.rules]
-    if not explanation.trusted:
-        parts.append(Text.from_markup(f"[yellow]No rules yet.[/] {escape(refusal(explanation))}"))
-    elif not explanation.rules:
-        parts.append(Text("The trials tell parameters apart, but support no rule yet."))
-    parts += [Text(note, style="dim") for note in explanation.notes]
-    return Group(*parts)
+    return TableReport(explanation, everything)
 
 
-def heading(e: Explanation) -> str:
-    """Two lines: the study and its trials; how far the forest can be trusted."""
-    counts = [f"{e.n_complete} complete"]
-    counts += [f"{e.n_pruned} pruned"] if e.n_pruned else []
-    counts += [f"{e.n_failed} failed"] if e.n_failed else []
-    aim = "higher is better" if e.maximize else "lower is better"
+def heading(e: Explanation) -> list[str]:
+    """The study and its aim; its trials; how far the forest can be trusted; the noise."""
+    counts = [f"{e.n_complete:,} complete"]
+    counts += [f"{e.n_pruned:,} pruned"] if e.n_pruned else []
+    counts += [f"{e.n_failed:,} failed"] if e.n_failed else []
     q = e.quality
-    return (
-        f"[bold]{escape(e.study)}[/]: {escape(e.metric)} ({aim}), {', '.join(counts)} trials, "
-        f"best {e.best_value:.4g}\n"
-        f"The forest explains {max(q.r2, 0):.0%} of unseen variance "
-        f"(chance up to {max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}; "
-        f"repeating a trial varies by {e.noise.value:.2g} ({e.noise.source})"
-    )
+    return [
+        f"{e.study}: {e.metric}, {aim(e)}",
+        f"{e.n_trials:,} trials ({', '.join(counts)}), best {e.best_value:.4g}. "
+        f"Repeating one varies by {e.noise.value:.2g} (from {e.noise.source}).",
+        f"The forest explains {max(q.r2, 0):.0%} of unseen variance (luck: up to "
+        f"{max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}.",
+    ]
 
 
 def refusal(e: Explanation) -> str:
@@ -57,50 +85,127 @@ def refusal(e: Explanation) -> str:
     return f"{text}. About {e.more_trials} more trials would probably do."
 
 
-def _shares(e: Explanation) -> Table:
+@dataclass(frozen=True)
+class Column:
+    """One column; those of the highest `rank` go first where the terminal is narrow."""
+
+    header: str
+    cells: list[str]
+    rank: int
+
+    @property
+    def width(self) -> int:
+        return GAP + max(cell_len(cell) for cell in (self.header, *self.cells))
+
+
+def _shares(e: Explanation, width: int, everything: bool) -> Table:
+    """As many columns as leave room for the names."""
+    rows = _shown(e, everything)
+    names = [name_of(i) for i in rows]
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("parameter", style="cyan", no_wrap=True)
-    table.add_column("share", justify="right")
-    table.add_column("", no_wrap=True)
-    table.add_column(f"{e.level:.0%} interval", justify="right", no_wrap=True)
-    table.add_column("best", justify="right", no_wrap=True)
-    table.add_column(f"{e.level:.0%} interval", justify="right", no_wrap=True)
-    effects = optima(e)
-    for importance in e.main_importances[:MAX_PARAMS]:
-        _row(table, importance, effects.get(importance.params[0]))
-    pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
-    for importance in pairs[:MAX_PAIRS]:
-        _row(table, importance, None)
+    wanted = min(max(map(cell_len, (*names, "What matters"))), MIN_NAME)
+    columns = [c for c in _columns(e, rows, everything) if any(c.cells)]
+    left = width
+    kept: list[Column] = []
+    for column in sorted(columns, key=lambda column: column.rank):
+        if left - column.width >= wanted or not kept:
+            kept.append(column)
+            left -= column.width
+    table = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, GAP, 0, 0),
+        header_style="dim",
+    )
+    table.add_column("parameter", overflow="fold")
+    for column in (kept := [c for c in columns if c in kept]):
+        bars = column.header == ""
+        table.add_column(
+            column.header,
+            justify="left" if bars else "right",
+            style="cyan" if bars else None,
+            no_wrap=True,
+        )
+    for row, importance in enumerate(rows):
+        cells = [Text(column.cells[row]) for column in kept]
+        table.add_row(Text(name_of(importance, max(left, 12))), *cells)
     return table
+
+
+def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> list[Column]:
+    """All columns that there are, from left to right."""
+    effects = optima(e)
+    best = [effects.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
+    largest = max((i.share for i in rows), default=0.0) or 1.0
+    between = f"{e.level:.0%} interval"
+    columns = [
+        Column("share", [percent(i.share) for i in rows], 0),
+        Column("", [_bar(i.share / largest) for i in rows], 6),
+        Column(between, [interval(i) for i in rows], 1),
+        Column("best", [shortened(show(b.best), 12) if b else "" for b in best], 2),
+        Column(between, [_span(b) if b else "" for b in best], 3),
+    ]
+    if everything:
+        opinions = {opinion.param: opinion for opinion in e.second_opinions}
+        found = [opinions.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
+        columns.append(Column("R² lost", [lost(o) for o in found], 4))
+        columns.append(Column("PED-ANOVA", [separate(o) for o in found], 5))
+    return columns
+
+
+def _shown(e: Explanation, everything: bool) -> list[Importance]:
+    """Parameters, then the interactions that matter."""
+    params = e.main_importances if everything else e.main_importances[:MAX_PARAMS]
+    pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
+    return [*params, *pairs[:MAX_PAIRS]]
+
+
+def _left_out(e: Explanation, everything: bool) -> list[Text]:
+    rest = [] if everything else e.main_importances[MAX_PARAMS:]
+    if not rest:
+        return []
+    largest = percent(rest[0].share)
+    size = "below 1%" if largest in ("0%", "<1%") else f"of at most {largest}"
+    plural = "parameters" if len(rest) > 1 else "parameter"
+    return [Text(f"and {len(rest)} more {plural} {size} (--all shows them)", style="dim")]
 
 
 def optima(e: Explanation) -> dict[str, Effect]:
     """The effects whose best value a rule stands behind; others would only mislead."""
-    known = {rule.param for rule in e.rules if rule.kind not in ("no-effect", "avoid")}
+    known = {rule.param for rule in e.rules if rule.kind in ("optimum", "edge", "threshold")}
     return {effect.param: effect for effect in e.effects if effect.param in known}
 
 
-def _row(table: Table, importance: Importance, effect: Effect | None) -> None:
-    name = escape(" x ".join(importance.params))
-    if importance.within:
-        name += f" [dim]({escape(importance.within)})[/]"
-    best = interval = ""
-    if effect is not None:
-        best = show(effect.best)
-        if not effect.categorical:
-            interval = f"{show(effect.best_low)} to {show(effect.best_high)}"
-    table.add_row(
-        name,
-        f"{importance.share:.0%}",
-        "█" * round(importance.share * BAR) or "▏",
-        f"{importance.low:.0%} to {importance.high:.0%}",
-        escape(best),
-        escape(interval),
-    )
+def _span(effect: Effect) -> str:
+    if effect.categorical:
+        return ""
+    return f"{show(effect.best_low)} to {show(effect.best_high)}"
 
 
-def _bullet(statement: str) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text("•", style="green"), Text(statement))
+def _bar(share: float) -> str:
+    """A bar of eighths of characters."""
+    eighths = round(share * BAR * 8)
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def _rules(e: Explanation) -> list[RenderableType]:
+    if not e.trusted:
+        return [Text.assemble(("No rules yet. ", "bold"), refusal(e))]
+    if not e.rules:
+        return [Text("The trials tell parameters apart, but support no rule yet.")]
+    return [_bullet(rule) for rule in e.rules]
+
+
+def _bullet(rule: Rule) -> RenderableType:
+    """What to do, and dimmed why to believe it."""
+    evidence = f" {rule.evidence}" if rule.evidence else ""
+    detail = f" {rule.detail}" if rule.detail else ""
+    text = Text.assemble((rule.advice, "bold"), detail, (evidence, "dim"), overflow="fold")
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    grid.add_row("•", text)
     return grid

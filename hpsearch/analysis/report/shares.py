@@ -1,0 +1,66 @@
+"""The shares of the variance as rows of text, with the second opinions beside them."""
+
+from __future__ import annotations
+
+from hpsearch.analysis.explanation import Explanation, Importance
+from hpsearch.analysis.report.plot import shortened
+from hpsearch.analysis.second_opinions import SecondOpinion
+
+MAX_ROWS = 20
+MIN_PAIR_SHARE = 0.02
+
+HEADER = ("parameter", "share of the variance", "R² lost if shuffled", "PED-ANOVA")
+LEGEND = (
+    "Share: functional ANOVA of the forest over the searched ranges. R² lost: permutation "
+    "importance, out of bag, in points of 100; it counts interactions and is about twice the total "
+    "share. PED-ANOVA (Optuna's): what sets the best tenth of the trials apart, which is another "
+    "question. A dash: no answer (interactions, or fewer than 50 complete trials)."
+)
+DASH = "—"
+
+
+def share_rows(e: Explanation) -> list[tuple[str, ...]]:
+    """One row a parameter, then the interactions that matter."""
+    opinions = {opinion.param: opinion for opinion in e.second_opinions}
+    pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
+    rows: list[tuple[str, ...]] = []
+    for i in (*e.main_importances[:MAX_ROWS], *pairs[:5]):
+        opinion = opinions.get(i.params[0]) if len(i.params) == 1 else None
+        rows.append(
+            (name_of(i), f"{percent(i.share)} ({interval(i)})", lost(opinion), separate(opinion))
+        )
+    return rows
+
+
+def lost(opinion: SecondOpinion | None) -> str:
+    """Permutation importance in points of R2, with its standard deviation."""
+    if opinion is None or opinion.permutation is None or opinion.permutation_sd is None:
+        return DASH
+    return f"{round(100 * opinion.permutation)} ± {round(100 * opinion.permutation_sd)}"
+
+
+def separate(opinion: SecondOpinion | None) -> str:
+    """PED-ANOVA as a share of its sum over all parameters."""
+    if opinion is None or opinion.ped_anova is None:
+        return DASH
+    return percent(opinion.ped_anova)
+
+
+def name_of(importance: Importance, most: int | None = None) -> str:
+    """The parameters' names, and the branch they belong to; in at most `most` characters."""
+    params = importance.params
+    if most is not None:
+        each = (most - 3 * (len(params) - 1)) // len(params)
+        params = tuple(shortened(param, each) for param in params)
+    name = " x ".join(params)
+    within = f" ({importance.within})" if importance.within else ""
+    return name + within if most is None else shortened(name + within, most)
+
+
+def interval(importance: Importance) -> str:
+    return f"{percent(importance.low)} to {percent(importance.high)}"
+
+
+def percent(share: float) -> str:
+    """ "<1%" rather than a 0% that claims too much."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"

@@ -1,0 +1,326 @@
+"""Plots of the trials themselves: their history, all parameters at once, noise and failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from hpsearch.analysis.axes import Axis, Floats, Ints
+from hpsearch.analysis.effects import build_grid
+from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.frame import COMPLETE, FAILED, PRUNED
+from hpsearch.analysis.ice import spread
+from hpsearch.analysis.report.plot import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    Plot,
+    aim,
+    axis_look,
+    column_of,
+    literal,
+    metric_title,
+    places,
+    shortened,
+    styled,
+    thinned,
+)
+from hpsearch.analysis.rules import show
+
+MAX_POINTS = 1500  # trials in the history
+MAX_LINES = 200  # trials in the parallel coordinates
+MAX_AXES = 7
+MAX_FAILURE_CURVES = 3
+MIN_FAILURE_SPAN = 0.05  # of P(failure) along a parameter, to be shown
+
+
+def history_plot(e: Explanation) -> Plot:
+    """Every trial's value in order, the best so far, and failures at the foot."""
+    frame, figure = e.frame, go.Figure()
+    score = frame.value if e.maximize else -frame.value
+    drawn = 0
+    for state, name, color in ((PRUNED, "pruned", GREY), (COMPLETE, "complete", BLUE)):
+        rows = thinned(np.flatnonzero(frame.state == state), score, MAX_POINTS)
+        drawn += len(rows)
+        if len(rows):
+            figure.add_trace(_dots(frame.number[rows], frame.value[rows], name, color))
+    done = np.flatnonzero(frame.state == COMPLETE)
+    best = (np.maximum if e.maximize else np.minimum).accumulate(frame.value[done])
+    steps = np.flatnonzero(np.diff(best, prepend=np.nan, append=np.nan) != 0)
+    steps = np.unique(np.clip(steps, 0, len(best) - 1)) if len(best) else steps
+    x, y = frame.number[done][steps], best[steps]
+    line = {"color": ORANGE, "shape": "hv", "width": 2.5}
+    figure.add_trace(
+        go.Scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="x+y")
+    )
+    _add_failed(figure, e)
+    figure.update_xaxes(title="trial")
+    figure.update_yaxes(title=metric_title(e), range=_middle(frame.value[frame.usable]))
+    usable = int(frame.usable.sum())
+    words = f"The best value, {e.best_value:.4g}, came with trial {_best_number(e)} ({aim(e)})."
+    if e.n_failed:
+        words += f" Crosses at the foot: the {e.n_failed} trials that failed."
+    if drawn < usable:
+        words += f" {drawn:,} of {usable:,} trials are drawn, the best among them."
+    numbers = tuple((str(n), f"{v:.6g}") for n, v in zip(x, y, strict=True))[-20:]
+    header = ("trial", f"best {e.metric} so far")
+    return Plot("History", words, styled(figure, legend=True), header, numbers)
+
+
+def parallel_plot(e: Explanation) -> Plot:
+    """Every trial as a line through its strongest parameters and its value."""
+    frame = e.frame
+    score = frame.value if e.maximize else -frame.value
+    rows = thinned(np.flatnonzero(frame.usable), score, MAX_LINES)
+    order = {i.params[0]: place for place, i in enumerate(e.main_importances)}
+    columns = sorted(
+        range(len(frame.axes)), key=lambda c: order.get(frame.axes[c].name, len(order))
+    )[:MAX_AXES]
+    heights = np.column_stack([frame.unit[rows][:, columns], _heights(score[rows])])
+    texts = [[_value(frame.axes[c], frame.unit[row, c]) for c in columns] for row in rows]
+    rank = np.argsort(np.argsort(-score[rows], kind="stable"), kind="stable") / len(rows)
+    figure = go.Figure()
+    groups = ((0.5, 2.0, "worse half", GREY), (0.1, 0.5, "better half", BLUE))
+    for low, high, name, color in (*groups, (-1.0, 0.1, "best tenth", ORANGE)):
+        chosen = np.flatnonzero((rank >= low) & (rank < high))
+        figure.add_trace(_lines(e, rows, heights, texts, chosen, name, color))
+    _add_axes(figure, [frame.axes[c] for c in columns], e)
+    words = (
+        "Each line is a trial; on the right its value, up is better"
+        f"{'' if e.maximize else ' (so the scale is upside down)'}. "
+        "Where the orange lines meet, good trials agree."
+    )
+    usable = int(frame.usable.sum())
+    if len(rows) < usable:
+        words += f" {len(rows)} of {usable:,} trials are drawn, the best among them."
+    if len(columns) < len(frame.axes):
+        words += f" The {len(columns)} strongest of {len(frame.axes)} parameters."
+    return Plot("All trials at once", words, styled(figure, height=400, legend=True))
+
+
+def noise_plot(e: Explanation) -> Plot | None:
+    """Configurations that were repeated, each with its values; None where none were."""
+    frame = e.frame
+    done = np.flatnonzero(frame.state == COMPLETE)
+    group, count = np.unique(frame.group[done], return_counts=True)
+    repeated = group[count > 1]
+    if not len(repeated):
+        return None
+    values = [frame.value[done[frame.group[done] == g]] for g in repeated[:60]]
+    values.sort(key=lambda v: float(v.mean()))
+    figure = go.Figure()
+    x = np.concatenate([np.full(len(v), i + 1) for i, v in enumerate(values)])
+    for place, v in enumerate(values, start=1):
+        figure.add_shape(
+            type="line", x0=place, x1=place, y0=v.min(), y1=v.max(), line={"color": GREY}
+        )
+    figure.add_trace(_dots(x, np.concatenate(values), "trials", BLUE))
+    figure.update_xaxes(
+        title="repeated configuration, worst to best"
+        if e.maximize
+        else "repeated configuration, best to worst",
+        dtick=max(1, len(values) // 10),
+    )
+    figure.update_yaxes(title=metric_title(e))
+    words = (
+        f"{len(repeated)} configurations were run more than once. Repeating one varies by "
+        f"{e.noise.value:.2g} (standard deviation, {e.noise.source}): differences below that are "
+        "luck."
+    )
+    rows = tuple((", ".join(f"{x:.4g}" for x in v), f"{v.std(ddof=1):.2g}") for v in values)
+    return Plot("Noise floor", words, styled(figure), ("values", "standard deviation"), rows)
+
+
+def prediction_plot(e: Explanation) -> Plot | None:
+    """What the forest said of trials it had not seen; None for the exact surrogate."""
+    space, fitted = e.fits[0]
+    predicted, y = fitted.forest.out_of_bag, fitted.forest.table.y
+    number = e.frame.number[space.rows]
+    there = np.flatnonzero(np.isfinite(predicted))
+    if not len(there):
+        return None
+    rows = thinned(there, y if e.maximize else -y, MAX_POINTS // 3)
+    figure = go.Figure(_dots(predicted[rows], y[rows], "trials", BLUE, number[rows]))
+    low, high = _middle(np.concatenate([predicted[rows], y[rows]]))
+    figure.add_shape(type="line", x0=low, y0=low, x1=high, y1=high, line={"color": ORANGE})
+    floor = e.noise.value
+    for shift in (-floor, floor):
+        figure.add_shape(
+            type="line",
+            x0=low,
+            y0=low + shift,
+            x1=high,
+            y1=high + shift,
+            line={"color": ORANGE, "dash": "dot", "width": 1},
+        )
+    figure.update_xaxes(title="forest's prediction", range=[low, high])
+    figure.update_yaxes(title=metric_title(e), range=[low, high])
+    words = (
+        f"The forest explains {max(e.quality.r2, 0):.0%} of the variance of trials that it had not "
+        f"seen; on shuffled trials it reaches {max(e.quality.null, 0):.0%} by chance. Dotted: one "
+        f"noise floor ({e.noise.value:.2g}) around a perfect prediction."
+    )
+    return Plot("Forest against trials", words, styled(figure))
+
+
+def failure_plots(e: Explanation) -> list[Plot]:
+    """P(failure) along the parameters where it changes most, with every trial."""
+    spans = {name: float(np.ptp(curve)) for name, curve in e.failures.curves.items()}
+    names = sorted((n for n in spans if spans[n] >= MIN_FAILURE_SPAN), key=lambda n: -spans[n])
+    return [_failure_plot(e, name) for name in names[:MAX_FAILURE_CURVES]]
+
+
+def _failure_plot(e: Explanation, name: str) -> Plot:
+    frame, curve = e.frame, 100 * e.failures.curves[name]
+    column = column_of(e, name)
+    axis, unit = frame.axes[column], frame.unit[:, column]
+    values = build_grid(axis, unit).values()
+    figure = go.Figure()
+    for failed, y, color, symbol in ((False, 0, GREY, "circle"), (True, 100, RED, "x")):
+        rows = np.flatnonzero(((frame.state == FAILED) == failed) & ~np.isnan(unit))
+        rows = thinned(rows, np.zeros(len(unit)), 200)
+        dots = _dots(
+            places(axis, map(axis.from_unit, unit[rows])),
+            np.full(len(rows), y),
+            "failed" if failed else "ran through",
+            color,
+            frame.number[rows],
+        )
+        dots.update(marker={"symbol": symbol, "opacity": 0.5})
+        figure.add_trace(dots)
+    mode = "markers" if axis.is_categorical else "lines"
+    figure.add_trace(
+        go.Scatter(
+            x=places(axis, values),
+            y=curve,
+            mode=mode,
+            name="P(failure)",
+            line={"color": RED, "width": 3},
+            marker={"color": RED, "size": 12, "symbol": "diamond"},
+            hovertemplate="%{x:.4~g}: %{y:.0f}%<extra></extra>",
+        )
+    )
+    for rule in e.rules:
+        if rule.kind == "avoid" and rule.param == name and not axis.is_categorical:
+            figure.add_vrect(x0=rule.low, x1=rule.high, fillcolor=RED, opacity=0.12, line_width=0)
+    figure.update_xaxes(**axis_look(axis))
+    figure.update_yaxes(title="trials that fail, %", range=[-6, 106])
+    words = (
+        f"{e.n_failed} of {e.n_trials:,} trials failed. Along {name} the probability goes from "
+        f"{curve.min():.0f}% to {curve.max():.0f}%; most at {show(values[int(curve.argmax())])}."
+    )
+    chosen = spread(len(values), 11)
+    rows_ = tuple((show(values[i]), f"{curve[i]:.0f}%") for i in chosen)
+    return Plot(f"Failures along {name}", words, styled(figure), (name, "P(failure)"), rows_)
+
+
+def _dots(x: Any, y: Any, name: str, color: str, number: Ints | None = None) -> go.Scatter:  # noqa: ANN401
+    hover = "%{x:.4g}: %{y:.4g}" if number is None else "trial %{customdata}<br>%{x:.4g}: %{y:.4g}"
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=name,
+        customdata=number,
+        marker={"color": color, "size": 6, "opacity": 0.65},
+        hovertemplate=f"{hover}<extra></extra>",
+    )
+
+
+def _add_failed(figure: go.Figure, e: Explanation) -> None:
+    rows = np.flatnonzero(e.frame.state == FAILED)
+    if not len(rows):
+        return
+    low, high = _middle(e.frame.value[e.frame.usable])
+    rows = thinned(rows, np.zeros(e.n_trials), 300)
+    dots = _dots(e.frame.number[rows], np.full(len(rows), low + 0.02 * (high - low)), "failed", RED)
+    dots.update(marker={"symbol": "x", "size": 5}, hovertemplate="trial %{x} failed<extra></extra>")
+    figure.add_trace(dots)
+
+
+def _lines(
+    e: Explanation,
+    rows: Ints,
+    heights: Floats,
+    texts: list[list[str]],
+    chosen: Ints,
+    name: str,
+    color: str,
+) -> go.Scatter:
+    x: list[int | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for index in chosen:
+        row = rows[index]
+        title = f"trial {e.frame.number[row]}"
+        for place, height in enumerate(heights[index]):
+            last = place == heights.shape[1] - 1
+            x.append(place)
+            y.append(None if np.isnan(height) else float(height))
+            text.append(
+                f"{title}: {e.frame.value[row]:.4g}" if last else f"{title}: {texts[index][place]}"
+            )
+        x.append(None)
+        y.append(None)
+        text.append("")
+    return go.Scatter(
+        x=x,
+        y=y,
+        text=text,
+        mode="lines+markers",
+        name=name,
+        line={"color": color, "width": 1},
+        marker={"size": 3},
+        opacity={GREY: 0.3, BLUE: 0.5}.get(color, 0.95),
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _add_axes(figure: go.Figure, axes: list[Axis], e: Explanation) -> None:
+    """One vertical axis a parameter, with the values at its ends (or each category)."""
+    for place, axis in enumerate(axes):
+        ends = axis.levels() if axis.is_categorical and len(axis.choices) <= 6 else (0.0, 1.0)
+        for unit in ends:
+            figure.add_annotation(
+                x=place,
+                y=unit,
+                text=literal(shortened(_value(axis, unit), 9)),
+                showarrow=False,
+                xanchor="left",
+                xshift=3,
+                font={"size": 10},
+                yshift=0 if axis.is_categorical else (-9 if unit == 0 else 9),
+            )
+    names = [literal(axis.name, 16) for axis in axes] + [literal(e.metric, 16)]
+    figure.update_xaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[-0.1, len(names) - 0.6]
+    )
+    figure.update_yaxes(showticklabels=False, showgrid=False, range=[-0.08, 1.08])
+
+
+def _heights(score: Floats) -> Floats:
+    """Values as heights in [0, 1], better ones up; the worst tenth is clipped."""
+    low, high = np.quantile(score, 0.1), score.max()
+    return np.asarray(np.clip((score - low) / ((high - low) or 1.0), 0.0, 1.0))
+
+
+def _value(axis: Axis, unit: float) -> str:
+    return "not used" if np.isnan(unit) else show(axis.from_unit(float(unit)))
+
+
+def _middle(values: Floats) -> list[float]:
+    """The range of the middle 98% with some air: a few disasters must not flatten a plot."""
+    low, high = np.quantile(values, [0.01, 0.99])
+    low, high = (values.min(), high) if values.min() > low - (high - low) else (low, high)
+    low, high = (low, values.max()) if values.max() < high + (high - low) else (low, high)
+    pad = 0.08 * (high - low) or 1.0
+    return [float(low - pad), float(high + pad)]
+
+
+def _best_number(e: Explanation) -> int:
+    frame = e.frame
+    same = np.flatnonzero(frame.value == e.best_value)
+    return int(frame.number[same[0]])
