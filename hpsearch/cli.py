@@ -6,17 +6,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from hpsearch import __version__, cli_exchange, cli_models, cli_run
+from hpsearch import __version__, cli_exchange, cli_explain, cli_models, cli_run
 from hpsearch.cli_data import data_app
 from hpsearch.cli_run import Storage
-from hpsearch.errors import HpsearchError, InputError
+from hpsearch.errors import HpsearchError
+from hpsearch.printing import complain
 
 if TYPE_CHECKING:
     from hpsearch.store import Store
@@ -30,7 +29,6 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 console = Console(highlight=False)
-FORMATS = ("table", "md", "json", "html")
 
 
 def main() -> None:
@@ -51,22 +49,16 @@ def main() -> None:
     except HpsearchError as error:
         if debug:
             raise
-        _complain(str(error))
+        complain(str(error))
         sys.exit(error.exit_status)
     except Exception as error:
         if debug:
             raise
-        _complain(
+        complain(
             f"hpsearch failed unexpectedly ({type(error).__name__}: {error}); "
             "add --debug to see where, and please report it."
         )
         sys.exit(1)
-
-
-def _complain(sentence: str) -> None:
-    Console(stderr=True, highlight=False).print(
-        Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True
-    )
 
 
 def _version(wanted: bool) -> None:
@@ -92,56 +84,7 @@ def _root(
 cli_run.register(app)
 
 
-@app.command(
-    epilog="Examples: [bold]hpsearch explain imdb-clas[/]; "
-    "[bold]hpsearch explain --format html --output report.html[/]"
-)
-def explain(
-    studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies in the store. Default: all of them.")
-    ] = None,
-    storage: Storage = None,
-    format: Annotated[str, typer.Option(help="table, md, json or html.")] = "table",
-    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
-    level: Annotated[float, typer.Option(help="Of all intervals.")] = 0.9,
-    metric: Annotated[
-        str | None, typer.Option(help="Which objective, if the study has several.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
-) -> None:
-    """Say what matters and which rules of thumb the trials support."""
-    import hpsearch
-    from hpsearch.library import find, open_study
-    from hpsearch.output import command_line, keep_rules, show_explanations
-    from hpsearch.store import Store
-
-    if format not in FORMATS:
-        raise InputError(f"--format {format} is not known: choose one of {', '.join(FORMATS)}.")
-    with Store.open(storage, create=False) as store:
-        found = find(store, studies or [])
-        if format in ("json", "html") and len(found) > 1:
-            names = ", ".join(s.name for s in found)
-            raise InputError(f"A {format} file holds one study: name one of {names}.")
-        explanations, refused = [], []
-        for summary in found:
-            try:
-                with console.status(Text(f"Explaining {summary.name} ...")):
-                    study = open_study(store, summary)
-                    explanation = hpsearch.explain(study, level=level, metric=metric, seed=seed)
-                keep_rules(store, summary.study_id, explanation)
-                explanations.append(explanation)
-            except HpsearchError as error:
-                refused.append(error)
-        if not explanations:
-            raise refused[0]
-        for problem in refused:
-            _complain(str(problem))
-        show_explanations(explanations, format, output, console)
-        if format == "table" and output is None:
-            again = f"\nSee the trials: {command_line('dashboard', storage)}"
-            console.print(Text(again), soft_wrap=True)
-        if refused and studies:  # it was asked for by name
-            raise typer.Exit(refused[0].exit_status)
+cli_explain.register(app)
 
 
 @app.command(epilog="Example: [bold]hpsearch dashboard --port 8081[/]")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hpsearch.cli_models import StorageOption
 from hpsearch.errors import InputError
+from hpsearch.printing import new_table
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -137,9 +138,7 @@ def _range(text: str) -> tuple[str, tuple[float, float]]:
 def _space_table(params: Mapping[str, BaseDistribution]) -> Table:
     from hpsearch.search.space import describe
 
-    table = Table(title="Parameters", title_justify="left", title_style="bold", box=None)
-    table.add_column("parameter", style="cyan", no_wrap=True)
-    table.add_column("values")
+    table = new_table("Parameters", "parameter", "values")
     for name, distribution in params.items():
         table.add_row(escape(name), escape(describe(distribution)))
     return table

@@ -17,13 +17,19 @@ def find(store: Store, names: Sequence[str]) -> list[StudySummary]:
     A name is a study's own (`imdb-clas-quick`) or that of its study.toml (`imdb-clas`), which may
     stand for several: one a preset. Raises InputError if a name fits none, or the store is empty.
     """
-    studies = store.studies()
+    return find_among(store.studies(), names, store.shown_url)
+
+
+def find_among(
+    studies: Sequence[StudySummary], names: Sequence[str], where: str
+) -> list[StudySummary]:
+    """As `find`, among the studies of the store that people know as `where`."""
     if not studies:
         raise InputError(
-            f"The store {store.shown_url} holds no study yet: run `hpsearch run imdb-clas` first."
+            f"The store {where} holds no study yet: run `hpsearch run imdb-clas` first."
         )
     if not names:
-        return studies
+        return list(studies)
     found: list[StudySummary] = []
     for name in names:
         fits = [s for s in studies if s.name == name] or [
@@ -34,8 +40,7 @@ def find(store: Store, names: Sequence[str]) -> list[StudySummary]:
             close = difflib.get_close_matches(name, have, n=1, cutoff=0.4)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise InputError(
-                f"The store {store.shown_url} has no study {name!r}{hint}: "
-                f"it has {', '.join(have)}."
+                f"The store {where} has no study {name!r}{hint}: it has {', '.join(have)}."
             )
         found += [s for s in fits if s not in found]
     return found

@@ -7,12 +7,15 @@ import io
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from hpsearch.analysis import Explanation
+from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 from hpsearch.store import Store
 
@@ -43,22 +46,35 @@ def keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
     store.save_rules(study_id, rows)
 
 
-def show_explanations(
-    explanations: list[Explanation], format: str, output: Path | None, console: Console
+class Report(Protocol):
+    """What can be shown: an explanation, or a part of one."""
+
+    def to_table(self) -> RenderableType: ...
+    def to_markdown(self) -> str: ...
+    def to_json(self) -> str: ...
+
+
+def show_reports(
+    reports: Sequence[Report], format: str, output: Path | None, console: Console
 ) -> None:
-    """Print the explanations as a table, Markdown, JSON or HTML, or write them to `output`."""
+    """Print the reports as a table, Markdown, JSON or HTML, or write them to `output`.
+
+    Raises InputError for HTML of what has none.
+    """
     if format == "table" and output is None:
-        for i, explanation in enumerate(explanations):
-            console.print(*([""] if i else []), explanation.to_table())
+        for i, report in enumerate(reports):
+            console.print(*([""] if i else []), report.to_table())
         return
     if format == "table":
         plain = Console(record=True, width=100, file=io.StringIO())
-        for explanation in explanations:
-            plain.print(explanation.to_table())
+        for report in reports:
+            plain.print(report.to_table())
         text = plain.export_text()
     else:
-        render = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
-        text = "\n\n".join(getattr(explanation, render)() for explanation in explanations)
+        name = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
+        if not all(hasattr(report, name) for report in reports):
+            raise InputError(f"There is no --format {format} of this: use table, md or json.")
+        text = "\n\n".join(getattr(report, name)() for report in reports)
     if output is None:
         sys.stdout.write(text + "\n")
     else:

@@ -1,9 +1,11 @@
-"""Tables for people, all of one look."""
+"""Tables and complaints for people, all of one look."""
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 
 def new_table(title: str, *columns: str, wrap: bool = False) -> Table:
@@ -21,3 +23,10 @@ def new_table(title: str, *columns: str, wrap: bool = False) -> Table:
             justify="right" if column.startswith(">") else "left",
         )
     return table
+
+
+def complain(sentence: str) -> None:
+    """Say what went wrong, in one line that no width breaks."""
+    Console(stderr=True, highlight=False).print(
+        Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True
+    )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from rich.console import RenderableType
 
 from hpsearch.analysis.anova import cell_of, leaf_boxes, pair_surface
+from hpsearch.analysis.axes import Value
 from hpsearch.analysis.frame import Frame
 from hpsearch.analysis.refits import Fit
 from hpsearch.analysis.subspaces import Subspace
@@ -21,12 +23,32 @@ class Contributions:
     `parts` are (parameters, amount), the largest first: main effects and interactions of two.
     """
 
+    study: str
+    metric: str
+    maximize: bool
     trial: int
+    params: dict[str, Value]
     value: float
     prediction: float
     mean: float
     parts: tuple[tuple[tuple[str, ...], float], ...]
     rest: float
+
+    def to_table(self) -> RenderableType:
+        """Something for `rich.console.Console.print`."""
+        from hpsearch.analysis.report.contributions import render_table
+
+        return render_table(self)
+
+    def to_markdown(self) -> str:
+        from hpsearch.analysis.report.contributions import render_markdown
+
+        return render_markdown(self)
+
+    def to_json(self) -> str:
+        from hpsearch.analysis.report.contributions import render_json
+
+        return render_json(self)
 
 
 def contributions(frame: Frame, space: Subspace, fitted: Fit, trial: int) -> Contributions:
@@ -54,9 +76,17 @@ def contributions(frame: Frame, space: Subspace, fitted: Fit, trial: int) -> Con
         joint = float(pair_surface(boxes, i, j)[cells[i], cells[j]])
         parts.append(((names[i], names[j]), joint - anova.mean - main[i] - main[j]))
     prediction = float(forest.predict(x)[0])
+    row = rows[found[0]]
     return Contributions(
+        study=frame.study,
+        metric=frame.metric,
+        maximize=frame.maximize,
         trial=trial,
-        value=float(frame.value[rows[found[0]]]),
+        params={
+            frame.axes[c].name: frame.axes[c].from_unit(float(frame.unit[row, c]))
+            for c in space.columns
+        },
+        value=float(frame.value[row]),
         prediction=prediction,
         mean=anova.mean,
         parts=tuple(sorted(parts, key=lambda part: -abs(part[1]))),

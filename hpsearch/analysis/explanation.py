@@ -120,8 +120,14 @@ class Explanation:
 
     def contributions(self, trial: int) -> Contributions:
         """What each parameter adds to the forest's prediction of the trial with this number."""
-        space, fitted = self.fits[0]
+        space, fitted = self._branch_of(trial)
         return contributions(self.frame, space, fitted, trial)
+
+    def _branch_of(self, trial: int) -> tuple[Subspace, Fit]:
+        """The forest with the most parameters that has seen the trial; else the first one."""
+        row = self.frame.number == trial
+        having = [one for one in self.fits if one[0].rows[row].any()]
+        return max(having or self.fits[:1], key=lambda one: len(one[0].columns))
 
     def to_json(self) -> str:
         from hpsearch.analysis.report.json import render_json

@@ -32,7 +32,7 @@ def open_storage(url: URL, *, create: bool) -> optuna.storages.RDBStorage:
     """
     path = sqlite_path(url)
     if path is not None:
-        _check_path(url, create=create)
+        check_path(url, create=create)
     with translated(url):
         if path is not None:
             _use_wal(url)
@@ -75,13 +75,13 @@ def _connect_args(url: URL) -> dict[str, Any]:
     return {"connect_timeout": CONNECT_S}
 
 
-def _small_engine(url: URL) -> sa.Engine:
+def small_engine(url: URL) -> sa.Engine:
     return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=_connect_args(url))
 
 
 def _is_new(url: URL) -> bool:
     """Whether the tables are yet to be made, ours or Optuna's."""
-    engine = _small_engine(url)
+    engine = small_engine(url)
     try:
         with engine.connect() as connection:
             inspector = sa.inspect(connection)
@@ -91,17 +91,17 @@ def _is_new(url: URL) -> bool:
 
 
 def _check_studies(url: URL) -> None:
-    engine = _small_engine(url)
+    engine = small_engine(url)
     try:
         with engine.connect() as connection:
             found = sa.inspect(connection).has_table("studies")
     finally:
         engine.dispose()
     if not found:
-        raise InputError(_no_store(url))
+        raise InputError(no_store(url))
 
 
-def _check_path(url: URL, *, create: bool) -> None:
+def check_path(url: URL, *, create: bool) -> None:
     path = sqlite_path(url)
     assert path is not None
     if path.is_dir():
@@ -112,10 +112,10 @@ def _check_path(url: URL, *, create: bool) -> None:
             "make it first."
         )
     if not create and not path.exists():
-        raise InputError(_no_store(url))
+        raise InputError(no_store(url))
 
 
-def _no_store(url: URL) -> str:
+def no_store(url: URL) -> str:
     return (
         f"There is no store at {shown_url(url)}: run `hpsearch run imdb-clas` first "
         "or pass --storage."
@@ -127,7 +127,7 @@ def _use_wal(url: URL) -> None:
 
     It is a property of the file. `synchronous` stays FULL, so that a power cut loses no trial.
     """
-    engine = _small_engine(url)
+    engine = small_engine(url)
     try:
         with engine.connect() as connection:
             if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":

@@ -1,0 +1,72 @@
+"""What each parameter adds to the prediction of one trial, for people and programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.analysis.rules import show
+
+if TYPE_CHECKING:
+    from hpsearch.analysis.contributions import Contributions
+
+SCHEMA = "hpsearch.contributions/1"
+SHOWN = 15
+BAR = 12  # characters of the longest bar
+
+
+def render_table(c: Contributions) -> RenderableType:
+    """Heading, the strongest parts with their values, and what is left."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("parameter", style="cyan", no_wrap=True)
+    table.add_column("value", no_wrap=True)
+    table.add_column("adds", justify="right")
+    table.add_column("", no_wrap=True)
+    largest = max((abs(amount) for _, amount in c.parts), default=0.0) or 1.0
+    for params, amount in c.parts[:SHOWN]:
+        bar = "█" * round(abs(amount) / largest * BAR) or "▏"
+        style = "green" if (amount > 0) == c.maximize else "red"
+        table.add_row(
+            escape(" x ".join(params)), escape(_values(c, params)), f"{amount:+.3g}",
+            Text(bar, style=style),
+        )  # fmt: skip
+    return Group(Text(heading(c)), table, Text(_left(c), style="dim"))
+
+
+def render_markdown(c: Contributions) -> str:
+    lines = [f"# {c.study}, trial {c.trial}", "", heading(c), ""]
+    lines += ["| parameter | value | adds |", "|---|---|---:|"]
+    lines += [
+        f"| {' x '.join(f'`{param}`' for param in params)} | {_values(c, params)} | {amount:+.3g} |"
+        for params, amount in c.parts[:SHOWN]
+    ]
+    return "\n".join([*lines, "", _left(c)])
+
+
+def render_json(c: Contributions) -> str:
+    return json.dumps({"schema": SCHEMA, **asdict(c)}, indent=1, ensure_ascii=False)
+
+
+def heading(c: Contributions) -> str:
+    aim = "higher" if c.maximize else "lower"
+    return (
+        f"{c.study}, trial {c.trial}: {c.metric} {c.value:.4g} ({aim} is better); the forest "
+        f"predicts {c.prediction:.4g}, which is the mean of the space, {c.mean:.4g}, and:"
+    )
+
+
+def _values(c: Contributions, params: tuple[str, ...]) -> str:
+    return ", ".join(show(c.params[param]) for param in params)
+
+
+def _left(c: Contributions) -> str:
+    others = c.parts[SHOWN:]
+    rest = c.rest + sum(amount for _, amount in others)
+    what = f"{len(others)} smaller parts and interactions" if others else "interactions"
+    return f"{what} of three and more add {rest:+.3g}"

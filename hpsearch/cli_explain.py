@@ -1,0 +1,84 @@
+"""The command that explains: explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.errors import InputError
+from hpsearch.printing import complain
+
+console = Console(highlight=False)
+FORMATS = ("table", "md", "json", "html")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(
+        epilog="Examples: [bold]hpsearch explain imdb-clas[/]; "
+        "[bold]hpsearch explain --format html --output report.html[/]; "
+        "[bold]hpsearch explain --storage journal.log --study mine --trial 17[/]"
+    )(explain)
+
+
+def explain(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies in the store. Default: all of them.")
+    ] = None,
+    study: Annotated[list[str] | None, typer.Option(help="The same, as an option.")] = None,
+    storage: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Database URL of any Optuna study, an SQLite file or a journal file; repeat it "
+            "for several. Default: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, md, json or html.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="What each parameter adds to this trial's prediction.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of all intervals.")] = 0.9,
+    metric: Annotated[
+        str | None, typer.Option(help="Which objective, if the study has several.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the rules in a database that is not ours, too.")
+    ] = False,
+) -> None:
+    """Say what matters and which rules of thumb the trials of any Optuna study support."""
+    from hpsearch.explaining import explain_all
+    from hpsearch.output import command_line, show_reports
+    from hpsearch.sources import find_in, open_sources
+
+    if format not in FORMATS:
+        raise InputError(f"--format {format} is not known: choose one of {', '.join(FORMATS)}.")
+    names = [*(studies or []), *(study or [])]
+    with open_sources(storage or [None], keep=keep) as sources:
+        found = find_in(sources, names)
+        if len(found) > 1 and (format in ("json", "html") or trial is not None):
+            known = ", ".join(summary.name for _, summary in found)
+            what = f"A {format} file holds" if trial is None else "A trial is of"
+            raise InputError(f"{what} one study: name one of {known}.")
+        explanations, refused = explain_all(found, console, level=level, metric=metric, seed=seed)
+        for problem in refused:
+            complain(str(problem))
+        if trial is not None:
+            show_reports([explanations[0].contributions(trial)], format, output, console)
+            return
+        show_reports(explanations, format, output, console)
+        if format == "table" and output is None:
+            for source in sources:
+                if source.reason:
+                    console.print(Text(f"\n{source.reason}"), soft_wrap=True)
+            if sources[0].store is not None:
+                again = command_line("dashboard", sources[0].shown if storage else None)
+                console.print(Text(f"\nSee the trials: {again}"), soft_wrap=True)
+        if refused and names:  # it was asked for by name
+            raise typer.Exit(refused[0].exit_status)

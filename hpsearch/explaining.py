@@ -1,0 +1,43 @@
+"""Explaining the studies of some sources, and keeping the rules where they may be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.analysis import Explanation, explain
+from hpsearch.errors import HpsearchError
+from hpsearch.output import keep_rules
+from hpsearch.sources import Source
+from hpsearch.store import StudySummary
+
+
+def explain_all(
+    studies: Sequence[tuple[Source, StudySummary]],
+    console: Console,
+    *,
+    level: float,
+    metric: str | None,
+    seed: int,
+) -> tuple[list[Explanation], list[HpsearchError]]:
+    """The explanation of each study, or why there is none.
+
+    Raises the first reason if there is no explanation at all.
+    """
+    explanations: list[Explanation] = []
+    refused: list[HpsearchError] = []
+    for source, summary in studies:
+        try:
+            with console.status(Text(f"Explaining {summary.name} ...")):
+                study = source.load(summary)
+                explanation = explain(study, level=level, metric=metric, seed=seed)
+            if source.store is not None:
+                keep_rules(source.store, summary.study_id, explanation)
+            explanations.append(explanation)
+        except HpsearchError as error:
+            refused.append(error)
+    if not explanations:
+        raise refused[0]
+    return explanations, refused
