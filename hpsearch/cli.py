@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hpsearch import __version__, cli_exchange, cli_explain, cli_models, cli_run
+from hpsearch import __version__, cli_exchange, cli_explain, cli_models, cli_new, cli_run
 from hpsearch.cli_data import data_app
 from hpsearch.cli_run import Storage
 from hpsearch.errors import HpsearchError
@@ -130,6 +130,7 @@ def show(
 
 
 cli_models.register(app)
+cli_new.register(app)
 cli_exchange.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,12 +11,13 @@ import pandas as pd
 from pandas.api import types
 
 from hpsearch.errors import InputError
+from hpsearch.tabular.dates import parse_dates
 from hpsearch.wording import nearest
 
 FEW = 20
 """Whole numbers with at most so many distinct values are categories, as fastai's
 `cont_cat_split` would have it."""
-SAID = "as the study says"
+_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d", re.ASCII)
 Task = Literal["classification", "regression"]
 
 
@@ -43,8 +45,8 @@ def infer_columns(
     task: Task | None = None,
 ) -> Columns:
     """What is not said is found out: fractions and whole numbers with more than 20 distinct values
-    are continuous, dates are dates, all else is categorical. Columns with one value, and texts of
-    which no two are equal, are ignored.
+    are continuous, dates (and texts such as 2026-11-24) are dates, all else is categorical.
+    Columns with one value, and texts of which no two are equal, are ignored.
 
     Raises InputError if a column is not there, is named twice, or nothing is left to learn from.
     """
@@ -60,13 +62,14 @@ def infer_columns(
     for name in table.columns:
         if name == target:
             continue
-        kind, why = (given[name], SAID) if name in given else _guess(table[name])
+        guessed, why = _guess(table[name])
+        kind = given.get(name, guessed)
+        reasons[name] = why if kind == guessed else f"as the study says, not {guessed}: {why}"
         kinds[kind].append(name)
-        reasons[name] = why
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
     found, why = _guess_task(table[target])
-    reasons[target] = why if task is None else SAID
+    reasons[target] = why if task in (None, found) else f"as the study says, not {found}: {why}"
     return Columns(
         target,
         task or found,
@@ -97,6 +100,8 @@ def _guess(column: pd.Series) -> tuple[str, str]:
         return "continuous", f"{n_values:,} whole numbers"
     if types.is_numeric_dtype(kind) or types.is_timedelta64_dtype(kind):
         return "continuous", "numbers with fractions"
+    if _says_dates(column):
+        return "date", "texts that are dates"
     if n_values == n_cells > FEW:
         return "ignored", "no two cells are equal, as in a name or a number of a row"
     return "categorical", f"{n_values:,} values"
@@ -105,6 +110,20 @@ def _guess(column: pd.Series) -> tuple[str, str]:
 def _is_whole(column: pd.Series) -> bool:
     cells = column.dropna()
     return bool((cells % 1 == 0).all())
+
+
+def _says_dates(column: pd.Series) -> bool:
+    """Whether all cells of a column of texts are dates such as 2026-11-24, or missing."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(column.cat.categories, name=column.name)
+    column = column.dropna()
+    if not _DATE.match(str(column.iloc[0])):
+        return False
+    try:
+        parse_dates(column)
+    except InputError:
+        return False
+    return True
 
 
 def _guess_task(target: pd.Series) -> tuple[Task, str]:

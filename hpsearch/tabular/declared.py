@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpsearch.tabular.columns import SAID, Columns
+from hpsearch.tabular.columns import Columns
 
 KINDS = ("categorical", "continuous", "dates", "ignore")
 
@@ -18,7 +18,7 @@ def data_section(data: Mapping[str, Any], columns: Columns) -> str:
     for key in ("source", "path", "test", "database", "query"):
         if data.get(key) is not None:
             lines.append(f"{key} = {toml(data[key])}")
-    lines.append(f"target = {toml(columns.target)}{_why(columns.reasons[columns.target])}")
+    lines.append(f"target = {toml(columns.target)} # {columns.reasons[columns.target]}")
     lines.append(f"task = {toml(columns.task)}")
     lists = (columns.categorical, columns.continuous, columns.dates, columns.ignored)
     for key, names in zip(KINDS, lists, strict=True):
@@ -49,9 +49,5 @@ def _list(key: str, names: Sequence[str], reasons: Mapping[str, str]) -> list[st
         return [f"{key} = []"]
     cells = [f"{toml(name)}," for name in names]
     width = min(30, max(map(len, cells)))
-    rows = [f"  {cell:{width}}{_why(reasons[n])}" for cell, n in zip(cells, names, strict=True)]
-    return [f"{key} = [", *(row.rstrip() for row in rows), "]"]
-
-
-def _why(reason: str) -> str:
-    return "" if reason == SAID else f" # {reason}"
+    rows = [f"  {cell:{width}} # {reasons[n]}" for cell, n in zip(cells, names, strict=True)]
+    return [f"{key} = [", *rows, "]"]

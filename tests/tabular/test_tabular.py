@@ -195,3 +195,15 @@ def test_a_long_tail_is_compressed_and_ordinary_numbers_are_only_normalised():
     assert made.transform(table).numbers == pytest.approx(
         np.stack([np.arcsinh(kept[:, 0]), kept[:, 1]], 1), abs=1e-5
     )
+
+
+def test_texts_that_are_dates_are_dates():
+    texts = pd.date_range("2026-01-01", periods=30, freq="D").strftime("%Y-%m-%d").to_numpy()
+    table = pd.DataFrame({"day": texts, "code": texts, "y": ["a", "b"] * 15})
+    table.loc[3, "code"] = "2026-13-01"
+    table.loc[4, "day"] = None
+    columns = infer_columns(table, "y")
+    assert (columns.dates, columns.ignored) == (("day",), ("code",))
+    said = infer_columns(table, "y", categorical=["day"])
+    assert said.categorical == ("day",)
+    assert said.reasons["day"] == "as the study says, not date: texts that are dates"

@@ -1,0 +1,82 @@
+"""The command that writes a study.toml for one's own table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hpsearch.errors import InputError
+
+console = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(
+        epilog="Examples: [bold]hpsearch new my/study.toml --table my.csv --target price[/]; "
+        "[bold]hpsearch new churn.toml --database sqlite:///shop.db --query "
+        "'select * from customers' --target left[/]"
+    )(new)
+
+
+def new(
+    file: Annotated[Path, typer.Argument(help="The study.toml to write.")],
+    table: Annotated[Path | None, typer.Option(help="A CSV or Parquet file with the rows.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    database: Annotated[str | None, typer.Option(help="Or the URL of a database ...")] = None,
+    query: Annotated[
+        str | None, typer.Option(help="... and the SELECT that gives the rows.")
+    ] = None,
+) -> None:
+    """Write a study for your own table: what each column is, what is searched, all explained."""
+    from hpsearch.data.frames import load_table
+    from hpsearch.files import write_whole
+    from hpsearch.search.progress import shown_progress
+    from hpsearch.studies import load_spec
+    from hpsearch.tabular.columns import infer_columns
+    from hpsearch.tabular.template import path_from, study_name, study_text
+
+    if file.is_dir() or not file.suffix:
+        file = file / "study.toml"
+    if file.exists():
+        raise InputError(f"{file} is there already: remove it, or name another file.")
+    data = _rows_from(table, database, query)
+    with shown_progress(notes) as progress:
+        rows = load_table(data, path=None, progress=progress).table
+    if target is None:
+        raise InputError(
+            f"Which column is to be predicted? Add --target, one of {', '.join(rows.columns)}."
+        )
+    columns = infer_columns(rows, target)
+    if table is not None:
+        data["path"] = path_from(table.expanduser(), file)
+    adult = load_spec("adult")
+    trials = {str(name): preset.trials for name, preset in adult.presets.items()}
+    text = study_text(study_name(file), data, columns, len(rows), adult.space, trials)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{file.parent} cannot be made: {error.strerror or error}.") from None
+    write_whole(file, text)
+    counts = {
+        "categorical": columns.categorical, "continuous": columns.continuous,
+        "date": columns.dates, "ignored": columns.ignored,
+    }  # fmt: skip
+    found = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
+    for line in (
+        f"Wrote {file}: {columns.task} of {target} from {len(rows):,} rows; columns: {found}.",
+        f"Look at the columns: hpsearch data show {file}",
+        f"Search:              hpsearch run {file} --preset quick",
+    ):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _rows_from(table: Path | None, database: str | None, query: str | None) -> dict[str, Any]:
+    if (table is None) == (database is None) or (database is None) != (query is None):
+        raise InputError("Say where the rows are: --table FILE, or --database URL and --query SQL.")
+    return {"path": str(table)} if table is not None else {"database": database, "query": query}
