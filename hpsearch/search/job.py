@@ -10,11 +10,14 @@ from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution
 
+from hpsearch.search.limits import Limits
 from hpsearch.search.space import space_from_json
 from hpsearch.search_options import Search
 from hpsearch.training.contract import Trainer
 
 CHECKPOINTS = "checkpoints"
+OF_A_MACHINE = ("storage", "run_id", "data", "data_path", "device")
+"""What each machine that works on a run knows for itself: its way to the store and the data."""
 
 
 class Preset(Protocol):
@@ -76,18 +79,35 @@ class Job:
     seed: int
     search: Search
     deadline: float | None
+    trial_seconds: float | None = None
+    trial_memory: int | None = None
+    halve_batch: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.trial_seconds, self.trial_memory, self.halve_batch)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         return space_from_json(self.space)
 
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "search": self.search.model_dump()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Job:
+        return cls(**{**content, "search": Search(**content["search"])})
+
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "search": self.search.model_dump()}, default=str)
+        return json.dumps(self.to_dict(), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        content = json.loads(text)
-        return cls(**{**content, "search": Search(**content["search"])})
+        return cls.from_dict(json.loads(text))
+
+    def shared(self) -> dict[str, Any]:
+        """What the run's workers have in common on all machines; without any URL or path."""
+        return {key: value for key, value in self.to_dict().items() if key not in OF_A_MACHINE}
 
     @property
     def path(self) -> Path | None:

@@ -21,9 +21,10 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
-from hpsearch.search import circumstances, models
+from hpsearch.search import attempts, circumstances, models
 from hpsearch.search.cohorts import BASELINE, DESIGN, EXPLOIT, trial_seed
 from hpsearch.search.job import Job
+from hpsearch.search.limits import Guard
 from hpsearch.search.sampling import make_sampler
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, queue
@@ -45,7 +46,7 @@ class NoMetricError(HpsearchError):
     """The trainer does not compute the metric that the study is to improve."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """What one worker runs its trials with."""
 
@@ -56,23 +57,35 @@ class Bench:
     prepared: Prepared
     worker: Worker
     stop: Stopper
+    guard: Guard
+
+    def note(self, kind: str, message: str, trial_id: int | None = None) -> None:
+        """Write an event of this worker down."""
+        self.store.record_event(
+            kind,
+            message,
+            study_id=self.study._study_id,
+            trial_id=trial_id,
+            run_id=self.job.run_id,
+            worker=self.worker.name,
+        )
 
 
 def run_trial(bench: Bench, trial_id: int) -> TrialState:
     """Train the claimed trial and tell how it ended; KeyboardInterrupt passes, untold.
 
-    Raises NoMetricError and StoreLostError, which end the run. Everything else that a trainer
-    raises is the trial's own failure.
+    Raises NoMetricError, StoreLostError and DiskFullError, which end the run. Everything else that
+    a trainer raises is the trial's own failure.
     """
     with bench.stop.shielded():
         trial = _start(bench, trial_id)
         report = _reporter(bench, trial)
     try:
-        result = _train(bench, trial, report)
+        result = attempts.train(bench, trial, report)
     except optuna.TrialPruned:
         with bench.stop.shielded():
             return _tell(bench, trial, TrialState.PRUNED)
-    except StoreLostError:
+    except (StoreLostError, attempts.DiskFullError):
         raise
     except Exception as error:
         with bench.stop.shielded():
@@ -118,41 +131,30 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
             trial.suggest_float(name, low, high, step=step, log=log)
 
 
-def _train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
-    job = bench.job
-    checkpoint = job.checkpoint(trial.number)
-    checkpoint.mkdir(parents=True, exist_ok=True)
-    keep: dict[str, Any] = {}
-    if getattr(bench.trainer, "KEEPS_BEST", False):
-        keep = {"keep": models.trial_folder(job, trial.number)}
-    return bench.trainer.train(
-        job.settings,
-        dict(trial.params),
-        bench.prepared,
-        seed=trial.user_attrs.get("hps_seed", trial_seed(job.seed, trial.number)),
-        device=job.device,
-        report=report,
-        checkpoint=checkpoint,
-        **keep,
-    )
-
-
 def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
     """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
     store = bench.store
     search = bench.job.search
     may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT and search.prunes
-    frozen = store.patiently(lambda: store.optuna.get_trial(trial._trial_id))
-    known = set(frozen.intermediate_values)
+    trial_id = trial._trial_id
+    frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
+    reached = max(frozen.intermediate_values, default=0)
+    died = store.patiently(lambda: queue.deaths(store.engine, trial_id)) > 0
 
     def write(record: EpochRecord) -> bool:
-        store.record_epoch(trial._trial_id, record)
+        nonlocal died
+        store.record_epoch(trial_id, record)
+        if died and record.epoch > reached:
+            store.patiently(lambda: queue.forgive(store.engine, trial_id))
+            died = False
         value = record.metrics.get(bench.job.metric)
         if value is None:  # an epoch of a stage that has another goal
             return False
-        if record.epoch not in known and not search.also:  # a resumed trial may repeat its last
-            store.patiently(lambda: trial.report(value, record.epoch))
-            known.add(record.epoch)
+        if search.also:  # Optuna takes no reports of several objectives
+            return False
+        # Optuna would ignore an epoch that is repeated, after a resume or with half of the batch.
+        trial._cached_frozen_trial.intermediate_values.pop(record.epoch, None)
+        store.patiently(lambda: trial.report(value, record.epoch))
         return may_prune and store.patiently(trial.should_prune)
 
     def report(record: EpochRecord) -> None:
@@ -249,8 +251,7 @@ def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState
 def reason_of(error: BaseException) -> str:
     """Why a trial failed, in one line."""
     text = (str(error).strip().splitlines() or [""])[0]
-    low = text.lower()
-    if isinstance(error, MemoryError) or "out of memory" in low or "can't allocate" in low:
+    if attempts.is_out_of_memory(error):
         text = "out of memory" + (f": {text}" if text else "")
     elif not isinstance(error, HpsearchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

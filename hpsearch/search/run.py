@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,25 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.search import circumstances, planning
+from hpsearch.search import devices as found_devices
+from hpsearch.search import planning
 from hpsearch.search.display import Display, describe_params, duration, number, shown_of
-from hpsearch.search.engines.local import run_processes
+from hpsearch.search.engines import Crew
 from hpsearch.search.job import Job, Preset, Spec
+from hpsearch.search.limits import Limits
 from hpsearch.search.objective import LOST, lost
 from hpsearch.search.planning import Planned, plain
 from hpsearch.search.progress import shown_progress
 from hpsearch.search.space import check_config, space_to_json
 from hpsearch.search.stopping import Stopper
-from hpsearch.search.worker import quiet_optuna, work
+from hpsearch.search.worker import quiet_optuna
 from hpsearch.search_options import Search, merge
 from hpsearch.store import Store, reading, runs
 from hpsearch.store.opening import translated
 from hpsearch.training.contract import Prepared, Trainer
 
-ENGINES = ("local",)
+MOST_TRIALS = 1_000_000
+NO_LIMITS = Limits()
 
 
 def run(
@@ -39,18 +42,20 @@ def run(
     timeout: float | None = None,
     storage: str | None = None,
     preset: str = "auto",
-    workers: int = 1,
+    workers: int | None = 1,
+    devices: Sequence[str] | None = None,
     engine: str = "local",
+    limits: Limits = NO_LIMITS,
     seed: int = 0,
     data_path: str | Path | None = None,
-    device: str | None = None,
     language_model: str | None = None,
     search: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> optuna.Study:
     """Finish `trials` more trials of a study (default: the preset's budget) and return the study.
 
-    After `timeout` seconds no new trial is started. `seed` counts for a new study only: one that is
+    After `timeout` seconds no new trial is started. `workers` None means one for each of the
+    `devices` (default: all GPUs), or for each core. `seed` counts for a new study only: one that is
     continued keeps its own. `language_model` puts a finished one in the place of what a classifier
     study's settings say: "best" (of the language-model study in the store), a name or a folder; the
     study remembers it. `search` says how trials are chosen where not as the study declares: the
@@ -61,7 +66,9 @@ def run(
     console = console or Console()
     resolved = spec.resolve(preset)
     wanted = resolved.trials if trials is None else trials
-    _check_arguments(wanted, timeout, workers, engine, seed)
+    _check_arguments(wanted, timeout, seed)
+    limits.check()
+    crew = Crew(*found_devices.choose(workers, devices, wanted), engine)
     chosen = checked_search(spec, resolved, search or {}, wanted)
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
@@ -73,16 +80,16 @@ def run(
                 console.print(Text(f"{known.study_name} has reached its target already."))
                 return known
         trainer = spec.trainer_module()
-        device = device or circumstances.default_device()
-        prepared = _prepare(trainer, spec, resolved, path, device, console)
+        prepared = _prepare(trainer, spec, resolved, path, crew.devices[0], console)
         with stop.shielded(), translated(store.url):
             planned = planning.plan_run(
                 store, spec, resolved, prepared,
-                trials=wanted, seed=seed, search=chosen, workers=workers, engine=engine,
+                trials=wanted, seed=seed, search=chosen, workers=crew.workers, engine=engine,
             )  # fmt: skip
-        job = _job(store, spec, resolved, planned, trainer, path, device, chosen, timeout)
+            job = _job(store, spec, resolved, planned, trainer, path, crew, chosen, timeout, limits)
+            runs.keep_job(store.engine, planned.run_id, job.shared())
         _announce(console, planned, seed)
-        _work(job, store, planned, trainer, prepared, workers, stop, console)
+        _work(job, store, planned, trainer, prepared, crew, stop, console)
         return planned.study
 
 
@@ -112,21 +119,16 @@ def _prepare(
 def _check_arguments(
     trials: int,
     timeout: float | None,
-    workers: int,
-    engine: str,
     seed: int,
 ) -> None:
-    for name, value, most in (("--trials", trials, 1_000_000), ("--workers", workers, 1_000)):
-        if not 1 <= value <= most:
-            raise InputError(
-                f"{name} {value} is not possible: give a whole number from 1 to {most}."
-            )
+    if not 1 <= trials <= MOST_TRIALS:
+        raise InputError(
+            f"--trials {trials} is not possible: give a whole number from 1 to {MOST_TRIALS}."
+        )
     if timeout is not None and not timeout > 0:
         raise InputError(f"--timeout {timeout:g} is not possible: give a time above zero.")
     if seed < 0:
         raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
-    if engine not in ENGINES:
-        raise InputError(f"--engine {engine} is not known: choose one of {', '.join(ENGINES)}.")
 
 
 def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials: int) -> Search:
@@ -147,9 +149,10 @@ def _job(
     planned: Planned,
     trainer: Trainer,
     data_path: Path | None,
-    device: str,
+    crew: Crew,
     search: Search,
     timeout: float | None,
+    limits: Limits,
 ) -> Job:
     return Job(
         storage=store.secret_url,
@@ -163,10 +166,13 @@ def _job(
         data=plain(spec.data),
         data_path=None if data_path is None else str(data_path.absolute()),
         preset=preset.name,
-        device=device,
+        device=crew.devices[0],
         seed=planned.seed,
         search=search,
         deadline=None if timeout is None else time.time() + timeout,
+        trial_seconds=limits.seconds,
+        trial_memory=limits.memory,
+        halve_batch=limits.halve_batch,
     )
 
 
@@ -187,7 +193,7 @@ def _work(
     planned: Planned,
     trainer: Trainer,
     prepared: Prepared,
-    workers: int,
+    crew: Crew,
     stop: Stopper,
     console: Console,
 ) -> None:
@@ -198,10 +204,7 @@ def _work(
     shown = shown_of(planned.study, planned.run_id, job.metric, planned.trials)
     try:
         with Display(store, shown, console):
-            if workers == 1:
-                work(job, store, trainer, prepared, stop)
-            else:
-                run_processes(job, store, study_id, workers)
+            crew.work(job, store, study_id, trainer, prepared, stop)
         late = job.deadline is not None and time.time() >= job.deadline
         early = runs.ending(store.engine, planned.run_id)
         outcome = early or ("out of time" if late else "finished")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end a training at any moment, but never the bookkeeping around it."""
+"""Ctrl-C, SIGTERM and limits end a training at any moment, but never the bookkeeping around it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WAKE = getattr(signal, "SIGUSR1", None)
+"""What `interrupt` wakes the main thread with, also out of a system call."""
 
 
 class Stopper:
@@ -25,11 +27,14 @@ class Stopper:
         self._depth = 0
         self._stopping = False
         self._pending = False
+        self._error: Exception | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():
             self._before = {one: signal.signal(one, self._handle) for one in SIGNALS}
+            if WAKE is not None:
+                self._before[WAKE] = signal.signal(WAKE, self._awake)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,6 +52,15 @@ class Stopper:
             return
         raise KeyboardInterrupt
 
+    def _awake(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._depth:
+            self._raise_error()
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
     @contextmanager
     def shielded(self) -> Iterator[None]:
         """Let no signal interrupt the block; one that came is raised after it."""
@@ -58,6 +72,22 @@ class Stopper:
             if not self._depth and self._pending:
                 self._pending = False
                 raise KeyboardInterrupt
+        if not self._depth:
+            self._raise_error()
+
+    def interrupt(self, error: Exception) -> None:
+        """Raise `error` in the main thread, from another one: at once, or where a shield ends.
+
+        Where this object handles no signals (see above) only the end of a shield raises it.
+        """
+        self._error = error
+        main = threading.main_thread().ident
+        if self._before and WAKE is not None and main is not None:
+            signal.pthread_kill(main, WAKE)
+
+    def forget(self) -> None:
+        """What `interrupt` was given and nobody met yet is no longer to be raised."""
+        self._error = None
 
     def stop(self) -> None:
         """Stop from another thread of this process, as a first SIGTERM would."""

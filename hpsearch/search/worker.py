@@ -17,13 +17,15 @@ import optuna
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
+from hpsearch.search.attempts import DiskFullError
 from hpsearch.search.ending import should_end
 from hpsearch.search.heartbeat import Heartbeat
 from hpsearch.search.job import Job
+from hpsearch.search.limits import Guard
 from hpsearch.search.objective import LOST, Bench, lost, run_trial
 from hpsearch.search.sampling import make_pruner
 from hpsearch.search.stopping import Stopper
-from hpsearch.store import Store, queue, reading
+from hpsearch.store import Store, queue, reading, runs
 from hpsearch.store.identity import Worker, this_worker
 from hpsearch.store.lean import LeanStorage
 from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
@@ -46,7 +48,8 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
     A trial that another worker is running may yet come back to the queue, so the worker stays until
     those are finished too. KeyboardInterrupt passes after the running trial was put back.
     """
-    with quiet_optuna(), Heartbeat(store, HEARTBEAT_S) as heart:
+    guard = Guard(stop, job.limits)
+    with quiet_optuna(), Heartbeat(store, HEARTBEAT_S) as heart, guard:
         try:
             study = store.patiently(
                 lambda: optuna.load_study(
@@ -56,13 +59,13 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
                 )
             )
             worker = this_worker(f"{os.getpid()}")
-            bench = Bench(job, store, study, trainer, prepared, worker, stop)
-            _note(bench, "worker-started", f"on {worker.host}, {job.device}")
+            bench = Bench(job, store, study, trainer, prepared, worker, stop, guard)
+            bench.note("worker-started", f"on {worker.host}, {job.device}")
             try:
                 _loop(bench, heart)
             finally:
                 with stop.shielded(), contextlib.suppress(*LOST):
-                    _note(bench, "worker-ended", _ending())
+                    bench.note("worker-ended", _ending())
         except LOST as error:
             raise lost(store, error) from error
 
@@ -83,7 +86,7 @@ def _loop(bench: Bench, heart: Heartbeat) -> None:
                 heart.watch(trial_id)
             if trial_id is not None:
                 state = run_trial(bench, trial_id)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DiskFullError):
             if trial_id is not None:
                 _put_back(bench, trial_id)
             raise
@@ -96,17 +99,6 @@ def _loop(bench: Bench, heart: Heartbeat) -> None:
             time.sleep(IDLE_S)
         else:
             return
-
-
-def _note(bench: Bench, kind: str, message: str, trial_id: int | None = None) -> None:
-    bench.store.record_event(
-        kind,
-        message,
-        study_id=bench.study._study_id,
-        trial_id=trial_id,
-        run_id=bench.job.run_id,
-        worker=bench.worker.name,
-    )
 
 
 def _ending() -> str:
@@ -129,14 +121,15 @@ def _put_back(bench: Bench, trial_id: int) -> None:
     store = bench.store
     with bench.stop.shielded():
         if store.patiently(lambda: queue.release(store.engine, trial_id, bench.worker)):
-            _note(bench, "trial-put-back", "interrupted; the next run goes on with it", trial_id)
+            bench.note("trial-put-back", "interrupted; the next run goes on with it", trial_id)
 
 
 def _others_are_running(bench: Bench) -> bool:
-    store, study_id = bench.store, bench.study._study_id
-    if bench.job.run_id is None:
+    """Whether one of the run's trials may yet come back to the queue."""
+    store, study_id, run_id = bench.store, bench.study._study_id, bench.job.run_id
+    if run_id is None or not store.patiently(lambda: runs.is_open(store.engine, run_id)):
         return False
-    counts = store.patiently(lambda: reading.states(store.engine, study_id, bench.job.run_id))
+    counts = store.patiently(lambda: reading.states(store.engine, study_id, run_id))
     return bool(counts.get(TrialState.RUNNING) or counts.get(TrialState.WAITING))
 
 

@@ -144,7 +144,10 @@ def _trial_rows(
 
 
 def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) -> int | None:
-    """Take the first waiting trial (of one run, or of any): its id, None if none is left."""
+    """Take the first waiting trial (of one run, or of any): its id, None if none is left.
+
+    A run that was ended gives none: its other workers, here or elsewhere, are to leave.
+    """
     ours = schema.trial
     query = (
         sa.select(TRIALS.c.trial_id, ours.c.attempts)
@@ -154,7 +157,8 @@ def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) 
         .limit(1)
     )
     if run_id is not None:
-        query = query.where(ours.c.run_id == run_id)
+        query = query.join(schema.run, schema.run.c.run_id == ours.c.run_id)
+        query = query.where(ours.c.run_id == run_id, schema.run.c.ended_at.is_(None))
     while True:
         # A transaction for each attempt: MySQL would go on showing the first one's snapshot.
         with begin(engine) as connection:
@@ -251,7 +255,7 @@ def find_orphaned(engine: sa.Engine, study_id: int, grace_s: float) -> list[Orph
 
 
 def requeue(engine: sa.Engine, orphan: Orphaned) -> TrialState | None:
-    """Give an orphaned trial another chance, or fail it after MAX_DEATHS: its new state.
+    """Give an orphaned trial another chance, or fail it after MAX_DEATHS in a row: its new state.
 
     None if somebody else was faster, or its worker finished it after all.
     """
@@ -275,6 +279,20 @@ def requeue(engine: sa.Engine, orphan: Orphaned) -> TrialState | None:
             attr = {"trial_id": orphan.trial_id, "key": "hps_failure"}
             connection.execute(sa.insert(ATTRS).values(**attr, value_json=json.dumps(reason)))
     return TrialState(values["state"])
+
+
+def deaths(engine: sa.Engine, trial_id: int) -> int:
+    """How many workers in a row died on the trial without getting it any further."""
+    query = sa.select(schema.trial.c.deaths).where(schema.trial.c.trial_id == trial_id)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() or 0
+
+
+def forgive(engine: sa.Engine, trial_id: int) -> None:
+    """The trial got further than when its worker died, so it was not the trial's fault."""
+    update = sa.update(schema.trial).where(schema.trial.c.trial_id == trial_id)
+    with engine.begin() as connection:
+        connection.execute(update.values(deaths=0))
 
 
 def drop_orphans(engine: sa.Engine) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from optuna.trial import TrialState
@@ -43,6 +46,51 @@ def _living(connection: sa.Connection, study_id: int, grace_s: float) -> list[in
         for row in connection.execute(query)
         if not is_dead(row.machine, row.pid) and row.seen_at >= now - timedelta(seconds=grace_s)
     ]
+
+
+@dataclass(frozen=True)
+class Open:
+    """A run that was not ended and has trials to finish; `job` is what its workers share."""
+
+    run_id: int
+    trials: int
+    job: dict[str, Any]
+
+
+def is_open(engine: sa.Engine, run_id: int) -> bool:
+    """Whether the run was not ended: by its process, that is; one that died ends nothing."""
+    query = sa.select(schema.run.c.ended_at).where(schema.run.c.run_id == run_id)
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    return row is not None and row.ended_at is None
+
+
+def oldest_open(engine: sa.Engine, study_id: int) -> Open | None:
+    """The first run of the study that has trials waiting or running, for workers to join."""
+    run, ours = schema.run, schema.trial
+    unfinished = (
+        sa.select(ours.c.run_id)
+        .join(TRIALS, TRIALS.c.trial_id == ours.c.trial_id)
+        .where(TRIALS.c.study_id == study_id)
+        .where(TRIALS.c.state.in_((TrialState.WAITING, TrialState.RUNNING)))
+    )
+    query = (
+        sa.select(run.c.run_id, run.c.trials, run.c.job)
+        .where(run.c.study_id == study_id, run.c.ended_at.is_(None), run.c.job.is_not(None))
+        .where(run.c.run_id.in_(unfinished))
+        .order_by(run.c.run_id)
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else Open(row.run_id, row.trials, row.job)
+
+
+def keep_job(engine: sa.Engine, run_id: int, job: Mapping[str, Any]) -> None:
+    """Let other workers join the run."""
+    update = sa.update(schema.run).where(schema.run.c.run_id == run_id).values(job=job)
+    with engine.begin() as connection:
+        connection.execute(update)
 
 
 def strangers(engine: sa.Engine, study_id: int) -> list[tuple[int, int]]:

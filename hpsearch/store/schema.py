@@ -131,7 +131,8 @@ trial = sa.Table(
 """A trial's place in the plan and the circumstances it ran in.
 
 `replicate_of` is a trial number, `attempts` how often the trial was started (it only ever grows, so
-it also tells whether the trial changed hands), `deaths` how often its worker died on it.
+it also tells whether the trial changed hands), `deaths` how many workers in a row died on it
+without getting it an epoch further.
 """
 
 epoch = sa.Table(

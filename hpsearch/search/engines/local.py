@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, with the cores divided among them."""
+"""Workers as processes of this machine, with cores and devices divided among them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search.circumstances import cores
 from hpsearch.search.job import Job
-from hpsearch.store import Store
+from hpsearch.store import Store, reading
+from hpsearch.store.queue import FINISHED
 
 RESTARTS = 3
-"""A worker that dies is started again so many times."""
+"""A worker that dies is started again so many times in a row; a trial finished by any worker in the
+meantime says that it is worth going on."""
 
 LEAVE_S = 20.0
 """How long a worker that was asked to stop may take: the epoch's last step and one transaction."""
@@ -38,11 +41,13 @@ class WorkerError(HpsearchError):
 
 @dataclass
 class Process:
-    """One worker: the running process, what it prints, and how often it died."""
+    """One worker: the running process, what it prints, how often it died in a row, and how many
+    trials of the run were finished when it was started."""
 
     number: int
     popen: subprocess.Popen[bytes]
     log: IO[bytes]
+    finished: int = 0
     deaths: int = 0
 
     def last_words(self) -> str:
@@ -62,84 +67,105 @@ class Process:
                     stream.close()
 
 
-def run_processes(job: Job, store: Store, study_id: int, workers: int) -> None:
-    """Run the job in `workers` processes until all have ended.
+def run_processes(
+    job: Job, store: Store, study_id: int, workers: int, devices: Sequence[str]
+) -> None:
+    """Run the job in `workers` processes, which take the devices in turn, until all have ended.
 
-    A process that dies is recorded and started again, up to RESTARTS times. Raises WorkerError for
-    what a worker reports, HpsearchError if the last worker stays dead, and passes KeyboardInterrupt
-    after every worker has put its trial back.
+    A process that dies is recorded and started again, up to RESTARTS times in a row. Raises
+    WorkerError for what a worker reports, HpsearchError if the last worker stays dead, and passes
+    KeyboardInterrupt after every worker has put its trial back.
     """
-    processes: list[Process] = []
+    crew = _Processes(job, store, study_id, workers, devices)
     try:
         for number in range(workers):
-            processes.append(_start(job, number, workers))
-        while processes:
-            for process in list(processes):
+            crew.start(number)
+        while crew.processes:
+            for process in list(crew.processes):
                 code = process.popen.poll()
-                if code is None:
-                    continue
-                processes.remove(process)
-                again = _ended(process, code, job, store, study_id, workers, left=len(processes))
-                if again is not None:
-                    processes.append(again)
+                if code is not None:
+                    crew.ended(process, code)
             time.sleep(0.05)
     finally:
-        _dismiss(processes)
+        _dismiss(crew.processes)
 
 
-def _start(job: Job, number: int, workers: int) -> Process:
+@dataclass
+class _Processes:
+    """The worker processes of a run."""
+
+    job: Job
+    store: Store
+    study_id: int
+    workers: int
+    devices: Sequence[str]
+    processes: list[Process] = field(default_factory=list)
+
+    def start(self, number: int) -> Process:
+        device = self.devices[number % len(self.devices)]
+        log = tempfile.TemporaryFile()  # noqa: SIM115 (Process.close closes it)
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "hpsearch.search"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(self.workers),
+        )
+        process = Process(number, popen, log)
+        self.processes.append(process)
+        assert popen.stdin is not None
+        # One that is dead already will be found so by the loop.
+        with contextlib.suppress(BrokenPipeError):
+            popen.stdin.write(replace(self.job, device=device).to_json().encode() + b"\n")
+            popen.stdin.flush()
+        return process
+
+    def ended(self, process: Process, code: int) -> None:
+        """Deal with a process that has ended, and start its successor if it is to have one."""
+        answer, words = process.answer(), process.last_words()
+        self.processes.remove(process)
+        process.close()
+        if code == 0:
+            return
+        if code == 130:
+            raise KeyboardInterrupt
+        if "error" in answer:
+            raise WorkerError(str(answer["error"]), int(str(answer.get("status", 1))))
+        end = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self.store.record_event(
+            "worker-crashed",
+            f"worker {process.number} (pid {process.popen.pid}) ended with {end}",
+            traceback=words or None,
+            study_id=self.study_id,
+            run_id=self.job.run_id,
+            worker=str(process.popen.pid),
+        )
+        self._start_again(process, end, words)
+
+    def _start_again(self, process: Process, end: str, words: str) -> None:
+        finished = self._finished()
+        deaths = 1 if finished > process.finished else process.deaths + 1
+        if deaths <= RESTARTS:
+            successor = self.start(process.number)
+            successor.deaths, successor.finished = deaths, finished
+        elif not self.processes:
+            last = f": {self.store.redact(words.splitlines()[-1])}" if words else ""
+            raise HpsearchError(
+                f"The last worker ended with {end} after {RESTARTS} restarts{last}; "
+                "finished trials are kept, run the same command again to go on."
+            )
+
+    def _finished(self) -> int:
+        counts = self.store.patiently(
+            lambda: reading.states(self.store.engine, self.study_id, self.job.run_id)
+        )
+        return sum(counts.get(state, 0) for state in FINISHED)
+
+
+def _environment(workers: int) -> dict[str, str]:
     share = str(max(1, cores() // workers))
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, share), "PYTHONPATH": path}
-    log = tempfile.TemporaryFile()  # noqa: SIM115 (Process.close closes it)
-    popen = subprocess.Popen(
-        [sys.executable, "-m", "hpsearch.search"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-    )
-    process = Process(number, popen, log)
-    assert popen.stdin is not None
-    # One that is dead already will be found so by the loop.
-    with contextlib.suppress(BrokenPipeError):
-        popen.stdin.write(job.to_json().encode() + b"\n")
-        popen.stdin.flush()
-    return process
-
-
-def _ended(
-    process: Process, code: int, job: Job, store: Store, study_id: int, workers: int, *, left: int
-) -> Process | None:
-    """Deal with a process that has ended: its successor if it is to have one."""
-    answer, words = process.answer(), process.last_words()
-    process.close()
-    if code == 0:
-        return None
-    if code == 130:
-        raise KeyboardInterrupt
-    if "error" in answer:
-        raise WorkerError(str(answer["error"]), int(str(answer.get("status", 1))))
-    end = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    store.record_event(
-        "worker-crashed",
-        f"worker {process.number} (pid {process.popen.pid}) ended with {end}",
-        traceback=words or None,
-        study_id=study_id,
-        run_id=job.run_id,
-        worker=str(process.popen.pid),
-    )
-    if process.deaths < RESTARTS:
-        successor = _start(job, process.number, workers)
-        successor.deaths = process.deaths + 1
-        return successor
-    if left:
-        return None
-    last = f": {store.redact(words.splitlines()[-1])}" if words else ""
-    raise HpsearchError(
-        f"The last worker ended with {end} after {RESTARTS} restarts{last}; "
-        "finished trials are kept, run the same command again to go on."
-    )
+    return {**os.environ, **dict.fromkeys(THREAD_LIMITS, share), "PYTHONPATH": path}
 
 
 def _dismiss(processes: list[Process]) -> None:

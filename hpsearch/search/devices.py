@@ -1,0 +1,50 @@
+"""Which devices the workers of a run train on, and how many workers there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hpsearch.errors import InputError
+from hpsearch.search.circumstances import cores, default_device
+
+DEVICE = re.compile(r"cpu|(cuda|mps)(:\d+)?")
+
+
+def choose(
+    workers: int | None, devices: Sequence[str] | None, trials: int
+) -> tuple[int, tuple[str, ...]]:
+    """(how many workers, the devices they take in turn).
+
+    By default every GPU there is and one worker on each; without a GPU a worker for each core. More
+    workers than trials are never started. Raises InputError for a device that is not there.
+    """
+    chosen = tuple(devices) if devices else _all_devices()
+    for device in chosen:
+        _check(device)
+    if workers is None:
+        workers = cores() if chosen == ("cpu",) else len(chosen)
+        workers = max(1, min(workers, trials))
+    return workers, chosen
+
+
+def _all_devices() -> tuple[str, ...]:
+    device = default_device()
+    if device != "cuda":
+        return (device,)
+    import torch
+
+    count = torch.cuda.device_count()
+    return (device,) if count < 2 else tuple(f"cuda:{i}" for i in range(count))
+
+
+def _check(device: str) -> None:
+    if not DEVICE.fullmatch(device):
+        raise InputError(f"--devices {device} is no device: write cpu, cuda or cuda:0,cuda:1.")
+    if device.startswith("cuda"):
+        import torch
+
+        count = torch.cuda.device_count()
+        if int(device.partition(":")[2] or 0) >= count:
+            there = f"has cuda:0 to cuda:{count - 1}" if count else "has no GPU that torch can use"
+            raise InputError(f"--devices {device} is not there: this machine {there}.")
