@@ -28,8 +28,12 @@ def run(
     timeout: float | None = None,
     storage: str | None = None,
     preset: str = "auto",
-    workers: int = 1,
+    workers: int | None = 1,
+    devices: Sequence[str] | None = None,
     engine: str = "local",
+    trial_timeout: float | None = None,
+    trial_memory: int | None = None,
+    halve_batch: bool = False,
     seed: int = 0,
     data: str | Path | None = None,
     language_model: str | None = None,
@@ -38,12 +42,14 @@ def run(
 ) -> optuna.Study:
     """Run `trials` more trials of a study: a built-in name or the path of a study.toml.
 
-    `timeout` is in seconds; `trials` None means the preset's budget. `search` says how trials are
-    chosen, such as {"sampler": "forest", "fix": {"bs": 32}}: the keys of [search] in a study.toml,
-    whose values it replaces. Raises InputError for what was
-    given wrongly, HpsearchError when the run fails, each with one sentence that says the way out.
+    `timeout` and `trial_timeout` are in seconds, `trial_memory` in bytes; `trials` None means the
+    preset's budget, `workers` None one for each of the `devices` or cores. `search` says how trials
+    are chosen, such as {"sampler": "forest", "fix": {"bs": 32}}: the keys of [search] in a
+    study.toml, whose values it replaces. Raises InputError for what was given wrongly,
+    HpsearchError when the run fails, each with one sentence that says the way out.
     """
     from hpsearch.search import run as run_search
+    from hpsearch.search.limits import Limits
     from hpsearch.studies import load_spec
 
     return run_search(
@@ -53,7 +59,9 @@ def run(
         storage=storage,
         preset=preset,
         workers=workers,
+        devices=devices,
         engine=engine,
+        limits=Limits(trial_timeout, trial_memory, halve_batch),
         seed=seed,
         data_path=data,
         language_model=language_model,

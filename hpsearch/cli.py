@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hpsearch import __version__, cli_exchange, cli_explain, cli_models, cli_new, cli_run
+from hpsearch import (
+    __version__,
+    cli_exchange,
+    cli_explain,
+    cli_models,
+    cli_new,
+    cli_run,
+    cli_worker,
+)
 from hpsearch.cli_data import data_app
 from hpsearch.cli_run import Storage
 from hpsearch.errors import HpsearchError
@@ -82,6 +90,7 @@ def _root(
 
 
 cli_run.register(app)
+cli_worker.register(app)
 
 
 cli_explain.register(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,7 +10,17 @@ import typer
 from rich.console import Console
 
 from hpsearch.cli_models import DataOption
-from hpsearch.errors import InputError
+from hpsearch.cli_worker import (
+    WHERE,
+    Devices,
+    HalveBatch,
+    TrialMemory,
+    TrialTimeout,
+    Workers,
+    parse_bytes,
+    parse_devices,
+    parse_duration,
+)
 
 console = Console(highlight=False)
 HOW = "How trials are chosen"
@@ -119,11 +128,14 @@ def run(
         str, typer.Option(help="How large a trial is: quick, cpu, full; auto asks the device.")
     ] = "auto",
     storage: Storage = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes that run trials. Default: one a core, or one on a GPU."),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Where workers run: local.")] = "local",
+    workers: Workers = None,
+    devices: Devices = None,
+    engine: Annotated[
+        str, typer.Option(help="Where workers run: local.", rich_help_panel=WHERE)
+    ] = "local",
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
+    halve_batch: HalveBatch = False,
     seed: Annotated[int, typer.Option(help="Of a new study; one worker repeats it exactly.")] = 0,
     data: DataOption = None,
     sampler: Sampler = None,
@@ -152,15 +164,19 @@ def run(
         "constraints": parse_config("--constraint", constraint or ()) or None,
     }  # fmt: skip
     search = {key: value for key, value in given.items() if value is not None}
-    study_seconds = None if timeout is None else parse_duration(timeout)
+    limit, memory = trial_timeout, trial_memory
     hpsearch.run(
         study,
         trials=trials,
-        timeout=study_seconds,
+        timeout=None if timeout is None else parse_duration(timeout, "--timeout"),
         storage=storage,
         preset=preset,
-        workers=_default_workers(trials) if workers is None else workers,
+        workers=workers,
+        devices=parse_devices(devices),
         engine=engine,
+        trial_timeout=None if limit is None else parse_duration(limit, "--trial-timeout"),
+        trial_memory=None if memory is None else parse_bytes(memory, "--trial-memory"),
+        halve_batch=halve_batch,
         seed=seed,
         data=data,
         language_model=language_model,
@@ -177,21 +193,3 @@ def parse_config(option: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         config |= parse_set(text, option)
     return config
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in '90', '90s', '30m', '2h' or '1h30m'. Raises InputError for anything else."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    if not text.strip() or match is None:
-        raise InputError(f"--timeout {text!r} is not a time: write 90s, 30m, 2h or 1h30m.")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)
-
-
-def _default_workers(trials: int | None) -> int:
-    """One a core; one on a GPU, which several would have to share."""
-    from hpsearch.search.circumstances import cores, default_device
-
-    if default_device() != "cpu":
-        return 1
-    return max(1, min(cores(), trials or cores()))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+UNWRITABLE = "cannot be written to: a trial that is killed will start anew"
 PAUSE_S = 1.0
 PROBE = 1 << 20
 """So many bytes must fit before a training that met a full disk goes on ..."""
@@ -63,6 +64,8 @@ def train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
     while True:
         try:
             return _train(bench, trial, report, attempt)
+        except optuna.TrialPruned:
+            raise
         except Exception as error:
             if not _mend(bench, trial, error, attempt):
                 raise
@@ -92,20 +95,20 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) 
 def _mend(bench: Bench, trial: optuna.Trial, error: Exception, attempt: Attempt) -> bool:
     """Do something about the error, so that another attempt may succeed; False if nothing can."""
     if is_out_of_memory(error):
-        return bench.job.halve_batch and _halve_batch(bench, trial, error, attempt)
+        return bench.job.halve_batch and _halve_batch(bench, trial, attempt)
     if has_errno(error, FULL):
         _wait_for_space(bench, trial, error, attempt)
         return True
     if has_errno(error, READ_ONLY) and attempt.writes:
         attempt.writes = False
-        _note(bench, trial, "no-checkpoints", f"{_where()} cannot be written to: {error}")
+        _note(bench, trial, "no-checkpoints", f"{_where()} {UNWRITABLE}")
         return True
     if any(isinstance(one, FileNotFoundError) for one in _chain(error)):
-        return not attempt.prepared_again and _prepare_again(bench, trial, error, attempt)
+        return not attempt.prepared_again and _prepare_again(bench, trial, attempt)
     return False
 
 
-def _halve_batch(bench: Bench, trial: optuna.Trial, error: Exception, attempt: Attempt) -> bool:
+def _halve_batch(bench: Bench, trial: optuna.Trial, attempt: Attempt) -> bool:
     params: Mapping[str, Any] = {**bench.job.settings, **trial.params}
     size = params.get(BATCH)
     if attempt.params or not isinstance(size, int) or size < 2:
@@ -117,14 +120,17 @@ def _halve_batch(bench: Bench, trial: optuna.Trial, error: Exception, attempt: A
         store.patiently(
             lambda: store.optuna.set_trial_user_attr(trial._trial_id, HALVED, size // 2)
         )
-    message = f"out of memory with a batch of {size}, trained again with {size // 2}: {error}"
+    message = (
+        f"trial {trial.number} ran out of memory with a batch of {size}; again with {size // 2}"
+    )
     _note(bench, trial, "batch-halved", message)
     return True
 
 
-def _prepare_again(bench: Bench, trial: optuna.Trial, error: Exception, attempt: Attempt) -> bool:
+def _prepare_again(bench: Bench, trial: optuna.Trial, attempt: Attempt) -> bool:
     attempt.prepared_again = True
-    _note(bench, trial, "cache-rebuilt", f"a file is gone, so the data is prepared again: {error}")
+    message = f"trial {trial.number} misses a file of the cache; preparing the data again"
+    _note(bench, trial, "cache-rebuilt", message)
     bench.prepared = prepare_silently(bench)
     return True
 
@@ -175,7 +181,7 @@ def _writable(bench: Bench, trial: optuna.Trial) -> bool:
         bench.job.checkpoint(trial.number).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if has_errno(error, READ_ONLY):
-            _note(bench, trial, "no-checkpoints", f"{_where()} cannot be written to: {error}")
+            _note(bench, trial, "no-checkpoints", f"{_where()} {UNWRITABLE}")
             return False
         if not has_errno(error, FULL):
             raise

@@ -25,10 +25,15 @@ from rich.text import Text
 
 from hpsearch.store import Store, reading
 from hpsearch.store.opening import HEARTBEAT_S, why
-from hpsearch.store.progress import Ended, Running, newly_ended, running
+from hpsearch.store.progress import Ended, Running, last_event, new_events, newly_ended, running
 
 POLL_S = 0.5
 SHOWN_PARAMS = 4
+TOLD = (
+    "worker-crashed", "trial-requeued", "disk-full", "no-checkpoints", "cache-rebuilt",
+    "batch-halved",
+)  # fmt: skip
+"""The kinds of events that are for people."""
 WORDS = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -64,9 +69,14 @@ class Snapshot:
 
 
 class Display:
-    """While entered, shows the run; a thread asks the store, so a training is not disturbed."""
+    """While entered, shows the run; a thread asks the store, so a training is not disturbed.
 
-    def __init__(self, store: Store, shown: Shown, console: Console) -> None:
+    With `from_now` trials that ended before are counted, but not announced.
+    """
+
+    def __init__(
+        self, store: Store, shown: Shown, console: Console, *, from_now: bool = False
+    ) -> None:
         self._store = store
         self._shown = shown
         self._console = console
@@ -76,6 +86,9 @@ class Display:
         self._known: set[int] = set()
         self._latest: datetime | None = None
         self._best: float | None = None
+        self._silent = from_now
+        self._last_event = 0
+        self._told: set[str] = set()
         self._trouble = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="hpsearch-display", daemon=True)
@@ -83,6 +96,7 @@ class Display:
 
     def __enter__(self) -> Display:
         self._store.on_wait = self._on_wait
+        self._last_event = self._store.patiently(lambda: last_event(self._store.engine))
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,
@@ -122,7 +136,9 @@ class Display:
                     self._known.add(ended.trial_id)
                     self._latest = max(self._latest or ended.ended_at, ended.ended_at)
                     self._announce(ended)
+                self._silent = False
                 snapshot.best = reading.best(engine, shown.study_id, shown.direction)
+            self._tell_events()
             self._snapshot, self._trouble = snapshot, ""
             if time.monotonic() - self._seen_at > HEARTBEAT_S:
                 self._seen_at = time.monotonic()
@@ -130,11 +146,23 @@ class Display:
         except Exception:  # the display must never end a run
             self._trouble = "the store does not answer; waiting for it"
 
+    def _tell_events(self) -> None:
+        """What happened to workers and trials since the last look, each sentence once."""
+        for event_id, message in new_events(
+            self._store.engine, self._shown.run_id, self._last_event, TOLD
+        ):
+            self._last_event = event_id
+            if message not in self._told:
+                self._told.add(message)
+                self._console.print(Text(message), soft_wrap=True, highlight=False)
+
     def _announce(self, ended: Ended) -> None:
         """A line for a finished trial; above a live display only for the better and the failed."""
         better = ended.state == TrialState.COMPLETE and self._is_better(ended.value)
         if better:
             self._best = ended.value
+        if self._silent:
+            return
         if self._live is None or better or ended.state == TrialState.FAIL:
             self._console.print(
                 Text(describe_trial(ended, self._shown.metric)), soft_wrap=True, highlight=False

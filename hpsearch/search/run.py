@@ -80,7 +80,7 @@ def run(
                 console.print(Text(f"{known.study_name} has reached its target already."))
                 return known
         trainer = spec.trainer_module()
-        prepared = _prepare(trainer, spec, resolved, path, crew.devices[0], console)
+        prepared = prepare(trainer, spec, resolved, path, crew.devices[0], console)
         with stop.shielded(), translated(store.url):
             planned = planning.plan_run(
                 store, spec, resolved, prepared,
@@ -93,7 +93,7 @@ def run(
         return planned.study
 
 
-def _prepare(
+def prepare(
     trainer: Trainer,
     spec: Spec,
     preset: Preset,

@@ -17,7 +17,12 @@ from hpsearch.store import migrate
 from hpsearch.store.locks import exclusive
 from hpsearch.urls import full_url, missing_driver, shown_url, sqlite_path, why
 
-__all__ = ["GRACE_S", "HEARTBEAT_S", "open_storage", "translated", "why"]
+__all__ = ["GRACE_S", "HEARTBEAT_S", "NoStoreError", "open_storage", "translated", "why"]
+
+
+class NoStoreError(InputError):
+    """There is no store at that place, and none was to be made."""
+
 
 HEARTBEAT_S = 30
 GRACE_S = 90
@@ -98,7 +103,11 @@ def _check_studies(url: URL) -> None:
     finally:
         engine.dispose()
     if not found:
+<<<<<<< HEAD
         raise InputError(no_store(url))
+=======
+        raise NoStoreError(_no_store(url))
+>>>>>>> 6e8ce26 (hpsearch worker joins a running study; --devices, --trial-timeout, --trial-memory, --halve-batch)
 
 
 def check_path(url: URL, *, create: bool) -> None:
@@ -112,7 +121,11 @@ def check_path(url: URL, *, create: bool) -> None:
             "make it first."
         )
     if not create and not path.exists():
+<<<<<<< HEAD
         raise InputError(no_store(url))
+=======
+        raise NoStoreError(_no_store(url))
+>>>>>>> 6e8ce26 (hpsearch worker joins a running study; --devices, --trial-timeout, --trial-memory, --halve-batch)
 
 
 def no_store(url: URL) -> str:

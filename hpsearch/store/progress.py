@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,3 +135,23 @@ def running(engine: sa.Engine, run_id: int) -> list[Running]:
             )
             for row in connection.execute(query)
         ]
+
+
+def last_event(engine: sa.Engine) -> int:
+    """The id of the newest event, 0 if there is none."""
+    with engine.connect() as connection:
+        return connection.execute(sa.select(sa.func.max(schema.event.c.event_id))).scalar() or 0
+
+
+def new_events(
+    engine: sa.Engine, run_id: int, after: int, kinds: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Id and message of the run's events of these kinds with a greater id than `after`."""
+    event = schema.event.c
+    query = (
+        sa.select(event.event_id, event.message)
+        .where(event.event_id > after, event.run_id == run_id, event.kind.in_(kinds))
+        .order_by(event.event_id)
+    )
+    with engine.connect() as connection:
+        return [(row.event_id, row.message) for row in connection.execute(query)]

@@ -158,7 +158,7 @@ def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) 
     )
     if run_id is not None:
         query = query.join(schema.run, schema.run.c.run_id == ours.c.run_id)
-        query = query.where(ours.c.run_id == run_id, schema.run.c.ended_at.is_(None))
+        query = query.where(ours.c.run_id == run_id, schema.run.c.outcome.is_(None))
     while True:
         # A transaction for each attempt: MySQL would go on showing the first one's snapshot.
         with begin(engine) as connection:

@@ -59,10 +59,10 @@ class Open:
 
 def is_open(engine: sa.Engine, run_id: int) -> bool:
     """Whether the run was not ended: by its process, that is; one that died ends nothing."""
-    query = sa.select(schema.run.c.ended_at).where(schema.run.c.run_id == run_id)
+    query = sa.select(schema.run.c.outcome).where(schema.run.c.run_id == run_id)
     with engine.connect() as connection:
         row = connection.execute(query).first()
-    return row is not None and row.ended_at is None
+    return row is not None and row.outcome is None
 
 
 def oldest_open(engine: sa.Engine, study_id: int) -> Open | None:
@@ -76,7 +76,7 @@ def oldest_open(engine: sa.Engine, study_id: int) -> Open | None:
     )
     query = (
         sa.select(run.c.run_id, run.c.trials, run.c.job)
-        .where(run.c.study_id == study_id, run.c.ended_at.is_(None), run.c.job.is_not(None))
+        .where(run.c.study_id == study_id, run.c.outcome.is_(None), run.c.job.is_not(None))
         .where(run.c.run_id.in_(unfinished))
         .order_by(run.c.run_id)
         .limit(1)

@@ -9,7 +9,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hpsearch.data import home
 from hpsearch.training.contract import DivergedError, EpochRecord, TrainResult
+from hpsearch.training.stage_cache import cached_stage
 
 
 @dataclass
@@ -28,10 +30,25 @@ def note(settings, **entry):
 
 def prepare(data, settings, *, data_path, device, progress, say):
     note(settings, what="prepare")
+    if settings.get("cached"):
+        cached_stage("fake", {}, lambda folder: build(settings, folder))
     progress("preparing", 0, 1)
     progress("preparing", 1, 1)
     text = json.dumps(data, sort_keys=True) + str(data_path)
     return Prepared(f"source {data_path or 'fake'}", hashlib.sha256(text.encode()).hexdigest())
+
+
+def build(settings, folder):
+    note(settings, what="build")
+    time.sleep(0.5)
+    (folder / "shared.txt").write_text("shared")
+
+
+def read_cache(settings):
+    """As a classifier reads its language model in every trial."""
+    if settings.get("cached"):
+        places = [one for one in (home() / "stages").glob("fake-*") if one.is_dir()]
+        (places[0] if places else home() / "gone").joinpath("shared.txt").read_text()
 
 
 def score(params, seed, epoch, epochs):
@@ -43,20 +60,24 @@ def score(params, seed, epoch, epochs):
 
 def train(settings, params, data, *, seed, device, report, checkpoint):
     epochs, name = settings["epochs"], settings.get("metric", "score")
-    state = Path(checkpoint) / "state.json"
-    records = json.loads(state.read_text()) if state.exists() else []
-    note(settings, what="train", seed=seed, params=params, start=len(records) + 1)
+    state = None if checkpoint is None else Path(checkpoint) / "state.json"
+    records = json.loads(state.read_text()) if state and state.exists() else []
+    start = len(records) + 1
+    note(settings, what="train", seed=seed, params=params, start=start, device=device)
     for record in records:  # one may have been killed after its checkpoint, before its report
         report(EpochRecord(**record))
     for epoch in range(len(records) + 1, epochs + 1):
         time.sleep(settings.get("sleep", 0))
         misbehave(settings, params, epoch)
+        read_cache(settings)
         value = score(params, seed, epoch, epochs)
         metrics, lrs = {name: value}, (params["lr"],)
         record = EpochRecord("main", epoch, epochs, 1.0, 1 - value, metrics, lrs, 0.0)
         records.append(asdict(record))
-        if not settings.get("no_checkpoint"):
-            state.with_suffix(".new").write_text(json.dumps(records))
+        if state and not settings.get("no_checkpoint"):
+            state.parent.mkdir(parents=True, exist_ok=True)
+            filling = " " * settings.get("checkpoint_bytes", 0)
+            state.with_suffix(".new").write_text(json.dumps(records) + filling)
             state.with_suffix(".new").replace(state)
         report(record)
     note(settings, what="end", seed=seed)
@@ -75,8 +96,14 @@ def misbehave(settings, params, epoch):
         raise ValueError(f"x is {params['x']}\nsecond line")
     if bad == "diverge":
         raise DivergedError(f"the loss became nan in epoch {epoch}")
-    if bad == "memory":
+    if bad == "memory" or (bad == "large batch" and params["bs"] > 16):
         raise MemoryError
+    if bad == "greedy":
+        hoard = bytearray(500_000_000)
+        time.sleep(5)
+        del hoard
+    if bad == "slow":
+        time.sleep(30)
     if bad == "kill" or (bad == "kill once" and not once.exists()):
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,122 @@
+"""The command worker, and the options of run and worker that say where trials run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hpsearch.cli_models import DataOption
+from hpsearch.errors import InputError
+
+console = Console(highlight=False)
+WHERE = "Workers and limits"
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that run trials. Default: one a core, or one on each GPU.",
+        rich_help_panel=WHERE,
+    ),
+]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="What workers train on, in turn: cuda:0,cuda:1. Default: all GPUs, else cpu.",
+        rich_help_panel=WHERE,
+    ),
+]
+TrialTimeout = Annotated[
+    str | None,
+    typer.Option(
+        help="End a trial that takes longer, as failed: 90s, 30m, 2h.", rich_help_panel=WHERE
+    ),
+]
+TrialMemory = Annotated[
+    str | None,
+    typer.Option(
+        help="End a trial whose worker uses more memory, as failed: 500M, 4G.",
+        rich_help_panel=WHERE,
+    ),
+]
+HalveBatch = Annotated[
+    bool,
+    typer.Option(
+        "--halve-batch",
+        help="Train a trial that ran out of memory once more with half of its batch.",
+        rich_help_panel=WHERE,
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="The database that the run uses. Default: HPSEARCH_STORAGE, else "
+        "sqlite:///hpsearch.db.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(
+        epilog="Example: [bold]hpsearch worker imdb-clas --storage postgresql://me@host/db[/], "
+        "while [bold]hpsearch run imdb-clas[/] with the same --storage runs elsewhere."
+    )(worker)
+
+
+def worker(
+    study: Annotated[str, typer.Argument(help="The study that is being run, as for run.")],
+    storage: Storage = None,
+    preset: Annotated[
+        str, typer.Option(help="The run's: quick, cpu, full; auto joins whichever there is.")
+    ] = "auto",
+    workers: Workers = None,
+    devices: Devices = None,
+    data: DataOption = None,
+    wait: Annotated[str, typer.Option(help="How long to wait for a run: 90s, 30m, 2h.")] = "2m",
+) -> None:
+    """Join a running study from another process or machine, until no trial is left."""
+    from hpsearch.search.join import join
+    from hpsearch.studies import load_spec
+
+    join(
+        load_spec(study),
+        storage=storage,
+        preset=preset,
+        workers=workers,
+        devices=parse_devices(devices),
+        data_path=None if data is None else Path(data),
+        wait=parse_duration(wait, "--wait"),
+        console=console,
+    )
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds in '90', '90s', '30m', '2h' or '1h30m'. Raises InputError for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise InputError(f"{option} {text!r} is not a time: write 90s, 30m, 2h or 1h30m.")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Bytes in '4G', '1.5 GB' or '500M'. Raises InputError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise InputError(f"{option} {text!r} is not a size: write 500M or 4G.")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def parse_devices(text: str | None) -> tuple[str, ...] | None:
+    """The names in 'cuda:0,cuda:1'."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
