@@ -1,8 +1,11 @@
 """A study whose trainer takes no time, does what its settings say, and keeps a journal."""
 
+import contextlib
 import io
 import json
 import os
+import signal
+import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +15,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from rich.console import Console
 
 from hpsearch.search_options import Search
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for processes that import this file
+
+from run_processes import launch
 
 TRAINER = (Path(__file__).parent / "fake_trainer.py").read_text()
 
@@ -97,3 +104,19 @@ def storage(tmp_path):
 def console():
     """A console that is no terminal; `console.file.getvalue()` is what it printed."""
     return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture
+def start():
+    """`run_processes.launch`; what it started is gone after the test."""
+    processes = []
+
+    def start_one(spec, **options):
+        processes.append(launch(spec, **options))
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

@@ -34,7 +34,12 @@ def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(spec, storage, c
     spec = spec.but(bad="slow", bad_above=0.4)  # the baseline, at x = 0.5, would sleep 30 s
     began = time.monotonic()
     study = run(
-        spec, trials=3, limits=Limits(seconds=1.0), design_share=0, storage=storage, console=console
+        spec,
+        trials=3,
+        limits=Limits(seconds=1.0),
+        search={"design_share": 0},
+        storage=storage,
+        console=console,
     )
     assert time.monotonic() - began < 20
     assert reasons(study)[0] == "took longer than the 1 s of --trial-timeout"
@@ -46,7 +51,7 @@ def test_a_trial_that_takes_too_much_memory_fails(spec, storage, console):
     spec = spec.but(bad="greedy", bad_above=0.4)
     limit = (own_memory() or 0) + 250_000_000
     study = run(
-        spec, trials=2, workers=2, limits=Limits(memory=limit), design_share=1,
+        spec, trials=2, workers=2, limits=Limits(memory=limit), search={"design_share": 1},
         storage=storage, console=console,
     )  # fmt: skip
     assert reasons(study)[0].startswith("out of memory: its worker used ")
@@ -90,7 +95,7 @@ def with_batch(spec):
 def test_out_of_memory_halves_the_batch_once_if_asked(spec, storage, console, halve):
     spec = with_batch(spec.but(bad="large batch"))
     study = run(
-        spec, trials=6, limits=Limits(halve_batch=halve), design_share=1, storage=storage,
+        spec, trials=6, limits=Limits(halve_batch=halve), search={"design_share": 1}, storage=storage,
         console=console,
     )  # fmt: skip
     for trial in study.trials:
@@ -147,7 +152,9 @@ def test_a_full_disk_is_waited_for(spec, tmp_path, console, monkeypatch):
 
         thread = threading.Thread(target=trouble)
         thread.start()
-        study = run(spec, trials=4, workers=2, design_share=1, storage=storage, console=console)
+        study = run(
+            spec, trials=4, workers=2, search={"design_share": 1}, storage=storage, console=console
+        )
         thread.join()
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
         with Store.open(storage) as store:
@@ -157,7 +164,7 @@ def test_a_full_disk_is_waited_for(spec, tmp_path, console, monkeypatch):
         values = [trial.value for trial in study.trials]
         study._storage._backend.engine.dispose()
     whole = run(
-        spec.but(sleep=0, checkpoint_bytes=0), trials=4, design_share=1,
+        spec.but(sleep=0, checkpoint_bytes=0), trials=4, search={"design_share": 1},
         storage=f"sqlite:///{tmp_path}/whole.db", console=console,
     )  # fmt: skip
     assert values == [trial.value for trial in whole.trials]
@@ -204,13 +211,15 @@ def test_a_cache_deleted_underfoot_is_made_again(spec, tmp_path, storage, consol
 
     thread = threading.Thread(target=delete)
     thread.start()
-    study = run(spec, trials=6, workers=2, design_share=1, storage=storage, console=console)
+    study = run(
+        spec, trials=6, workers=2, search={"design_share": 1}, storage=storage, console=console
+    )
     thread.join()
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
     assert len([entry for entry in spec.journal if entry["what"] == "build"]) == 2
     assert "cache-rebuilt" in kinds(storage)
     whole = run(
-        spec.but(cached=False, sleep=0), trials=6, design_share=1,
+        spec.but(cached=False, sleep=0), trials=6, search={"design_share": 1},
         storage=f"sqlite:///{tmp_path}/whole.db", console=console,
     )  # fmt: skip
     assert [t.value for t in study.trials] == [t.value for t in whole.trials]

@@ -1,11 +1,7 @@
 """Runs with real processes: several workers, killed workers, Ctrl-C, runs beside each other."""
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,71 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
+from run_processes import entries, values, wait_until
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search import run
 from hpsearch.search.engines import local
 from hpsearch.store import Store, queue
-
-RUNNER = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from conftest import FakePreset, FakeSpec
-from hpsearch.errors import HpsearchError
-from hpsearch.search import run
-from hpsearch.search.engines import local
-options = json.load(sys.stdin)
-try:
-    run(FakeSpec(FakePreset(settings=options.pop("settings"))), **options)
-except HpsearchError as error:
-    sys.exit(str(error))
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
-
-
-@pytest.fixture
-def start():
-    """`run` in a process group of its own, as a shell starts a command; gone after the test."""
-    processes = []
-
-    def launch(spec, **options):
-        processes.append(_launch(spec, **options))
-        return processes[-1]
-
-    yield launch
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def _launch(spec, **options):
-    modules = Path(spec.preset.settings["journal"]).parent / "modules"
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(Path(__file__).parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(modules)},
-    )
-    process.stdin.write(json.dumps({"settings": spec.preset.settings, **options}))
-    process.stdin.close()
-    process.stdin = None
-    return process
-
-
-def wait_until(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
-
-
-def trainings(spec):
-    return [entry for entry in spec.journal if entry["what"] == "train"]
 
 
 def load(storage):
@@ -86,16 +23,12 @@ def load(storage):
     return optuna.load_study(study_name="fake-quick", storage=storage)
 
 
-def values(study):
-    return {trial.number: trial.value for trial in study.trials}
-
-
 def test_two_workers_finish_exactly_the_trials_asked_for(spec, storage, console):
     study = run(spec.but(sleep=0.02), trials=14, workers=2, storage=storage, console=console)
     assert len(study.trials) == 14
     assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in study.trials)
-    assert len(trainings(spec)) == 14
-    workers = {entry["pid"] for entry in trainings(spec)}
+    assert len(entries(spec)) == 14
+    workers = {entry["pid"] for entry in entries(spec)}
     assert len(workers) == 2
     assert os.getpid() not in workers
     with Store.open(storage) as store:
@@ -128,16 +61,16 @@ def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
     )
     killed = set()  # the seeds of the trials; a trial that dies three times would fail
     while len(killed) < 3:
-        wait_until(lambda: trainings(spec) and trainings(spec)[-1]["seed"] not in killed, "a trial")
-        latest = trainings(spec)[-1]
+        wait_until(lambda: entries(spec) and entries(spec)[-1]["seed"] not in killed, "a trial")
+        latest = entries(spec)[-1]
         time.sleep(0.25)
         os.kill(latest["pid"], signal.SIGKILL)
         killed.add(latest["seed"])
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, out + err
-    ends = Counter(e["seed"] for e in spec.journal if e["what"] == "end")
+    ends = Counter(e["seed"] for e in entries(spec, "end"))
     assert len(ends) == 10
-    assert any(entry["start"] > 1 for entry in trainings(spec))
+    assert any(entry["start"] > 1 for entry in entries(spec))
     with Store.open(storage) as store:
         assert store.studies()[0].counts == {"complete": 10}
         kinds = Counter(event["kind"] for event in store.events())
@@ -183,7 +116,7 @@ def test_workers_that_always_die_end_the_run_with_their_last_words(
 def test_an_interrupted_run_puts_its_trials_back(start, spec, storage, console, number, workers):
     """Ctrl-C reaches the whole group of processes, SIGTERM only the first."""
     process = start(spec.but(sleep=0.2), trials=5, workers=workers, storage=storage)
-    wait_until(lambda: len(trainings(spec)) > workers, "the second round of trials")
+    wait_until(lambda: len(entries(spec)) > workers, "the second round of trials")
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
@@ -212,7 +145,7 @@ def test_an_interrupted_run_puts_its_trials_back(start, spec, storage, console, 
 
 def test_workers_leave_when_their_parent_is_killed(start, spec, storage, console):
     process = start(spec.but(sleep=0.3), trials=8, workers=2, storage=storage)
-    wait_until(lambda: len({entry["pid"] for entry in trainings(spec)}) == 2, "two workers")
+    wait_until(lambda: len({entry["pid"] for entry in entries(spec)}) == 2, "two workers")
     process.kill()
     process.communicate()
     with Store.open(storage) as store:
@@ -234,7 +167,7 @@ def test_two_runs_that_start_a_new_study_together_make_one(start, spec, storage)
         trials = store.trials("fake-quick")
     assert sum(row["cohort"] == "baseline" for row in trials) == 1
     assert Counter(row["run_id"] for row in trials) == {1: 6, 2: 6}
-    assert len(trainings(spec)) == 12
+    assert len(entries(spec)) == 12
 
 
 def test_a_worker_ends_the_run_for_a_reason_of_the_user(spec, storage, console):
@@ -246,9 +179,9 @@ def test_no_process_shows_the_storage_url(start, spec, tmp_path):
     """Anybody may read arguments, and a URL may hold a password."""
     storage = f"sqlite:///{tmp_path / 'hunter22.db'}"
     process = start(spec.but(sleep=0.3), trials=4, workers=2, storage=storage)
-    wait_until(lambda: len({entry["pid"] for entry in trainings(spec)}) == 2, "two workers")
+    wait_until(lambda: len({entry["pid"] for entry in entries(spec)}) == 2, "two workers")
     seen = ""
-    for pid in [process.pid, *{entry["pid"] for entry in trainings(spec)}]:
+    for pid in [process.pid, *{entry["pid"] for entry in entries(spec)}]:
         seen += Path(f"/proc/{pid}/cmdline").read_text()
         seen += Path(f"/proc/{pid}/environ").read_text()
     os.killpg(process.pid, signal.SIGINT)
