@@ -95,8 +95,8 @@ def with_batch(spec):
 def test_out_of_memory_halves_the_batch_once_if_asked(spec, storage, console, halve):
     spec = with_batch(spec.but(bad="large batch"))
     study = run(
-        spec, trials=6, limits=Limits(halve_batch=halve), search={"design_share": 1}, storage=storage,
-        console=console,
+        spec, trials=6, limits=Limits(halve_batch=halve), search={"design_share": 1},
+        storage=storage, console=console,
     )  # fmt: skip
     for trial in study.trials:
         fits = trial.params["bs"] // (2 if halve else 1) <= 16
