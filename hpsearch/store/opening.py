@@ -103,11 +103,7 @@ def _check_studies(url: URL) -> None:
     finally:
         engine.dispose()
     if not found:
-<<<<<<< HEAD
-        raise InputError(no_store(url))
-=======
-        raise NoStoreError(_no_store(url))
->>>>>>> 6e8ce26 (hpsearch worker joins a running study; --devices, --trial-timeout, --trial-memory, --halve-batch)
+        raise NoStoreError(no_store(url))
 
 
 def check_path(url: URL, *, create: bool) -> None:
@@ -121,11 +117,7 @@ def check_path(url: URL, *, create: bool) -> None:
             "make it first."
         )
     if not create and not path.exists():
-<<<<<<< HEAD
-        raise InputError(no_store(url))
-=======
-        raise NoStoreError(_no_store(url))
->>>>>>> 6e8ce26 (hpsearch worker joins a running study; --devices, --trial-timeout, --trial-memory, --halve-batch)
+        raise NoStoreError(no_store(url))
 
 
 def no_store(url: URL) -> str:
