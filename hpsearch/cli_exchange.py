@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False)
 Names = list[str] | None
+ZIP = ".zip"
 
 
 def register(app: typer.Typer) -> None:
@@ -30,16 +31,24 @@ def register(app: typer.Typer) -> None:
     app.command(
         "import",
         epilog="Examples: [bold]hpsearch import runs.csv --study mine --metric val_acc[/]; "
-        "[bold]hpsearch import ray.parquet --study mine --metric loss --log lr[/]",
+        "[bold]hpsearch import ray.parquet --study mine --metric loss --log lr[/]; "
+        "[bold]hpsearch import study.zip --storage postgresql://me@host/db[/]",
     )(import_)
-    app.command(epilog="Example: [bold]hpsearch export imdb-clas-quick --output trials.parquet[/]")(
-        export
-    )
+    app.command(
+        epilog="Examples: [bold]hpsearch export imdb-clas-quick --output trials.parquet[/]; "
+        "[bold]hpsearch export imdb-clas-quick --output study.zip[/]"
+    )(export)
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON, a row for each trial.")],
-    study: Annotated[str, typer.Option(help="What the new study is called.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV, Parquet or JSON, a row for each trial, or a .zip of export."),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(help="What the new study is called. A .zip of export knows its own name."),
+    ] = None,
     metric: Annotated[
         Names, typer.Option(help="Column of the result; repeat for several objectives.")
     ] = None,
@@ -63,12 +72,18 @@ def import_(
     """Make a study of somebody's trials: a table with a column for each parameter.
 
     Columns such as config/lr or params_lr are found by their prefix, others by what they hold.
-    Types, ranges and scales are found out and shown.
+    Types, ranges and scales are found out and shown. A .zip that export wrote is taken in as it
+    is, with everything that hpsearch stored, and can be continued.
     """
     from hpsearch.exchange import import_trials
     from hpsearch.output import command_line
     from hpsearch.store import Store
 
+    if file.suffix.lower() == ZIP:
+        _import_whole(file, study, storage)
+        return
+    if study is None:
+        raise InputError("The new study needs a name: give it with --study.")
     wishes = _wishes(log, linear, categorical, range)
     with Store.open(storage) as store:
         done = import_trials(
@@ -94,20 +109,41 @@ def import_(
 
 def export(
     study: Annotated[str, typer.Argument(help="A study in the store.")],
-    output: Annotated[Path, typer.Option(help="A .csv or .parquet file.")],
+    output: Annotated[
+        Path, typer.Option(help="A .csv or .parquet table, or a .zip with all that is stored.")
+    ],
     storage: StorageOption = None,
 ) -> None:
-    """Write a study's trials to a table that `hpsearch import` reads back whole."""
+    """Write a study to a file that `hpsearch import` reads back whole.
+
+    A table (.csv, .parquet) has the trials; a .zip also epochs, events, rules and the queue, so
+    that the study can be continued in another store.
+    """
     from hpsearch.data.words import how_many
     from hpsearch.exchange import export_study
     from hpsearch.exchange.exporting import check_kind
     from hpsearch.library import find_one, open_study
     from hpsearch.store import Store
 
-    check_kind(output)
+    whole = output.suffix.lower() == ZIP
+    if not whole:
+        check_kind(output)
     with Store.open(storage, create=False) as store:
-        count = export_study(open_study(store, find_one(store, study)), output)
+        if whole:
+            count = store.export_study(find_one(store, study).study_id, output).trials
+        else:
+            count = export_study(open_study(store, find_one(store, study)), output)
     console.print(Text(f"Wrote {how_many(count, 'trial')} to {output}"), soft_wrap=True)
+
+
+def _import_whole(file: Path, study: str | None, storage: str | None) -> None:
+    from hpsearch.data.words import how_many
+    from hpsearch.store import Store
+
+    with Store.open(storage) as store:
+        moved = store.import_study(file, study)
+        line = f"Imported {how_many(moved.trials, 'trial')} into study {moved.name}"
+        console.print(Text(f"{line} of {store.shown_url}"), soft_wrap=True)
 
 
 def _wishes(log: Names, linear: Names, categorical: Names, ranges: Names) -> Wishes | None:

@@ -37,3 +37,21 @@ def test_somebodys_runs_are_imported_explained_and_exported(tmp_path):
     assert "give another --study" in err
     status, _, err = hpsearch(tmp_path, "export", "none", "--output", "back.csv")
     assert (status, "has no study 'none'" in err) == (2, True)
+
+
+def test_a_whole_study_moves_to_another_store(tmp_path):
+    (tmp_path / "runs.csv").write_text("lr,acc\n0.1,0.5\n0.01,0.75\n")
+    hpsearch(tmp_path, "import", "runs.csv", "--study", "mine", "--metric", "acc")
+    status, out, err = hpsearch(tmp_path, "export", "mine", "--output", "mine.zip")
+    assert (status, out, err) == (0, "Wrote 2 trials to mine.zip\n", "")
+    other = ("--storage", "sqlite:///other.db")
+    status, out, err = hpsearch(tmp_path, "import", "mine.zip", *other)
+    assert (status, err) == (0, "")
+    assert out == "Imported 2 trials into study mine of sqlite:///other.db\n"
+    status, _, err = hpsearch(tmp_path, "import", "mine.zip", *other)
+    assert (status, "another name with --study" in err) == (2, True)
+    status, _, err = hpsearch(tmp_path, "import", "runs.csv", "--metric", "acc")
+    assert (status, "--study" in err) == (2, True)
+    (tmp_path / "bad.zip").write_text("lr,acc\n")
+    status, _, err = hpsearch(tmp_path, "import", "bad.zip")
+    assert (status, "no study that `hpsearch export` wrote" in err) == (2, True)

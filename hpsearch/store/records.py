@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL
 from hpsearch.errors import InputError
 from hpsearch.store import reading, schema
 from hpsearch.store.locks import exclusive
+from hpsearch.store.moving import Moved, read_study, write_study
 from hpsearch.store.opening import open_storage
 from hpsearch.store.patience import PATIENCE_S, patiently
 from hpsearch.store.reading import Row, StudySummary
@@ -190,6 +192,16 @@ class Store:
         """Note a file that was made: `size` in bytes, `ids` its study_id and trial_id."""
         row = {"kind": kind, "path": path, "sha256": sha256, "bytes": size, **ids}
         self._insert(schema.artifact, [{**row, "created_at": schema.utc_now()}])
+
+    # Moving
+
+    def export_study(self, study: int | str, path: Path) -> Moved:
+        """Write a study with all its rows to a file, for `import_study` of another store."""
+        return write_study(self.engine, self.study_id(study), path)
+
+    def import_study(self, path: Path, name: str | None = None) -> Moved:
+        """Take in a study that `export_study` wrote, under `name` if given. Raises InputError."""
+        return self.patiently(lambda: read_study(self.engine, path, name))
 
     # Reading
 

@@ -359,3 +359,23 @@ def test_a_database_that_stays_away_ends_the_run_with_one_sentence(
     study = run(spec.but(sleep=0.05), trials=9, storage=storage, console=console)
     assert all(trial.state.is_finished() for trial in study.trials)
     assert len(study.trials) == finished + 9
+
+
+def test_a_study_taken_to_another_store_is_continued_as_if_it_had_stayed(
+    spec, storage, console, tmp_path
+):
+    """Interrupted in the middle, so that a running trial's checkpoint goes along too."""
+    spec = spec.but(bad="interrupt once")
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, trials=9, storage=storage, console=console)
+    with Store.open(storage) as store:
+        store.export_study("fake-quick", tmp_path / "study.zip")
+    elsewhere = f"sqlite:///{tmp_path / 'other.db'}"
+    with Store.open(elsewhere) as store:
+        store.import_study(tmp_path / "study.zip")
+    moved = run(spec, trials=14, storage=elsewhere, console=console)
+    starts = [entry["start"] for entry in spec.journal if entry["what"] == "train"]
+    assert starts[1] == 2
+    stayed = run(spec, trials=14, storage=storage, console=console)
+    assert outline(moved) == outline(stayed)
+    assert {trial.state for trial in moved.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
