@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hpsearch.analysis import Explanation, Rule
+    from hpsearch.collab.recommend import Recommender
     from hpsearch.text.saved_classifier import SavedClassifier
 
 __version__ = "0.1.0"
-__all__ = ["Explanation", "Rule", "explain", "load_classifier", "load_study", "run", "train"]
+__all__ = [
+    "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study", "run",
+    "train",
+]  # fmt: skip
 
 
 def run(
@@ -106,6 +110,13 @@ def train(
 def load_classifier(folder: str | Path) -> SavedClassifier:
     """The classifier that `train` wrote; its `predict(texts)` gives probabilities in order."""
     from hpsearch.text.saved_classifier import load_classifier as load
+
+    return load(Path(folder))
+
+
+def load_recommender(folder: str | Path) -> Recommender:
+    """The recommender that `train` wrote: `recommend`, `similar`, `find` and `predict`."""
+    from hpsearch.collab.recommend import load_recommender as load
 
     return load(Path(folder))
 

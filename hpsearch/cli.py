@@ -17,6 +17,7 @@ from hpsearch import (
     cli_explain,
     cli_models,
     cli_new,
+    cli_recommend,
     cli_run,
     cli_worker,
 )
@@ -140,6 +141,7 @@ def show(
 
 cli_models.register(app)
 cli_new.register(app)
+cli_recommend.register(app)
 cli_exchange.register(app)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -11,9 +10,9 @@ from rich.text import Text
 def new_table(title: str, *columns: str, wrap: bool = False) -> Table:
     """An empty table whose first column is coloured, and is cut rather than wrapped unless `wrap`;
     columns that begin with > are aligned to the right. The title is taken as it is."""
-    table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
+    # A title longer than the table's lines stays in one.
+    whole = Text(title, style="bold", no_wrap=True, overflow="ignore")
+    table = Table(title=whole, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(
             column.removeprefix(">"),

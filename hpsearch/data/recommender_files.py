@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpsearch.data.own_ratings import read_ids, read_strings
+from hpsearch.data.own_ratings import read_ids, read_numbers, read_strings
+from hpsearch.data.words import quoted
+from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
+TITLE = "title"
+RATING = "rating"
 PAIRS_HINT = "name the columns of users and items as in the ratings that the model learned from."
 
 
@@ -24,3 +30,44 @@ def read_pairs(file: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[s
     raw = read_strings(path, columns, PAIRS_HINT, others=True)
     users, items = (read_ids(path, raw, name).tolist() for name in columns)
     return raw.to_pandas(), users, items
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a new user said of which items, row by row as far as there is both.
+
+    `items` are ids or titles, only titles where `by_id` is false; `values` (rows,) ratings, or all
+    1. `gaps` counts the rows without an item or a rating.
+    """
+
+    items: list[str]
+    values: np.ndarray[Any, Any]
+    by_id: bool
+    gaps: int
+
+
+def read_answers(file: Path, item: str, *, rated: bool) -> Answers:
+    """A CSV or Parquet file with a column `item`, "item" or "title", and if the items are `rated` a
+    column "rating" (or any other one, if there are just two).
+
+    Raises InputError if the file cannot be read or lacks one of them.
+    """
+    import numpy as np
+
+    path = file.expanduser()
+    raw = read_strings(path, [], "", others=True)
+    names = raw.column_names
+    whose = next((name for name in (item, "item", TITLE) if name in names), None)
+    others = [name for name in names if name != whose]
+    rating = RATING if RATING in names or len(others) != 1 else others[0]
+    if whose is None or (rated and rating not in names):
+        wanted = f"{item!r} or {TITLE!r}" + (f", and of {RATING!r}" if rated else "")
+        raise InputError(
+            f"{path} has the columns {quoted(names)}: give it a header with one of {wanted}."
+        )
+    items = read_ids(path, raw, whose)
+    values = np.ones(len(items))
+    if rated:
+        values = read_numbers(path, raw, rating, "correct it or leave it empty")
+    whole = (items != "").to_numpy() & ~np.isnan(values)
+    return Answers(items[whole].tolist(), values[whole], whose != TITLE, int((~whole).sum()))

@@ -68,7 +68,8 @@ def read_columns(
     Raises InputError if one is missing (`hint` says what to do) or the file cannot be read.
     """
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: give a file with the columns {quoted(columns)}.")
+        wanted = f"the columns {quoted(columns)}" if columns else "a header and rows"
+        raise InputError(f"{path} is empty: give a file with {wanted}.")
     is_csv = path.name.lower().endswith(CSV)
     raw = (_read_csv if is_csv else _read_parquet)(path, columns, hint, others)
     if len(raw) == 0:

@@ -1,0 +1,155 @@
+"""The commands on a trained recommender: recommend and interpret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from hpsearch.errors import InputError
+from hpsearch.printing import new_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from hpsearch.collab.interpret import Components
+
+console = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+Model = Annotated[
+    Path, typer.Argument(help="A folder that train wrote of collaborative filtering.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        epilog="Examples: [bold]hpsearch recommend model --user 14[/]; "
+        "[bold]hpsearch recommend model --ratings mine.csv --top 20[/]; "
+        "[bold]hpsearch recommend model --like 'Toy Story'[/]"
+    )(recommend)
+    app.command(epilog="Example: [bold]hpsearch interpret model --output tastes[/]")(interpret)
+
+
+def recommend(
+    model: Model,
+    user: Annotated[str | None, typer.Option(help="For a user of the training ratings.")] = None,
+    ratings: Annotated[
+        Path | None,
+        typer.Option(
+            help="For somebody new: their ratings, a CSV or Parquet file with a column item (of "
+            "ids or titles) or title, and a column rating."
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="The items most like this one: its id or title.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    output: Annotated[Path | None, typer.Option(help="Write to this CSV or Parquet.")] = None,
+) -> None:
+    """Recommend what was not rated yet, with the prediction and the rated item most like it."""
+    from hpsearch.collab.answers import known_answers
+    from hpsearch.collab.recommend import load_recommender
+    from hpsearch.files import check_writable
+    from hpsearch.predicting import write_table
+
+    if sum(given is not None for given in (user, ratings, like)) != 1:
+        raise InputError("Give one of --user, --ratings and --like.")
+    if output is not None:
+        check_writable(output)
+    recommender = load_recommender(model)
+    if like is not None:
+        found = recommender.similar(like, top)
+        title = f"Most like {recommender.title(recommender.find(like))}"
+    elif user is not None:
+        found, title = recommender.for_user(user, top), f"For user {user}"
+    else:
+        assert ratings is not None
+        items, values = known_answers(recommender, ratings, _say)
+        found = recommender.for_ratings(items, values, top)
+        what = "choices" if recommender.saved.implicit else "ratings"
+        title = f"For somebody with these {len(items):,} {what}"
+    if output is not None:
+        write_table(found, output)
+        console.print(Text(f"Wrote {len(found):,} items to {output}"), soft_wrap=True)
+        return
+    if found.empty:
+        raise InputError("There is nothing left to recommend: everything has been rated.")
+    console.print(_table(title, _reasons(found)))
+
+
+def interpret(
+    model: Model,
+    top: Annotated[int, typer.Option(min=1, help="How many of each.")] = 10,
+    popular: Annotated[
+        int, typer.Option(min=2, help="Only so many items, those rated most.")
+    ] = 1000,
+    output: Annotated[
+        Path, typer.Option(help="Where the map goes: OUTPUT.png and OUTPUT.html.")
+    ] = Path("taste-map"),
+) -> None:
+    """Show what is liked whatever the taste, who rates high, and along which axes tastes differ."""
+    from hpsearch.collab.interpret import components, item_biases, user_biases
+    from hpsearch.collab.recommend import load_recommender
+    from hpsearch.collab.taste_map import draw
+
+    recommender = load_recommender(model)
+    items, users = item_biases(recommender, popular), user_biases(recommender)
+    found = components(recommender, popular=popular)
+    files = draw(found, output, title=f"How tastes differ ({model.name})")
+    for title, table in (
+        ("Liked by everyone, whatever their taste", items.head(top)),
+        ("Liked by nobody, whatever their taste", items.tail(top)[::-1]),
+        ("Users who rate high, whatever they rate", users.head(top)),
+        ("Users who rate low, whatever they rate", users.tail(top)[::-1]),
+    ):
+        console.print(_table(title, table), "")
+    console.print(_axes(found, top))
+    console.print(Text(f"Wrote {' and '.join(map(str, files))}"), soft_wrap=True)
+
+
+def _say(sentence: str) -> None:
+    notes.print(Text(sentence), soft_wrap=True)
+
+
+def _reasons(found: pd.DataFrame) -> pd.DataFrame:
+    """With the reason in one column, and names for people."""
+    if "because_rating" in found:
+        rated = [f" ({value:g})" if value == value else "" for value in found["because_rating"]]
+        found = found.assign(because=found["because"].fillna("") + rated)
+    names = {"average": "average user", "because": "like your"}
+    return found.drop(columns="because_rating", errors="ignore").rename(columns=names)
+
+
+def _table(title: str, found: pd.DataFrame) -> Table:
+    """A table as it is; without titles where these are the ids."""
+    if "title" in found and found["title"].equals(found["item"]):
+        found = found.drop(columns="title")
+    numbers = {name for name in found if found[name].dtype.kind in "iuf"}
+    table = new_table(title, *(f">{n}" if n in numbers else n for n in found), wrap=True)
+    for row in found.itertuples(index=False):
+        table.add_row(*(escape(_cell(value)) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _axes(found: Components, top: int) -> Table:
+    """Both ends of each component."""
+    table = new_table("Where tastes differ", "component", "at one end", "at the other", wrap=True)
+    for name, share in zip(found.names, found.shares, strict=True):
+        ends = found.table.sort_values(name, kind="stable")["title"].tolist()
+        low, high = ends[:top], ends[: -top - 1 : -1]
+        for i, pair in enumerate(zip(low, high, strict=True)):
+            head = f"{name} ({share:.0%})" if i == 0 else ""
+            table.add_row(head, *map(escape, pair), end_section=i == len(low) - 1)
+    return table

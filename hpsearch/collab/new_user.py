@@ -1,0 +1,95 @@
+"""A new user of a trained model: their factors and bias, solved for from a few ratings.
+
+The model's items stay as they are. What is minimised is the model's own loss of the ratings
+(squared errors after the sigmoid into y_range, or the cross-entropy of choices), as a likelihood,
+with the known users as the prior: their vectors' mean and covariance (shrunk after Ledoit and Wolf
+2004). So a user of no ratings is the average one, and nothing has to be tuned. Without a y_range
+this is ridge regression on the items' factors.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from hpsearch.collab.data import Values
+from hpsearch.collab.model import DotBias, Model
+from hpsearch.collab.saved import SavedCollab
+from hpsearch.collab.splits import Rows
+
+Misfit = Callable[[Tensor], Tensor]
+"""Scores (n,) of items -> minus the log-likelihood (scalar) of what the user said of them."""
+
+
+def user_vectors(model: Model) -> Tensor:
+    """(users, width) of the known users, number 1 first; of the dot product the bias is last."""
+    rows = model.users if isinstance(model, DotBias) else model.users.weight.detach()
+    return rows[1:]
+
+
+def scores_for(model: Model, user: Tensor, items: Tensor) -> Tensor:
+    """Scores (n,) of item numbers (n,) for a user with the vector `user` (width,)."""
+    if isinstance(model, DotBias):
+        rows = model.items[items]
+        return rows[:, :-1] @ user[:-1] + user[-1] + rows[:, -1]
+    both = torch.cat([user.expand(len(items), -1), model.items(items)], 1)
+    scores: Tensor = model.head(model.layers(both)).squeeze(1)
+    return scores
+
+
+def user_prior(model: Model) -> tuple[Tensor, Tensor]:
+    """(mean (width,), root (width, width) of the covariance) of the known users, in float64."""
+    from sklearn.covariance import ledoit_wolf
+
+    vectors = user_vectors(model).double().cpu().numpy()
+    covariance = ledoit_wolf(vectors)[0] + 1e-12 * np.eye(vectors.shape[1])
+    return torch.from_numpy(vectors.mean(0)), torch.from_numpy(np.linalg.cholesky(covariance))
+
+
+def fit_user(saved: SavedCollab, items: Rows, values: Values) -> Tensor:
+    """The vector (width,), float64, of a user who rated the item numbers `items` (n,), none of them
+    0, with `values` (n,), which say nothing where the model is of choices."""
+    from scipy.optimize import minimize
+
+    model = copy.deepcopy(saved.model).cpu().double().eval().requires_grad_(False)
+    mean, root = user_prior(model)
+    rated = torch.from_numpy(items)
+    if saved.implicit:
+        misfit = _of_choices(saved, rated)
+        scored = torch.arange(1, len(saved.item_ids))
+    else:
+        misfit = _of_ratings(saved, torch.from_numpy(values).double())
+        scored = rated
+
+    def objective(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        z = torch.from_numpy(point).requires_grad_()
+        loss = misfit(scores_for(model, mean + root @ z, scored)) + z @ z / 2
+        (gradient,) = torch.autograd.grad(loss, z)
+        return float(loss.detach()), gradient.numpy()
+
+    # In these coordinates the prior is the standard normal one, and few steps suffice.
+    found = minimize(
+        objective, np.zeros(len(mean)), jac=True, method="L-BFGS-B",
+        options={"maxiter": 500, "ftol": 1e-11, "gtol": 1e-7},
+    )  # fmt: skip
+    return mean + root @ torch.from_numpy(found.x)
+
+
+def _of_ratings(saved: SavedCollab, values: Tensor) -> Misfit:
+    """Gaussian; the noise is the model's error on held-out ratings."""
+    variance = saved.facts["metrics"]["mse"]
+    return lambda scores: (saved.link.predict(scores) - values).square().sum() / (2 * variance)
+
+
+def _of_choices(saved: SavedCollab, chosen: Tensor) -> Misfit:
+    """What training draws at random, in expectation: for each choice `negatives` other items."""
+    others = torch.ones(len(saved.item_ids) - 1, dtype=torch.float64)
+    others[chosen - 1] = 0
+    others *= saved.config.negatives * len(chosen) / others.sum().clamp(min=1)
+    return lambda scores: softplus(-scores[chosen - 1]).sum() + others @ softplus(scores)
