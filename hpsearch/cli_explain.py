@@ -48,6 +48,17 @@ def explain(
         str | None, typer.Option(help="Which objective, if the study has several.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All parameters in the table, and second opinions.")
+    ] = False,
+    push: Annotated[
+        bool | None,
+        typer.Option(
+            help="Put plots and rules into the study for the Optuna dashboard. "
+            "Default: for studies that hpsearch ran.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the rules in a database that is not ours, too.")
     ] = False,
@@ -60,19 +71,22 @@ def explain(
     if format not in FORMATS:
         raise InputError(f"--format {format} is not known: choose one of {', '.join(FORMATS)}.")
     names = [*(studies or []), *(study or [])]
-    with open_sources(storage or [None], keep=keep) as sources:
+    with open_sources(storage or [None], keep=keep, push=bool(push)) as sources:
         found = find_in(sources, names)
         if len(found) > 1 and (format in ("json", "html") or trial is not None):
             known = ", ".join(summary.name for _, summary in found)
             what = f"A {format} file holds" if trial is None else "A trial is of"
             raise InputError(f"{what} one study: name one of {known}.")
-        explanations, refused = explain_all(found, console, level=level, metric=metric, seed=seed)
+        explanations, refused = explain_all(
+            found, console, level=level, metric=metric, seed=seed, push=push
+        )
         for problem in refused:
             complain(str(problem))
         if trial is not None:
-            show_reports([explanations[0].contributions(trial)], format, output, console)
+            part = explanations[0].contributions(trial)
+            show_reports([part], format, output, console, everything=all_)
             return
-        show_reports(explanations, format, output, console)
+        show_reports(explanations, format, output, console, everything=all_)
         if format == "table" and output is None:
             for source in sources:
                 if source.reason:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import optuna
 from rich.console import Console
 from rich.text import Text
 
 from hpsearch.analysis import Explanation, explain
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, InputError
 from hpsearch.output import keep_rules
 from hpsearch.sources import Source
 from hpsearch.store import StudySummary
@@ -21,10 +22,12 @@ def explain_all(
     level: float,
     metric: str | None,
     seed: int,
+    push: bool | None = None,
 ) -> tuple[list[Explanation], list[HpsearchError]]:
     """The explanation of each study, or why there is none.
 
-    Raises the first reason if there is no explanation at all.
+    `push` puts plots and rules into the studies for the Optuna dashboard; None: into those that
+    hpsearch ran. Raises the first reason if there is no explanation at all.
     """
     explanations: list[Explanation] = []
     refused: list[HpsearchError] = []
@@ -36,8 +39,23 @@ def explain_all(
             if source.store is not None:
                 keep_rules(source.store, summary.study_id, explanation)
             explanations.append(explanation)
+            if _is_own(source, summary) if push is None else push:
+                _push(source, study, explanation)
         except HpsearchError as error:
             refused.append(error)
     if not explanations:
         raise refused[0]
     return explanations, refused
+
+
+def _is_own(source: Source, summary: StudySummary) -> bool:
+    return source.store is not None and "hps_study" in summary.attrs
+
+
+def _push(source: Source, study: optuna.Study, explanation: Explanation) -> None:
+    """Raises InputError where nothing may be written."""
+    from hpsearch.analysis.report.dashboard import push  # a second, for what few calls need
+
+    if not source.writable:
+        raise InputError(f"{source.shown} can only be read: leave --push away.")
+    push(study, explanation)

@@ -49,26 +49,31 @@ def keep_rules(store: Store, study_id: int, explanation: Explanation) -> None:
 class Report(Protocol):
     """What can be shown: an explanation, or a part of one."""
 
-    def to_table(self) -> RenderableType: ...
+    def to_table(self, *, everything: bool) -> RenderableType: ...
     def to_markdown(self) -> str: ...
     def to_json(self) -> str: ...
 
 
 def show_reports(
-    reports: Sequence[Report], format: str, output: Path | None, console: Console
+    reports: Sequence[Report],
+    format: str,
+    output: Path | None,
+    console: Console,
+    *,
+    everything: bool = False,
 ) -> None:
     """Print the reports as a table, Markdown, JSON or HTML, or write them to `output`.
 
-    Raises InputError for HTML of what has none.
+    `everything`: tables leave nothing out. Raises InputError for HTML of what has none.
     """
     if format == "table" and output is None:
         for i, report in enumerate(reports):
-            console.print(*([""] if i else []), report.to_table())
+            console.print(*([""] if i else []), report.to_table(everything=everything))
         return
     if format == "table":
         plain = Console(record=True, width=100, file=io.StringIO())
         for report in reports:
-            plain.print(report.to_table())
+            plain.print(report.to_table(everything=everything))
         text = plain.export_text()
     else:
         name = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]

@@ -14,21 +14,22 @@ from sqlalchemy.engine import URL
 from hpsearch.errors import InputError
 from hpsearch.library import find_among
 from hpsearch.store import Store, StudySummary, reading
-from hpsearch.store.foreign import is_ours, is_writable, open_file, open_read_only
+from hpsearch.store.foreign import is_ours, is_writable, open_file, open_foreign
 from hpsearch.store.opening import translated
 from hpsearch.store.url import DEFAULT_URL, parse_url, shown_url
 
 
 @dataclass(frozen=True)
 class Source:
-    """Studies that can be explained. `store` is None where nothing may be written, and `reason`
-    then says why in a sentence."""
+    """Studies that can be explained. `store` is None where nothing of ours may be written, and
+    `reason` then says why in a sentence; `writable` is whether Optuna's tables may be."""
 
     shown: str
     storage: optuna.storages.BaseStorage
     summaries: Sequence[StudySummary]
     store: Store | None = None
     reason: str = ""
+    writable: bool = True
 
     def find(self, names: Sequence[str]) -> list[StudySummary]:
         """The studies called `names`, all if there are none (see library.find)."""
@@ -51,11 +52,11 @@ class Source:
         self.close()
 
 
-def open_source(storage: str | None, *, keep: bool = False) -> Source:
+def open_source(storage: str | None, *, keep: bool = False, push: bool = False) -> Source:
     """The studies at `storage`: a URL, a file, or the store that HPSEARCH_STORAGE names.
 
     Only a store of ours is opened for writing; another database is too if `keep` asks for our
-    tables in it. Raises InputError where nothing can be read.
+    tables in it, or `push` for plots in Optuna's. Raises InputError where nothing can be read.
     """
     text = storage or os.environ.get("HPSEARCH_STORAGE") or DEFAULT_URL
     found: URL | optuna.storages.JournalStorage
@@ -69,20 +70,23 @@ def open_source(storage: str | None, *, keep: bool = False) -> Source:
     if (ours or keep) and is_writable(found):
         store = Store.open(found.render_as_string(hide_password=False), create=False)
         return Source(shown, store.optuna, store.studies(), store)
-    rdb = open_read_only(found)
+    writable = push and is_writable(found)
+    rdb = open_foreign(found, writable=writable)
     with translated(found):
         summaries = reading.studies(rdb.engine)
     reason = f"Rules are not kept: {shown} can only be read."
     if is_writable(found):
         reason = f"Rules are not kept in {shown}, which hpsearch did not make (--keep keeps them)."
-    return Source(shown, rdb, summaries, None, reason)
+    return Source(shown, rdb, summaries, None, reason, writable)
 
 
 @contextmanager
-def open_sources(storages: Sequence[str | None], *, keep: bool) -> Iterator[list[Source]]:
+def open_sources(
+    storages: Sequence[str | None], *, keep: bool, push: bool = False
+) -> Iterator[list[Source]]:
     """Several of them, closed at the end."""
     with ExitStack() as stack:
-        yield [stack.enter_context(open_source(one, keep=keep)) for one in storages]
+        yield [stack.enter_context(open_source(one, keep=keep, push=push)) for one in storages]
 
 
 def find_in(sources: Sequence[Source], names: Sequence[str]) -> list[tuple[Source, StudySummary]]:

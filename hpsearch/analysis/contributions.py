@@ -34,11 +34,11 @@ class Contributions:
     parts: tuple[tuple[tuple[str, ...], float], ...]
     rest: float
 
-    def to_table(self) -> RenderableType:
-        """Something for `rich.console.Console.print`."""
-        from hpsearch.analysis.report.contributions import render_table
+    def to_table(self, *, everything: bool = False) -> RenderableType:
+        """Something for `rich.console.Console.print`; `everything`: however small the part."""
+        from hpsearch.analysis.report.contributions import SHOWN, render_table
 
-        return render_table(self)
+        return render_table(self, len(self.parts) if everything else SHOWN)
 
     def to_markdown(self) -> str:
         from hpsearch.analysis.report.contributions import render_markdown

@@ -56,15 +56,15 @@ def is_writable(url: URL) -> bool:
     return path is None or (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK))
 
 
-def open_read_only(url: URL) -> optuna.storages.RDBStorage:
-    """Optuna's storage on a database that it cannot change.
+def open_foreign(url: URL, *, writable: bool = False) -> optuna.storages.RDBStorage:
+    """Optuna's storage on a database that it cannot change, unless it is to be `writable`.
 
     Raises InputError in one sentence, without the password, if that cannot be done.
     """
-    connect = READ_ONLY.get(url.get_backend_name(), {})
-    if connect:
+    connect = {} if writable else READ_ONLY.get(url.get_backend_name(), {})
+    if url.get_backend_name() in READ_ONLY:
         connect = {**connect, "connect_timeout": CONNECT_S}
-    reading = _reading_url(url)
+    reading = url if writable else _reading_url(url)
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(

@@ -21,22 +21,22 @@ SHOWN = 15
 BAR = 12  # characters of the longest bar
 
 
-def render_table(c: Contributions) -> RenderableType:
-    """Heading, the strongest parts with their values, and what is left."""
+def render_table(c: Contributions, most: int = SHOWN) -> RenderableType:
+    """Heading, the `most` strongest parts with their values, and what is left."""
     table = Table(box=None, pad_edge=False)
     table.add_column("parameter", style="cyan", no_wrap=True)
     table.add_column("value", no_wrap=True)
     table.add_column("adds", justify="right")
     table.add_column("", no_wrap=True)
     largest = max((abs(amount) for _, amount in c.parts), default=0.0) or 1.0
-    for params, amount in c.parts[:SHOWN]:
+    for params, amount in c.parts[:most]:
         bar = "█" * round(abs(amount) / largest * BAR) or "▏"
         style = "green" if (amount > 0) == c.maximize else "red"
         table.add_row(
             escape(" x ".join(params)), escape(_values(c, params)), f"{amount:+.3g}",
             Text(bar, style=style),
         )  # fmt: skip
-    return Group(Text(heading(c)), table, Text(_left(c), style="dim"))
+    return Group(Text(heading(c)), table, Text(_left(c, most), style="dim"))
 
 
 def render_markdown(c: Contributions) -> str:
@@ -65,8 +65,8 @@ def _values(c: Contributions, params: tuple[str, ...]) -> str:
     return ", ".join(show(c.params[param]) for param in params)
 
 
-def _left(c: Contributions) -> str:
-    others = c.parts[SHOWN:]
+def _left(c: Contributions, most: int = SHOWN) -> str:
+    others = c.parts[most:]
     rest = c.rest + sum(amount for _, amount in others)
     what = f"{len(others)} smaller parts and interactions" if others else "interactions"
     return f"{what} of three and more add {rest:+.3g}"

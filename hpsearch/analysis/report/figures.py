@@ -61,11 +61,11 @@ def _effects_legend(e: Explanation) -> str:
     )
 
 
-def effect_plots(e: Explanation) -> list[Plot]:
+def effect_plots(e: Explanation, most: int = MAX_CURVES) -> list[Plot]:
     """Of the strongest parameters."""
     effects = {effect.param: effect for effect in e.effects}
     rules = {rule.param: rule for rule in e.rules if rule.kind not in ("no-effect", "avoid")}
-    shown = [i.params[0] for i in e.main_importances if i.params[0] in effects][:MAX_CURVES]
+    shown = [i.params[0] for i in e.main_importances if i.params[0] in effects][:most]
     return [effect_plot(e, effects[name], rules.get(name)) for name in shown]
 
 

@@ -6,7 +6,6 @@ orange is good, grey are the trials.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +19,7 @@ from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.rules import show
 
 BLUE, ORANGE, GREY, RED = "#3d84c6", "#e08a2e", "#8a9099", "#d1495b"
+TEXT = "#767f8b"
 BAND = "rgba(61,132,198,.22)"
 GRID = "rgba(128,134,143,.22)"
 DIGITS = 5  # of every number in a plot: keeps pages and the dashboard's attributes small
@@ -46,10 +46,11 @@ def styled(figure: go.Figure, *, height: int = 320, legend: bool = False) -> go.
         margin={"l": 55, "r": 12, "t": 30 if legend else 12, "b": 45},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": GREY, "size": 12, "family": "system-ui, sans-serif"},
+        font={"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         hoverlabel={"bgcolor": "#24292f", "bordercolor": "#24292f", "font": {"color": "#fff"}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         template="none",
     )
     look = {"gridcolor": GRID, "zeroline": False, "exponentformat": "power", "automargin": True}
@@ -62,10 +63,6 @@ def to_plain(figure: go.Figure) -> dict[str, Any]:
     """data and layout with lists instead of arrays, rounded."""
     plain: dict[str, Any] = rounded(figure.to_plotly_json())
     return plain
-
-
-def to_json(figure: go.Figure) -> str:
-    return json.dumps(to_plain(figure), separators=(",", ":"), ensure_ascii=False)
 
 
 def rounded(value: Any, digits: int = DIGITS) -> Any:  # noqa: ANN401 - walks any of JSON's types
