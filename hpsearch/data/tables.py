@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.data.dataset import make_table
 from hpsearch.data.fetch import why
+from hpsearch.data.quotes import check_quotes
 from hpsearch.data.words import how_many, quoted, row_numbers
 from hpsearch.errors import InputError
 
@@ -84,6 +85,7 @@ def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa
 
     header, delimiter = read_header(path)
     _check_columns(path, header, columns, hint)
+    check_quotes(path, delimiter)
     wanted = list(dict.fromkeys(header if others else columns))
     try:
         return pa_csv.read_csv(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.fetch import why
+from hpsearch.data.quotes import check_quotes
 from hpsearch.data.tables import CSV, LONGEST_ROW, csv_problem, is_table, read_header
 from hpsearch.errors import InputError
 
@@ -65,6 +66,7 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
     check_names(header, str(path))
     if not header:
         raise InputError(f"{path} is empty: give a file with a header and rows.")
+    check_quotes(path, delimiter)
     types = dict.fromkeys((name for name in header if name in strings), pa.large_string())
     table = _parse(path, header, delimiter, types)
     # What Arrow takes for dates, times or booleans is read again as it stands. So are bytes, for

@@ -1,0 +1,110 @@
+"""Any table at all either trains or gets one clear sentence, and a value has one code everywhere."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from hpsearch.data.typed import read_typed
+from hpsearch.errors import HpsearchError
+from hpsearch.tabular import train as trainer
+from hpsearch.tabular.columns import Columns
+from hpsearch.tabular.preprocess import Preprocessor
+from hpsearch.tabular.saved import load_tabular
+from hpsearch.tabular.values import name_of
+
+SPEED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+NUMBERS = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(-(10**20), 10**20),
+    st.sampled_from([0, 0.0, -0.0, 1e308, -1e308, 1e-308, float("inf"), float("nan"), 3.4e38]),
+)
+WORDS = st.one_of(
+    st.text(max_size=4),
+    st.sampled_from(
+        ["", " ", "nan", "NA", "1", "1.0", "01", "inf", "true", "True", "2026-11-24", "1e5", "\x00"]
+    ),
+)
+CELLS = st.one_of(NUMBERS, WORDS, st.booleans(), st.none(), st.datetimes())
+COLUMNS = st.sampled_from([NUMBERS, WORDS, st.booleans(), st.integers(0, 3), CELLS, st.just(7)])
+
+
+@st.composite
+def tables(draw):
+    """A table of 2 to 40 rows: columns of every kind, also of several kinds in one."""
+    n = draw(st.integers(2, 40))
+    columns = {}
+    for name in draw(st.lists(st.text(min_size=1, max_size=5), max_size=4, unique=True)):
+        cells = draw(COLUMNS)
+        pool = draw(st.lists(cells, min_size=1, max_size=n))
+        columns[name] = [pool[i % len(pool)] for i in range(n)]
+    assume("y" not in columns)
+    kind = draw(st.sampled_from(["ab", "abc", "numbers", "anything"]))
+    if kind in ("ab", "abc"):
+        columns["y"] = [kind[i % len(kind)] for i in range(n)]
+    elif kind == "numbers":
+        columns["y"] = draw(st.lists(st.floats(-1e6, 1e6), min_size=n, max_size=n))
+    else:
+        columns["y"] = draw(st.lists(CELLS, min_size=n, max_size=n))
+    return pd.DataFrame({name: pd.Series(cells) for name, cells in columns.items()})
+
+
+def one_sentence(error):
+    text = str(error)
+    return "\n" not in text.strip() and text.endswith(".") and "Traceback" not in text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        folder = tmp_path_factory.mktemp("any")
+        patched.setenv("HPSEARCH_HOME", str(folder / "home"))
+        yield folder
+
+
+@SPEED
+@given(tables(), st.sampled_from([{}, {"compress_tails": False}]))
+def test_any_table_trains_and_predicts_or_says_why_not(folder, table, more):
+    path = folder / "any.csv"
+    table.to_csv(path, index=False)
+    try:
+        data = trainer.prepare(
+            {"path": str(path), "target": "y", **more}, {}, data_path=None, device="cpu",
+            progress=lambda *_: None,
+        )  # fmt: skip
+        result = trainer.train(
+            {}, {"layers": "4", "bs": 8}, data, seed=0, device="cpu", report=lambda _: None,
+            checkpoint=None, keep=folder / "model",
+        )  # fmt: skip
+    except HpsearchError as error:
+        assert one_sentence(error)
+        return
+    for part in ("train", "valid"):
+        assert np.isfinite(data.parts[part].numbers).all()
+    assert all(math.isfinite(value) for value in result.metrics.values())
+    made = load_tabular(folder / "model").predict(read_typed(path))
+    assert len(made) == len(table)
+    assert made.notna().all(axis=None)
+
+
+@SPEED
+@given(st.lists(CELLS, min_size=1, max_size=20), st.lists(CELLS, max_size=20), st.booleans())
+def test_a_value_has_one_code_in_whatever_table_it_stands(train, other, as_category):
+    """Rows that are trained on, held out, or come later, alone or among others of any type."""
+    first = pd.DataFrame({"x": pd.Series(train), "y": 0.0})
+    if as_category:
+        first["x"] = pd.Series(train).astype(str).astype("category")
+    made = Preprocessor.fit(first, Columns("y", "regression", ("x",), ()))
+    known = {name: i for i, name in enumerate(made.categories["x"], start=1)}
+    for cells in (train, other, [*other, *train]):
+        codes = made.transform(pd.DataFrame({"x": pd.Series(cells, dtype=object)})).codes[:, 0]
+        assert codes.tolist() == [
+            0 if missing(cell) else known.get(name_of(cell), 0) for cell in cells
+        ]
+
+
+def missing(cell):
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
