@@ -1,4 +1,4 @@
-"""Any table at all either trains or gets one clear sentence, and a value has one code everywhere."""
+"""Any table either trains or gets one clear sentence, and a value has one code everywhere."""
 
 import math
 
@@ -70,6 +70,7 @@ def folder(tmp_path_factory):
 def test_any_table_trains_and_predicts_or_says_why_not(folder, table, more):
     path = folder / "any.csv"
     table.to_csv(path, index=False)
+    problem = None
     try:
         data = trainer.prepare(
             {"path": str(path), "target": "y", **more}, {}, data_path=None, device="cpu",
@@ -80,7 +81,9 @@ def test_any_table_trains_and_predicts_or_says_why_not(folder, table, more):
             checkpoint=None, keep=folder / "model",
         )  # fmt: skip
     except HpsearchError as error:
-        assert one_sentence(error)
+        problem = error
+    if problem is not None:
+        assert one_sentence(problem)
         return
     for part in ("train", "valid"):
         assert np.isfinite(data.parts[part].numbers).all()
