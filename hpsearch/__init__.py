@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from hpsearch.analysis import Explanation, Rule
     from hpsearch.collab.recommend import Recommender
     from hpsearch.text.saved_classifier import SavedClassifier
+    from hpsearch.verifying import Verification
 
 __version__ = "0.1.0"
 __all__ = [
     "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study", "run",
-    "train",
+    "train", "verify",
 ]  # fmt: skip
 
 
@@ -133,6 +134,36 @@ def explain(
     from hpsearch.analysis import explain as analyse
 
     return analyse(study_or_studies, level=level, metric=metric, surrogate=surrogate, seed=seed)
+
+
+def verify(
+    study: optuna.Study | str | Path,
+    *,
+    param: str,
+    value: object,
+    against: object,
+    pairs: int | None = None,
+    level: float = 0.9,
+    storage: str | None = None,
+    preset: str = "auto",
+    workers: int | None = 1,
+    data: str | Path | None = None,
+    console: Console | None = None,
+) -> Verification:
+    """Decide by pairs of new runs whether `value` of `param` is better than `against`.
+
+    `study` is one that hpsearch made: itself, its name in the store, or its study.toml. Raises
+    InputError for what was given wrongly.
+    """
+    from hpsearch.verifying import verify as run_pairs
+    from hpsearch.verifying.which import which
+
+    chosen = which(study, storage=storage, preset=preset)
+    return run_pairs(
+        chosen.spec, param=param, value=value, against=against, pairs=pairs, level=level,
+        storage=chosen.storage, preset=chosen.preset, workers=workers, data_path=data,
+        console=console,
+    )  # fmt: skip
 
 
 def load_study(study: str, *, storage: str | None = None) -> optuna.Study:

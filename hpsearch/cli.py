@@ -19,6 +19,7 @@ from hpsearch import (
     cli_new,
     cli_recommend,
     cli_run,
+    cli_verify,
     cli_worker,
 )
 from hpsearch.cli_data import data_app
@@ -143,6 +144,7 @@ cli_models.register(app)
 cli_new.register(app)
 cli_recommend.register(app)
 cli_exchange.register(app)
+cli_verify.register(app)
 
 
 @contextmanager

@@ -10,6 +10,9 @@ import optuna
 from hpsearch.errors import InputError
 from hpsearch.store import Store, StudySummary
 
+VERIFIES = "hps_verifies"
+"""The attribute of a study of pairs: the name of the study whose rule they verify."""
+
 
 def find(store: Store, names: Sequence[str]) -> list[StudySummary]:
     """The studies called `names`, all of them if there are no names.
@@ -28,8 +31,8 @@ def find_among(
         raise InputError(
             f"The store {where} holds no study yet: run `hpsearch run imdb-clas` first."
         )
-    if not names:
-        return list(studies)
+    if not names:  # pairs of a verification explain nothing that their plan did not choose
+        return [s for s in studies if VERIFIES not in s.attrs]
     found: list[StudySummary] = []
     for name in names:
         fits = [s for s in studies if s.name == name] or [

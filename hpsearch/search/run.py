@@ -89,7 +89,7 @@ def run(
             job = _job(store, spec, resolved, planned, trainer, path, crew, chosen, timeout, limits)
             runs.keep_job(store.engine, planned.run_id, job.shared())
         _announce(console, planned, seed)
-        _work(job, store, planned, trainer, prepared, crew, stop, console)
+        carry_out(job, store, planned, trainer, prepared, crew, stop, console)
         return planned.study
 
 
@@ -187,7 +187,7 @@ def _announce(console: Console, planned: Planned, seed: int) -> None:
     console.print(Text(f"{planned.study.study_name}: {trials} to run{more}"), soft_wrap=True)
 
 
-def _work(
+def carry_out(
     job: Job,
     store: Store,
     planned: Planned,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import random
 import signal
 import time
 from dataclasses import asdict, dataclass
@@ -58,6 +59,11 @@ def score(params, seed, epoch, epochs):
     return (value + 0.02 * noise) * epoch / epochs
 
 
+def own_noise(settings, params, seed):
+    """What no other run shares, not even one of the same seed, of this standard deviation."""
+    return random.Random(f"{seed} {params}").gauss(0, settings.get("noise", 0))
+
+
 def train(settings, params, data, *, seed, device, report, checkpoint):
     epochs, name = settings["epochs"], settings.get("metric", "score")
     state = None if checkpoint is None else Path(checkpoint) / "state.json"
@@ -81,7 +87,7 @@ def train(settings, params, data, *, seed, device, report, checkpoint):
             state.with_suffix(".new").replace(state)
         report(record)
     note(settings, what="end", seed=seed)
-    final = score(params, seed, 1, 1)
+    final = score(params, seed, 1, 1) + own_noise(settings, params, seed)
     if settings.get("nan"):
         final = math.nan
     return TrainResult({name: final, "loss": 1 - final}, epochs, 0.5)
