@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hpsearch import (
     __version__,
+    cli_doctor,
     cli_exchange,
     cli_explain,
     cli_models,
@@ -141,6 +142,7 @@ def show(
 
 
 cli_models.register(app)
+cli_doctor.register(app)
 cli_new.register(app)
 cli_recommend.register(app)
 cli_exchange.register(app)

@@ -84,6 +84,22 @@ def small_engine(url: URL) -> sa.Engine:
     return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=_connect_args(url))
 
 
+def revision(url: URL) -> str | None:
+    """Which schema of ours the store has now, before it is opened and migrated; None for none.
+
+    Raises InputError where it cannot be read.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        check_path(url, create=False)
+    engine = small_engine(url)
+    try:
+        with translated(url):
+            return migrate.current(engine)
+    finally:
+        engine.dispose()
+
+
 def _is_new(url: URL) -> bool:
     """Whether the tables are yet to be made, ours or Optuna's."""
     engine = small_engine(url)

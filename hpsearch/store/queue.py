@@ -54,11 +54,14 @@ def begin(engine: sa.Engine) -> Iterator[sa.Connection]:
 def enqueue(
     engine: sa.Engine,
     study_id: int,
-    run_id: int,
+    run_id: int | None,
     distributions: Mapping[str, BaseDistribution],
     plan: Callable[[int], Sequence[Planned]],
 ) -> list[int]:
-    """Add the trials of `plan(number of the first new trial)`, all or none; their numbers."""
+    """Add the trials of `plan(number of the first new trial)`, all or none; their numbers.
+
+    Without a `run_id` they are for the study's next run.
+    """
     with begin(engine) as connection:
         # The same lock that Optuna takes while it numbers a new trial.
         lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
@@ -126,7 +129,7 @@ def _attr_rows(trials: Sequence[tuple[int, Planned]]) -> list[dict[str, Any]]:
 
 
 def _trial_rows(
-    trials: Sequence[tuple[int, Planned]], study_id: int, run_id: int
+    trials: Sequence[tuple[int, Planned]], study_id: int, run_id: int | None
 ) -> list[dict[str, Any]]:
     now = schema.utc_now()
     return [

@@ -37,14 +37,27 @@ def adopt(engine: sa.Engine, study_id: int, run_id: int, limit: int, grace_s: fl
 
 def _living(connection: sa.Connection, study_id: int, grace_s: float) -> list[int]:
     """The runs of the study that have not ended and whose process is not known to be gone."""
+    own = schema.run.c.study_id == study_id
+    return [run_id for run_id, living in _unended(connection, own, grace_s) if living]
+
+
+def abandoned(engine: sa.Engine, grace_s: float) -> list[int]:
+    """The runs of all studies that have not ended though their process is gone."""
+    with engine.connect() as connection:
+        runs = _unended(connection, sa.true(), grace_s)
+        return [run_id for run_id, living in runs if not living]
+
+
+def _unended(
+    connection: sa.Connection, where: sa.ColumnElement[bool], grace_s: float
+) -> list[tuple[int, bool]]:
+    """The runs that have not ended, and whether each is not known to be gone."""
     now = connection.execute(sa.select(sa.func.now())).scalar_one().replace(tzinfo=None)
-    query = sa.select(schema.run).where(
-        schema.run.c.study_id == study_id, schema.run.c.ended_at.is_(None)
-    )
+    oldest = now - timedelta(seconds=grace_s)
+    query = sa.select(schema.run).where(where, schema.run.c.ended_at.is_(None))
     return [
-        row.run_id
+        (row.run_id, not is_dead(row.machine, row.pid) and row.seen_at >= oldest)
         for row in connection.execute(query)
-        if not is_dead(row.machine, row.pid) and row.seen_at >= now - timedelta(seconds=grace_s)
     ]
 
 
