@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hpsearch.analysis import Explanation, Rule
+    from hpsearch.analysis.across import Pooling
     from hpsearch.collab.recommend import Recommender
     from hpsearch.text.saved_classifier import SavedClassifier
     from hpsearch.verifying import Verification
 
 __version__ = "0.1.0"
 __all__ = [
-    "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study", "run",
-    "train", "verify",
+    "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study", "pool",
+    "run", "train", "verify",
 ]  # fmt: skip
 
 
@@ -134,6 +135,30 @@ def explain(
     from hpsearch.analysis import explain as analyse
 
     return analyse(study_or_studies, level=level, metric=metric, surrogate=surrogate, seed=seed)
+
+
+def pool(
+    studies: Sequence[optuna.Study | Explanation],
+    *,
+    level: float = 0.9,
+    metric: str | None = None,
+    seed: int = 0,
+) -> Pooling:
+    """The optima that several studies, or their explanations, agree on, and how far they differ.
+
+    Raises InputError for fewer than two, or two of one name.
+    """
+    from hpsearch.analysis import Explanation as Explained
+    from hpsearch.analysis.across import pool_studies
+
+    return pool_studies(
+        [
+            one
+            if isinstance(one, Explained)
+            else explain(one, level=level, metric=metric, seed=seed)
+            for one in studies
+        ]
+    )
 
 
 def verify(

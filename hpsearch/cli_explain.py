@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: [bold]hpsearch explain imdb-clas[/]; "
         "[bold]hpsearch explain --format html --output report.html[/]; "
-        "[bold]hpsearch explain --storage journal.log --study mine --trial 17[/]"
+        "[bold]hpsearch explain --storage journal.log --study mine --trial 17[/]; "
+        "[bold]hpsearch explain imdb-clas rt-clas --pool[/]"
     )(explain)
 
 
@@ -43,6 +44,9 @@ def explain(
     trial: Annotated[
         int | None, typer.Option(help="What each parameter adds to this trial's prediction.")
     ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Several studies together: the optima they agree on.")
+    ] = False,
     level: Annotated[float, typer.Option(help="Of all intervals.")] = 0.9,
     metric: Annotated[
         str | None, typer.Option(help="Which objective, if the study has several.")
@@ -64,6 +68,7 @@ def explain(
     ] = False,
 ) -> None:
     """Say what matters and which rules of thumb the trials of any Optuna study support."""
+    from hpsearch.analysis.across import pool_studies
     from hpsearch.explaining import explain_all
     from hpsearch.output import command_line, show_reports
     from hpsearch.sources import find_in, open_sources
@@ -73,7 +78,8 @@ def explain(
     names = [*(studies or []), *(study or [])]
     with open_sources(storage or [None], keep=keep, push=bool(push)) as sources:
         found = find_in(sources, names)
-        if len(found) > 1 and (format in ("json", "html") or trial is not None):
+        one = trial is not None or (format in ("json", "html") and not pool)
+        if len(found) > 1 and one:
             known = ", ".join(summary.name for _, summary in found)
             what = f"A {format} file holds" if trial is None else "A trial is of"
             raise InputError(f"{what} one study: name one of {known}.")
@@ -82,8 +88,9 @@ def explain(
         )
         for problem in refused:
             complain(str(problem))
-        if trial is not None:
-            part = explanations[0].contributions(trial)
+        if trial is not None or pool:
+            first = explanations[0]
+            part = pool_studies(explanations) if trial is None else first.contributions(trial)
             show_reports([part], format, output, console, everything=all_)
             return
         show_reports(explanations, format, output, console, everything=all_)

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
         "--against 1.0[/]; [bold]hpsearch verify adult-quick --param wd --value 0.1 --against 0.01 "
         "--pairs 10[/]"
     )(verify)
+    app.command(epilog="Example: [bold]hpsearch rules[/]")(rules)
 
 
 def verify(
@@ -67,3 +68,30 @@ def verify(
         typer.echo(done.to_json())
     else:
         console.print(done, soft_wrap=True)
+
+
+def rules(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies in the store. Default: all of them.")
+    ] = None,
+    storage: Annotated[
+        list[str] | None, typer.Option(help="As for explain; repeatable.", show_default=False)
+    ] = None,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """List the rules that explain kept, study by study, with the verdicts of verify."""
+    import json
+
+    from hpsearch.rule_listing import kept_rules, rules_table
+    from hpsearch.sources import find_in, open_sources
+
+    if format not in ("table", "json"):
+        raise InputError(f"--format {format} is not known: choose table or json.")
+    with open_sources(storage or [None], keep=False) as sources:
+        kept = [one for place in find_in(sources, studies or []) for one in kept_rules(*place)]
+    if format == "json":
+        typer.echo(json.dumps({"schema": "hpsearch.rules/1", "rules": kept}, indent=1))
+    elif kept:
+        console.print(rules_table(kept))
+    else:
+        console.print("No rules are kept yet: hpsearch explain keeps what it finds.")

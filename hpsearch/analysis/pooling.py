@@ -127,7 +127,9 @@ def _pool_one(param: str, members: Sequence[tuple[Explanation, Effect]]) -> Pool
     regrets = []
     for index, (explanation, effect) in enumerate(members):
         others = np.arange(len(members)) != index
-        centre = random_effects(points[others], errors[others]).mean
+        # Of two studies one is left, which has nothing to be pooled with.
+        rest = points[others], errors[others]
+        centre = random_effects(*rest).mean if others.sum() > 1 else float(rest[0][0])
         regrets.append(_regret(explanation, effect, centre, log))
     back = math.exp if log else float
     return PooledOptimum(
