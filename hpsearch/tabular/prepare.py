@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _VERSION = 2
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
-PARTS = ("train", "valid", "test")
+PARTS, KINDS = ("train", "valid", "test"), ("codes", "numbers", "targets")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Encoding:
         targets = self.target.encode(table[self.target.name])
         if scaled:
             targets = self.scale(targets)
-        return EncodedRows(encoded.codes.astype(np.int32), encoded.numbers, targets)
+        return EncodedRows(encoded.codes, encoded.numbers, targets)
 
     def scale(self, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The target as the network learns it; classes stay as they are."""
@@ -181,17 +181,12 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
     for name, part in tables.items():
         encoded = encoding.rows(part, scaled=config.y_range is None)
         (folder / name).mkdir()
-        for kind, array in asdict(encoded).items():
-            np.save(folder / name / f"{kind}.npy", array)
+        for kind in KINDS:
+            np.save(folder / name / f"{kind}.npy", getattr(encoded, kind))
     text = json.dumps(encoding.to_json())
     (folder / "encoding.json").write_text(text, encoding="utf-8")
 
 
 def _load(folder: Path) -> EncodedRows:
     # Copy on write: torch wants memory that it could write to.
-    return EncodedRows(
-        *(
-            np.load(folder / f"{kind}.npy", mmap_mode="c")
-            for kind in ("codes", "numbers", "targets")
-        )
-    )
+    return EncodedRows(*(np.load(folder / f"{kind}.npy", mmap_mode="c") for kind in KINDS))

@@ -55,7 +55,7 @@ class SavedTabular:
 
         encoded = self.encoding.preprocessor.transform(table)
         out = outputs(
-            self.model, encoded.codes.astype(np.int32), encoded.numbers, device,
+            self.model, encoded.codes, encoded.numbers, device,
             lambda done: progress("predict", done, len(table)),
         )  # fmt: skip
         classes = self.encoding.target.classes

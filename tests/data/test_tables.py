@@ -164,7 +164,7 @@ BAD = {
     "one-class": ("text,label\na,x\nb,x\n", r"only the label 'x': a classifier needs two"),
     "no-labels": ("text,label\na,\nb,\n", r"column 'label' has no labels"),
     "ragged": ("text,label\na,x\nb, c,y\n", r"row 2 has 3 columns where the header has 2"),
-    "open-quote": ('text,label\na,x\n"b,y\nc,x\n', r"row 2 has 1 column where|not a well-formed"),
+    "open-quote": ('text,label\na,x\n"b,y\nc,x\n', r"a quote that opens in row 2 is not closed"),
     "latin-1": (b"text,label\na,x\ncaf\xe9,x\n", r"column 'text', row 2 is not UTF-8 text: save"),
     "latin-1-header": (b"t\xe9xt,label\na,x\n", r"a header that is not UTF-8 text: save"),
     "utf-16": ("text,label\na,x\n".encode("utf-16"), r"a header that is not UTF-8 text"),
