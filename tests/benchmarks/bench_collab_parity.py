@@ -58,13 +58,16 @@ class Keep(peer.Callback):
         self.losses.append(self.learn.loss.item())
 
 
-def fastai_steps(model, pairs, targets):
+def fastai_steps(model, pairs, targets, lr=LR):
     """Losses of the steps of fastai's own Learner, with collab_learner's settings."""
     keep = Keep()
     made = zip(pairs.split(BS), targets.split(BS), strict=True)
     loaders = DataLoaders(Batches([(x, y[:, None]) for x, y in made]), Batches([]))
     learner = Learner(loaders, model, loss_func=MSELossFlat(), wd=WD, cbs=[keep])
-    peer.fit(learner, LR)
+    if targets.dtype == torch.float64:  # fastai's loss and its recorder know float32 only
+        learner.loss_func = torch.nn.MSELoss()
+        learner.remove_cb(learner.recorder)
+    peer.fit(learner, lr)
     return keep.losses
 
 
@@ -87,13 +90,13 @@ def dot_bias(y_range, pairs, targets):
     return losses, found, list(zip((p.weight for p in peers), views, strict=True))
 
 
-def neural_net(y_range, pairs, targets):
-    ours = EmbeddingNN(USERS, ITEMS, [100, 50])
+def neural_net(y_range, pairs, targets, lr=LR, larger=LARGER):
+    ours = EmbeddingNN(USERS, ITEMS, [100, 50]).to(targets.dtype)
     ours.init_weights(torch.Generator().manual_seed(1))
     for embedding in (ours.users, ours.items):
-        embedding.weight.data.mul_(LARGER)
+        embedding.weight.data.mul_(larger)
     sizes = [(n, embedding_width(n)) for n in (USERS, ITEMS)]
-    theirs = PeerNN(sizes, [100, 50], y_range=y_range)
+    theirs = PeerNN(sizes, [100, 50], y_range=y_range).to(targets.dtype)
     kinds = torch.nn.Linear | torch.nn.BatchNorm1d
     linears = [[m for m in model.modules() if isinstance(m, kinds)] for model in (ours, theirs)]
     linears[1] = [m for m in linears[1] if m is not theirs.bn_cont]
@@ -103,11 +106,11 @@ def neural_net(y_range, pairs, targets):
         other.load_state_dict(mine.state_dict())
     # fastai's tabular models take columns of categories and, here, none of numbers.
     theirs.forward = partial(lambda run, x: run(x, None), theirs.forward)
-    losses, link, cycle = fastai_steps(theirs, pairs, targets), Link(y_range), OneCycle(STEPS)
+    losses, link, cycle = fastai_steps(theirs, pairs, targets, lr), Link(y_range), OneCycle(STEPS)
     optimiser, found = make_adam([ours], WD), []
     for i, (x, y) in enumerate(zip(pairs.split(BS), targets.split(BS), strict=True)):
         loss = link.loss(ours(x[:, 0], x[:, 1]), y)
-        optimiser_step(loss, optimiser, cycle, i, [LR])
+        optimiser_step(loss, optimiser, cycle, i, [lr])
         found.append(loss.item())
     return losses, found, [(other.weight, mine.weight) for mine, other in layers[:2]]
 
@@ -128,6 +131,11 @@ def main():
                 f"{model.__name__}, range {y_range}: loss {ours[0]:.4f} -> {ours[-1]:.4f} differs "
                 f"by at most {loss:.1e}, embeddings by {apart:.1e}: {'yes' if held[-1] else 'NO'}"
             )
+    for dtype in (torch.float32, torch.float64):
+        theirs, ours, _ = neural_net((0.0, 5.5), pairs, targets.to(dtype), lr=5e-2, larger=1)
+        loss = max(abs(a / b - 1) for a, b in zip(ours, theirs, strict=True))
+        print(f"neural_net, fresh weights, rate 5e-2, {dtype}: loss differs by at most {loss:.1e}")
+    held.append(loss <= 1e-5)
     sys.exit(not all(held))
 
 

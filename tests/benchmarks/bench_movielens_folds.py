@@ -16,6 +16,7 @@ import sys
 
 from optuna.trial import TrialState
 
+from hpsearch import load_study
 from hpsearch.collab import train as trainer
 from hpsearch.collab.config import CollabConfig
 from hpsearch.collab.data import number_ratings
@@ -41,8 +42,9 @@ def searched(spec, storage, workers):
         for summary in store.studies():
             if summary.name == f"{spec.name}-{PRESET}":
                 done = summary.trials
-    missing = max(1, TRIALS - done)
-    return run(spec, trials=missing, preset=PRESET, storage=storage, workers=workers)
+    if done >= TRIALS:
+        return load_study(f"{spec.name}-{PRESET}", storage=storage)
+    return run(spec, trials=TRIALS - done, preset=PRESET, storage=storage, workers=workers)
 
 
 def on_folds(dataset, params, seeds):
