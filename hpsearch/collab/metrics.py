@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -47,24 +49,33 @@ def ranking_metrics(
 
 
 def measure_ranking(
-    model: Model, train: Pairs, valid: Pairs, n_items: int, k: int, device: str
+    model: Model,
+    train: Pairs,
+    valid: Pairs,
+    who: npt.NDArray[Any],
+    n_items: int,
+    k: int,
+    device: str,
 ) -> dict[str, float]:
     """The ranking metrics over all items that a user did not choose in training.
 
-    Users unknown to training are ranked for like number 0, all of them as one; a held-out item
-    unknown to training can never be hit, and counts as wanted.
+    `who` (held-out choices,) says whose each is, as users unknown to training all have number 0. A
+    held-out item unknown to training can never be hit, and counts as wanted.
     """
-    users, where = np.unique(valid.users, return_inverse=True)
-    wanted = np.bincount(where)
+    _, first, where = np.unique(who, return_index=True, return_inverse=True)
+    users, wanted = valid.users[first], np.bincount(where)
     hits = []
     for start in range(0, len(users), _USERS):
         some = users[start : start + _USERS]
         scores = all_scores(model, some, n_items, device)
         scores[:, 0] = -torch.inf
-        mask = _grid(some, train, n_items)
+        known, place = np.unique(some, return_inverse=True)
+        mask = _grid(known, train, n_items)[place]
         scores[torch.from_numpy(mask & (some > 0)[:, None]).to(device)] = -torch.inf
         top = scores.topk(min(k, n_items), 1)
-        chosen = _grid(some, valid, n_items)
+        here = (where >= start) & (where < start + len(some))
+        chosen = np.zeros((len(some), n_items), dtype=bool)
+        chosen[where[here] - start, valid.items[here]] = True
         chosen[:, 0] = False
         order = top.indices.cpu().numpy()
         hits.append(np.take_along_axis(chosen, order, 1) & top.values.isfinite().cpu().numpy())
@@ -119,5 +130,5 @@ class Measure:
             predicted = self.link.predict(scores).cpu().numpy()
             return errors(predicted, self.data.valid.values), loss
         n_items = len(self.data.item_ids)
-        train, valid = self.data.train, self.data.valid
-        return measure_ranking(model, train, valid, n_items, self.k, self.device), loss
+        train, valid, who = self.data.train, self.data.valid, self.data.valid_names[0]
+        return measure_ranking(model, train, valid, who, n_items, self.k, self.device), loss

@@ -36,11 +36,24 @@ def test_what_a_user_chose_in_training_is_not_ranked():
     ones = np.ones(1, dtype=np.float32)
     train = Pairs(np.array([1]), np.array([4]), ones)
     valid = Pairs(np.array([1, 1]), np.array([3, 0]), np.ones(2, dtype=np.float32))
-    found = measure_ranking(model, train, valid, 5, 2, "cpu")
+    found = measure_ranking(model, train, valid, np.array(["a", "a"]), 5, 2, "cpu")
     # Ranked are 3, 2, 1; of two wanted ones, the unknown item 0 can never be hit.
     assert found["recall"] == pytest.approx(1 / 2)
     assert found["map"] == pytest.approx(1 / 2)
     assert found["ndcg"] == pytest.approx(1 / (1 + 1 / math.log2(3)))
+
+
+def test_users_unknown_to_training_are_ranked_for_one_by_one():
+    model = DotBias(1, 2, 5)  # for everybody items 4, 3, 2, 1, but 4 was chosen by user 1 before
+    with torch.no_grad():
+        model.table[2:, -1] = torch.tensor([9.0, 1.0, 2.0, 3.0, 4.0])
+    train = Pairs(np.array([1]), np.array([4]), np.ones(1, dtype=np.float32))
+    items = np.array([4, 3, 1, 3])
+    valid = Pairs(np.array([0, 0, 0, 1]), items, np.ones(4, dtype=np.float32))
+    who = np.array(["x", "x", "y", "a"], dtype=object)
+    found = measure_ranking(model, train, valid, who, 5, 2, "cpu")
+    # x has both of two wanted on top, y has not the one, user 1 has.
+    assert found == pytest.approx({"recall": 2 / 3, "ndcg": 2 / 3, "map": 2 / 3})
 
 
 @pytest.mark.parametrize("model", [DotBias(3, 4, 6), EmbeddingNN(4, 6, [5])])
