@@ -34,13 +34,13 @@ def item_biases(recommender: Recommender, popular: int = 1000) -> pd.DataFrame:
     biases, _ = _biases(recommender)
     table = recommender.named(recommender.numbers)
     table = table.assign(bias=biases, **_ratings(recommender, saved.seen_items, len(biases)))
-    most = np.argsort(-recommender.counts, kind="stable")[:popular]
-    return table.iloc[most].sort_values("bias", ascending=False, kind="stable", ignore_index=True)
+    table = table.iloc[recommender.most_rated(popular) - 1]
+    return table.sort_values("bias", ascending=False, kind="stable", ignore_index=True)
 
 
 def user_biases(recommender: Recommender) -> pd.DataFrame:
-    """The users, those who rate highest first: user, bias, ratings, mean, as for items, and what is
-    known of them."""
+    """The users who rated, those who rate highest first: user, bias, ratings, mean, as for items,
+    and what is known of them."""
     import pandas as pd
 
     saved = recommender.saved
@@ -50,6 +50,7 @@ def user_biases(recommender: Recommender) -> pd.DataFrame:
     if saved.users is not None:
         known = saved.users.reindex(table["user"]).reset_index(drop=True)
         table = table.join(known[known.columns.difference(table.columns, sort=False)])
+    table = table[table["ratings"] > 0]
     return table.sort_values("bias", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -57,12 +58,13 @@ def _biases(recommender: Recommender) -> tuple[Numbers, Numbers]:
     """(of items, of users), number 1 first."""
     model = recommender.saved.model
     if isinstance(model, DotBias):
-        return model.items[1:, -1].double().numpy(), model.users[1:, -1].double().numpy()
+        of_items, of_users = (model.rows(side)[1:, -1].double() for side in ("items", "users"))
+        return of_items.numpy(), of_users.numpy()
     items = torch.from_numpy(recommender.numbers)
     users = torch.arange(1, len(recommender.saved.user_ids))
-    of_items = _scores(model, _some(users), items).mean(0)
-    of_users = _scores(model, users, _some(items)).mean(1)
-    return of_items - of_items.mean(), of_users - of_users.mean()
+    liking = _scores(model, _some(users), items).mean(0)
+    giving = _scores(model, users, _some(items)).mean(1)
+    return liking - liking.mean(), giving - giving.mean()
 
 
 def _some(numbers: Tensor) -> Tensor:
@@ -107,11 +109,11 @@ def components(recommender: Recommender, n: int = 3, popular: int = 1000) -> Com
     out)."""
     from sklearn.decomposition import PCA
 
-    most = np.argsort(-recommender.counts, kind="stable")[:popular]
-    factors = recommender.factors[most].astype(np.float64)
+    most = recommender.most_rated(popular)
+    factors = recommender.factors[most - 1].astype(np.float64)
     pca = PCA(min(n, *factors.shape), svd_solver="full")
     places = pca.fit_transform(factors)
-    table = recommender.named(most + 1).assign(ratings=recommender.counts[most])
+    table = recommender.named(most).assign(ratings=recommender.counts[most - 1])
     for i, column in enumerate(places.T, 1):
         table[str(i)] = column
     return Components(table, np.asarray(pca.explained_variance_ratio_))

@@ -2,7 +2,7 @@
 
 The model's items stay as they are. What is minimised is the model's own loss of the ratings
 (squared errors after the sigmoid into y_range, or the cross-entropy of choices), as a likelihood,
-with the known users as the prior: their vectors' mean and covariance (shrunk after Ledoit and Wolf
+with the known users as the prior: their rows' mean and covariance (shrunk after Ledoit and Wolf
 2004). So a user of no ratings is the average one, and nothing has to be tuned. Without a y_range
 this is ridge regression on the items' factors.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from hpsearch.collab.data import Values
-from hpsearch.collab.model import DotBias, Model
+from hpsearch.collab.model import Model
 from hpsearch.collab.saved import SavedCollab
 from hpsearch.collab.splits import Rows
 
@@ -27,38 +27,29 @@ Misfit = Callable[[Tensor], Tensor]
 """Scores (n,) of items -> minus the log-likelihood (scalar) of what the user said of them."""
 
 
-def user_vectors(model: Model) -> Tensor:
-    """(users, width) of the known users, number 1 first; of the dot product the bias is last."""
-    rows = model.users if isinstance(model, DotBias) else model.users.weight.detach()
-    return rows[1:]
-
-
 def scores_for(model: Model, user: Tensor, items: Tensor) -> Tensor:
-    """Scores (n,) of item numbers (n,) for a user with the vector `user` (width,)."""
-    if isinstance(model, DotBias):
-        rows = model.items[items]
-        return rows[:, :-1] @ user[:-1] + user[-1] + rows[:, -1]
-    both = torch.cat([user.expand(len(items), -1), model.items(items)], 1)
-    scores: Tensor = model.head(model.layers(both)).squeeze(1)
-    return scores
+    """Scores (n,) of item numbers (n,) for a user with the row `user` (width,)."""
+    rows = model.rows("items")[items]
+    return model.score(user.expand(len(rows), -1), rows)
 
 
-def user_prior(model: Model) -> tuple[Tensor, Tensor]:
-    """(mean (width,), root (width, width) of the covariance) of the known users, in float64."""
+def user_prior(saved: SavedCollab) -> tuple[Tensor, Tensor]:
+    """(mean (width,), root (width, width) of the covariance) of the rows of those users whom
+    training has seen, in float64."""
     from sklearn.covariance import ledoit_wolf
 
-    vectors = user_vectors(model).double().cpu().numpy()
-    covariance = ledoit_wolf(vectors)[0] + 1e-12 * np.eye(vectors.shape[1])
-    return torch.from_numpy(vectors.mean(0)), torch.from_numpy(np.linalg.cholesky(covariance))
+    rows = saved.model.rows("users")[1 : saved.n_trained[0]].double().cpu().numpy()
+    covariance = ledoit_wolf(rows)[0] + 1e-12 * np.eye(rows.shape[1])
+    return torch.from_numpy(rows.mean(0)), torch.from_numpy(np.linalg.cholesky(covariance))
 
 
 def fit_user(saved: SavedCollab, items: Rows, values: Values) -> Tensor:
-    """The vector (width,), float64, of a user who rated the item numbers `items` (n,), none of them
+    """The row (width,), float64, of a user who rated the item numbers `items` (n,), none of them
     0, with `values` (n,), which say nothing where the model is of choices."""
     from scipy.optimize import minimize
 
     model = copy.deepcopy(saved.model).cpu().double().eval().requires_grad_(False)
-    mean, root = user_prior(model)
+    mean, root = user_prior(saved)
     rated = torch.from_numpy(items)
     if saved.implicit:
         misfit = _of_choices(saved, rated)
@@ -88,8 +79,10 @@ def _of_ratings(saved: SavedCollab, values: Tensor) -> Misfit:
 
 
 def _of_choices(saved: SavedCollab, chosen: Tensor) -> Misfit:
-    """What training draws at random, in expectation: for each choice `negatives` other items."""
-    others = torch.ones(len(saved.item_ids) - 1, dtype=torch.float64)
+    """What training draws at random, in expectation: for each choice `negatives` other items, of
+    those that it has seen."""
+    others = torch.zeros(len(saved.item_ids) - 1, dtype=torch.float64)
+    others[: saved.n_trained[1] - 1] = 1
     others[chosen - 1] = 0
     others *= saved.config.negatives * len(chosen) / others.sum().clamp(min=1)
     return lambda scores: softplus(-scores[chosen - 1]).sum() + others @ softplus(scores)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hpsearch.collab.data import Values
 from hpsearch.collab.model import DotBias
-from hpsearch.collab.new_user import fit_user, scores_for, user_prior, user_vectors
+from hpsearch.collab.new_user import fit_user, scores_for, user_prior
 from hpsearch.collab.saved import SavedCollab, load_collab
 from hpsearch.collab.splits import Rows
 from hpsearch.collab.titles import TitleFinder
@@ -82,8 +82,8 @@ class Recommender:
                 f"in its ratings, such as {names[0]}; or give the ratings of a new one."
             )
         own = self.saved.seen_users == number
-        vector = user_vectors(self.saved.model)[number - 1]
-        return self._ranked(vector, self.saved.seen_items[own], self.saved.seen_values[own], n)
+        row = self.saved.model.rows("users")[number]
+        return self._ranked(row, self.saved.seen_items[own], self.saved.seen_values[own], n)
 
     def for_ratings(self, items: Rows, values: Values, n: int) -> pd.DataFrame:
         """As `recommend`, for somebody who rated the item numbers `items` (m,) with `values`."""
@@ -129,6 +129,11 @@ class Recommender:
         counts: Rows = np.bincount(self.saved.seen_items, minlength=len(self.saved.item_ids))[1:]
         return counts
 
+    def most_rated(self, n: int) -> Rows:
+        """The numbers of the `n` items rated most, these first; none without a rating."""
+        order = np.argsort(-self.counts, kind="stable")[:n]
+        return np.asarray(order[self.counts[order] > 0] + 1)
+
     def named(self, items: Rows) -> pd.DataFrame:
         """Item numbers (n,) as a table of item (its id) and title."""
         import pandas as pd
@@ -144,13 +149,11 @@ class Recommender:
     @cached_property
     def factors(self) -> npt.NDArray[np.float32]:
         """(items, width) without the bias, number 1 first."""
-        model = self.saved.model
-        if isinstance(model, DotBias):
-            return np.asarray(model.items[1:, :-1].cpu().numpy())
-        return np.asarray(model.items.weight.detach()[1:].cpu().numpy())
+        rows = self.saved.model.rows("items")[1:].cpu().numpy()
+        return np.asarray(rows[:, :-1] if isinstance(self.saved.model, DotBias) else rows)
 
     def _ranked(self, user: Tensor, rated: Rows, values: Values, n: int) -> pd.DataFrame:
-        scores, average = (self._scores(v) for v in (user, user_prior(self.saved.model)[0]))
+        scores, average = (self._scores(row) for row in (user, user_prior(self.saved)[0]))
         known_titles = {self.titles[number - 1] for number in rated}
         free = np.array([title not in known_titles for title in self.titles])
         order = np.argsort(-scores.numpy(), kind="stable")
@@ -163,12 +166,14 @@ class Recommender:
         )
 
     def _scores(self, user: Tensor) -> Tensor:
-        """Scores (items,) of all known items for a user's vector."""
+        """Scores (items,) of all known items for a user's row."""
         with torch.no_grad():
             return scores_for(self.saved.model, user.float(), torch.from_numpy(self.numbers))
 
     def _reasons(self, items: Rows, rated: Rows, values: Values) -> dict[str, list[object]]:
         """For each of `items` what the user rated well and is most like it."""
+        if not len(rated):
+            return {"because": [None] * len(items)}
         liked = values >= values.mean()
         likeness = self._likeness(items, rated[liked])
         best = likeness.argmax(1)

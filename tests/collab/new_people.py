@@ -21,7 +21,8 @@ def train_without(dataset, n_people, *, seed=0, **config):
     """(a model of the ratings of all but `n_people` random people, the ratings of these)."""
     people = np.random.default_rng([seed, 1]).permutation(sorted(set(dataset.ratings["user"])))
     new = dataset.ratings["user"].isin(people[:n_people]).to_numpy()
-    others = replace(dataset, ratings=dataset.ratings[~new].reset_index(drop=True), folds={})
+    ratings = dataset.ratings[~new].reset_index(drop=True)
+    others = replace(dataset, ratings=ratings, folds={}, users=None, items=None)
     config = CollabConfig(valid_share=0.1, **config)
     data = number_ratings(others, config)
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +39,7 @@ def errors(saved, ratings, n_ratings):
     counts = np.bincount(saved.seen_items, minlength=len(saved.item_ids))
     sums = np.bincount(saved.seen_items, saved.seen_values, minlength=len(saved.item_ids))
     means = (sums + SHRINK * overall) / (counts + SHRINK)
-    average = user_prior(saved.model)[0]
+    average = user_prior(saved)[0]
     found = {"solved for": [], "average user": [], "item mean": [], "item and user mean": []}
     for number, (_, own) in enumerate(ratings.groupby("user")):
         items = saved.item_ids.numbers(own["item"])

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from hpsearch.collab.config import CollabConfig
 from hpsearch.collab.data import Ids
 from hpsearch.collab.model import build_model
-from hpsearch.collab.new_user import fit_user, scores_for, user_prior, user_vectors
+from hpsearch.collab.new_user import fit_user, scores_for, user_prior
 from hpsearch.collab.saved import SavedCollab
 
 N_USERS, N_ITEMS = 40, 25
@@ -28,7 +28,7 @@ def made(config, implicit=False):
     nothing = np.zeros(0, np.int64)
     return SavedCollab(
         model.eval(), *ids, config, implicit, nothing, nothing, np.zeros(0, np.float32),
-        facts={"metrics": {"mse": NOISE}},
+        n_trained=(N_USERS + 1, N_ITEMS + 1), facts={"metrics": {"mse": NOISE}},
     )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_without_a_range_it_is_ridge_regression():
     saved = made(CollabConfig(n_factors=4, y_range="none"))
     items, values = rated(7)
     found = fit_user(saved, items, values).numpy()
-    mean, root = (part.numpy() for part in user_prior(saved.model))
+    mean, root = (part.numpy() for part in user_prior(saved))
     rows = saved.model.items.double().numpy()[items]
     x = np.concatenate([rows[:, :-1], np.ones((7, 1))], 1)
     precision = np.linalg.inv(root @ root.T)
@@ -53,9 +53,8 @@ def test_without_a_range_it_is_ridge_regression():
 
 def test_the_prior_is_what_the_known_users_are_like():
     saved = made(CollabConfig(n_factors=2))
-    vectors = user_vectors(saved.model).numpy()
-    assert len(vectors) == N_USERS
-    mean, root = (part.numpy() for part in user_prior(saved.model))
+    vectors = saved.model.rows("users")[1:].numpy()
+    mean, root = (part.numpy() for part in user_prior(saved))
     np.testing.assert_allclose(mean, vectors.mean(0), rtol=1e-5, atol=1e-7)
     # Shrinking moves the spread between directions and keeps its sum.
     assert np.trace(root @ root.T) == pytest.approx(vectors.var(0).sum(), rel=1e-5)
@@ -74,7 +73,7 @@ def test_no_other_vector_is_nearby_that_fits_better(config, implicit):
     """Of a network, which has kinks (ReLU), none that is better by a thousandth of the gain."""
     saved = made(config, implicit)
     items, values = rated(6)
-    mean, root = user_prior(saved.model)
+    mean, root = user_prior(saved)
     saved.model.double()
 
     @torch.no_grad()

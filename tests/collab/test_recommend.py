@@ -13,6 +13,7 @@ from hpsearch.collab import train as trainer
 from hpsearch.collab.config import CollabConfig
 from hpsearch.collab.data import number_ratings
 from hpsearch.collab.interpret import components, item_biases, user_biases
+from hpsearch.collab.recommend import Recommender
 from hpsearch.collab.taste_map import draw
 from hpsearch.errors import InputError
 
@@ -28,21 +29,24 @@ def plenty():
 
 @pytest.fixture(scope="module")
 def recommenders(plenty, tmp_path_factory):
-    """One of each kind, trained on `plenty`; choices are ratings above 3."""
+    """One of each kind, trained on `plenty`; choices are ratings above 3. None learns from metadata,
+    which takes longer than all else."""
     made = {}
+    untold = replace(plenty, users=None, items=None)
     for kind in KINDS:
-        data, config = plenty, CollabConfig(bs=32, lr=0.02, n_factors=6, wd=0.05, epochs=8)
+        data, config = untold, CollabConfig(bs=32, lr=0.02, n_factors=6, wd=0.05, epochs=8)
         if kind == "neural-net":
             config = replace(config, model="neural-net", layers="20", wd=0.3)
         if kind == "choices":
             liked = plenty.ratings[plenty.ratings["rating"] > 3.5]
-            data = replace(plenty, ratings=liked.drop(columns="rating").reset_index(drop=True))
+            data = replace(untold, ratings=liked.drop(columns="rating").reset_index(drop=True))
         folder = tmp_path_factory.mktemp(kind)
         trainer.train_collab(
             config, number_ratings(data, config), seed=0, device="cpu",
             report=lambda _: None, keep=folder,
         )  # fmt: skip
-        made[kind] = hpsearch.load_recommender(folder)
+        saved = hpsearch.load_recommender(folder).saved
+        made[kind] = Recommender(replace(saved, users=plenty.users, items=plenty.items))
     return made
 
 
