@@ -40,7 +40,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command(
         epilog="Examples: [bold]hpsearch train imdb-clas --preset cpu --output model[/]; "
-        "[bold]hpsearch train imdb-clas --best --set epochs=2 --output model[/]"
+        "[bold]hpsearch train imdb-clas --best --set epochs=2 --output model[/]; "
+        "[bold]hpsearch train adult --preset quick --trial 7 --output seven[/]"
     )(train)
     app.command(
         epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
@@ -63,9 +64,15 @@ def train(
     study: Study,
     output: Annotated[Path, typer.Option(help="A new folder for the model.")],
     preset: PresetOption = "auto",
-    best: Annotated[bool, typer.Option("--best", help="With the best trial's values.")] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="With the best trial's values, on all data.")
+    ] = False,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="With this trial's values. Default: the study's.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="This trial again, with its seed, settings and data: to the bit on the CPU.",
+        ),
     ] = None,
     sets: SetOption = None,
     language_model: LanguageModelOption = None,
@@ -74,7 +81,8 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and dropout.")] = 0,
 ) -> None:
     """Train one model and keep it; the same command goes on with an interrupted training."""
-    from hpsearch.final import params_of, train_final
+    from hpsearch.final import best_params, train_final
+    from hpsearch.repeating import repeat_trial
     from hpsearch.store import Store
     from hpsearch.studies import load_spec
 
@@ -90,7 +98,13 @@ def train(
         train_final(spec, output, **options)  # type: ignore[arg-type]
         return
     with Store.open(storage, create=False) as store:
-        params = params_of(store, spec, preset, trial) if best or trial is not None else {}
+        if trial is not None:
+            repeat_trial(
+                spec, store, trial, output, preset=preset, sets=sets or (), data_path=data,
+                console=console,
+            )  # fmt: skip
+            return
+        params = best_params(store, spec, preset) if best else {}
         train_final(spec, output, params=params, store=store, **options)  # type: ignore[arg-type]
 
 

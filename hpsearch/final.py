@@ -22,7 +22,7 @@ from hpsearch.search.circumstances import default_device, versions
 from hpsearch.search.display import describe_params, duration
 from hpsearch.search.planning import choose_language_model, plain, study_name
 from hpsearch.search.progress import shown_progress
-from hpsearch.store import Store
+from hpsearch.store import Store, reading
 from hpsearch.studies import ResolvedPreset, StudySpec, merge_settings
 from hpsearch.trainers import config_class
 from hpsearch.training.contract import EpochRecord
@@ -60,9 +60,9 @@ def train_final(
     device = device or default_device()
     trainer: Any = spec.trainer_module()
     plan = plain({"study": spec.name, "preset": resolved.name, "settings": settings, "seed": seed})
-    _check_folder(output, plan)
+    check_folder(output, plan)
     prepared = prepare_shown(spec, settings, data_path, device, console)
-    _write_plan(output, plan)
+    write_plan(output, plan)
     with shown_progress(console) as progress:
         result = trainer.train(
             settings, {}, prepared, seed=seed, device=device, keep=output, progress=progress,
@@ -75,7 +75,7 @@ def train_final(
     seconds = time.perf_counter() - started
     facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
     done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts}
-    _write_plan(output, done)
+    write_plan(output, done)
     shutil.rmtree(output / "checkpoint", ignore_errors=True)
     tested = any(name.startswith("test_") for name in metrics)
     what = "" if tested else "on the held-out data: "
@@ -114,27 +114,27 @@ def prepare_shown(
     return prepared
 
 
-def params_of(store: Store, spec: StudySpec, preset: str, trial: int | None) -> dict[str, Any]:
-    """The hyperparameters of a trial of the study in the store; None: of its best one.
+def best_params(store: Store, spec: StudySpec, preset: str) -> dict[str, Any]:
+    """The hyperparameters of the best trial of the study in the store, by its first objective.
 
-    Raises InputError if there is no such trial.
+    Raises InputError if it has none yet.
     """
+    study = stored_study(store, spec, preset)
+    best = reading.best(store.engine, study._study_id, study.directions[0])
+    if best is None:
+        raise InputError(f"The study {study.study_name} has no finished trial yet.")
+    return next(dict(one.params) for one in study.get_trials() if one.number == best[1])
+
+
+def stored_study(store: Store, spec: StudySpec, preset: str) -> optuna.Study:
+    """The study of a preset in the store. Raises InputError if it was not run yet."""
     name = study_name(spec, spec.resolve(preset))
     if name not in {summary.name for summary in store.studies()}:
         raise InputError(
             f"The store {store.shown_url} has no study {name}: "
             "run that study first, or drop --best and --trial."
         )
-    study = optuna.load_study(study_name=name, storage=store.optuna)
-    if trial is None:
-        try:
-            return dict(study.best_trial.params)
-        except ValueError:
-            raise InputError(f"The study {name} has no finished trial yet.") from None
-    found = [one for one in study.get_trials(deepcopy=False) if one.number == trial]
-    if not found or not found[0].params:
-        raise InputError(f"The study {name} has no trial {trial} with parameters.")
-    return dict(found[0].params)
+    return optuna.load_study(study_name=name, storage=store.optuna)
 
 
 def final_settings(
@@ -173,7 +173,7 @@ def parse_set(text: str, option: str = "--set") -> dict[str, Any]:
     return dict(parsed)
 
 
-def _check_folder(output: Path, plan: Mapping[str, Any]) -> None:
+def check_folder(output: Path, plan: Mapping[str, Any]) -> None:
     """Raises InputError if the folder holds something else than the beginning of this training, or
     cannot be written: before hours of work, not after."""
     try:
@@ -199,7 +199,7 @@ def _check_folder(output: Path, plan: Mapping[str, Any]) -> None:
         )
 
 
-def _write_plan(output: Path, plan: Mapping[str, Any]) -> None:
+def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     write_whole(output / PLAN, json.dumps(plan, indent=1))
 
