@@ -69,6 +69,7 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
     """The frame of a study's finished trials, as `read_study`."""
     column, name = choose_metric(trials, metric)
     where = f"study '{trials.study}'"
+    trials, silent = _without_silent(trials)
     count = len(trials.number)
     if count < 2:
         found = "one finished trial only" if count else "no finished trial"
@@ -102,8 +103,26 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         default=default,
         default_given=given,
         constants=constants,
-        notes=notes,
+        notes=(*silent, *_broken(trials, state), *notes),
     )
+
+
+def _without_silent(trials: TrialColumns) -> tuple[TrialColumns, list[str]]:
+    """Without pruned trials that reported nothing: they say neither how good they were nor that
+    they failed (many studies prune duplicates so)."""
+    silent = (trials.state == int(TrialState.PRUNED)) & np.isnan(trials.last_step)
+    if not silent.any():
+        return trials, []
+    note = f"{silent.sum()} pruned trials reported no value and are left out."
+    return trials.only(~silent), [note]
+
+
+def _broken(trials: TrialColumns, state: Ints) -> list[str]:
+    """What to say of trials that ended well, but with a value that is none."""
+    count = int(((trials.state != int(TrialState.FAIL)) & (state == FAILED)).sum())
+    if not count:
+        return []
+    return [f"{count} trials with an infinite, enormous or undefined value count as failed."]
 
 
 def choose_metric(trials: TrialColumns, metric: str | None) -> tuple[int, str]:
@@ -153,7 +172,7 @@ def _values(trials: TrialColumns, column: int) -> tuple[Floats, Ints]:
 
 def _steps(trials: TrialColumns, state: Ints) -> Floats:
     """Last step reported; complete trials had their full budget whatever their epochs were."""
-    last = trials.last_step.copy()
+    last = np.nan_to_num(trials.last_step)
     last[state == COMPLETE] = last.max(initial=0.0)
     return last
 

@@ -29,7 +29,7 @@ def columns_of_trials(study: optuna.Study) -> TrialColumns:
     for row, trial in enumerate(trials):
         if trial.values is not None:
             values[row] = trial.values
-    reports = [max(t.intermediate_values.items(), default=(0, math.nan)) for t in trials]
+    reports = [max(t.intermediate_values.items(), default=(math.nan, math.nan)) for t in trials]
     durations = (trial.duration for trial in trials)
     return TrialColumns(
         study=study.study_name,

@@ -23,29 +23,30 @@ MAX_PAIRS = 100  # more than that nobody runs without being asked
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 
 
-def pairs_needed(gain: float, spread: float, level: float, power: float = POWER) -> int:
-    """How many pairs find a `gain` (above 0) with probability `power`.
+def power(pairs: int, gain: float, spread: float, level: float) -> float:
+    """The probability that so many pairs confirm a `gain` that is true.
 
     `spread` is the standard deviation of the gain within one pair. The test is one-sided at
-    (1 - level) / 2, so that an interval of `level` that excludes 0 is its rejection; its power is
-    that of the noncentral t distribution. At least MIN_PAIRS.
+    (1 - level) / 2, so that an interval of `level` above 0 is its rejection; its power is that of
+    the noncentral t distribution.
     """
-    alpha = (1 - level) / 2
     if spread <= 0:
-        return MIN_PAIRS
+        return 1.0
+    bar = stats.t.ppf((1 + level) / 2, pairs - 1)
+    return float(stats.nct.sf(bar, pairs - 1, gain / spread * math.sqrt(pairs)))
 
-    def found(n: int) -> float:
-        bar = stats.t.ppf(1 - alpha, n - 1)
-        return float(stats.nct.sf(bar, n - 1, gain / spread * math.sqrt(n)))
 
+def pairs_needed(gain: float, spread: float, level: float, wanted: float = POWER) -> int:
+    """How many pairs confirm a true `gain` above 0 with the power `wanted`, MIN_PAIRS or more."""
     low, high = MIN_PAIRS - 1, MIN_PAIRS
-    while found(high) < power:
+    while power(high, gain, spread, level) < wanted:
         low, high = high, 2 * high
         if high > 1 << 20:
             return high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if found(middle) < power else (low, middle)
+        enough = power(middle, gain, spread, level) >= wanted
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,13 @@ class ParamColumn:
         again = [kept.index(place[type(value), value]) for value in values]
         return [values[at] for at in kept], np.array(again, np.int64)[which.reshape(-1)]
 
+    def only(self, kept: NDArray[np.bool_], row: Ints) -> ParamColumn:
+        """Of the trials in a mask (n,), which become the rows `row` (n,)."""
+        mine = kept[self.row]
+        return ParamColumn(
+            row[self.row[mine]], self.internal[mine], self.drawn[mine], self.distributions
+        )
+
     def distinct(self) -> list[Any]:
         """The different values that the trials have, as Optuna gives them."""
         return self._found[0]
@@ -58,8 +65,8 @@ class TrialColumns:
     """The n finished trials of a study in the order of their numbers.
 
     `state` (n,) holds Optuna's numbers of states, `values` (n, objectives) NaN where there is none,
-    `last_step` (n,) and `last_report` (n,) the last value reported on the way (step 0 and NaN where
-    there is none), `seconds` (n,) may be NaN. `params` are in the order in which they first appear,
+    `last_step` (n,) and `last_report` (n,) the last value reported on the way (both NaN where there
+    is none), `seconds` (n,) may be NaN. `params` are in the order in which they first appear,
     `attrs` holds those of KEPT_ATTRS that trials have, by row.
     """
 
@@ -75,6 +82,25 @@ class TrialColumns:
     seconds: Floats
     params: dict[str, ParamColumn]
     attrs: dict[str, dict[int, Any]]
+
+    def only(self, kept: NDArray[np.bool_]) -> TrialColumns:
+        """The trials of a mask (n,), as if there had been no others."""
+        row = np.cumsum(kept) - 1
+        params = {name: param.only(kept, row) for name, param in self.params.items()}
+        return replace(
+            self,
+            number=self.number[kept],
+            state=self.state[kept],
+            values=self.values[kept],
+            last_step=self.last_step[kept],
+            last_report=self.last_report[kept],
+            seconds=self.seconds[kept],
+            params={name: param for name, param in params.items() if len(param.row)},
+            attrs={
+                key: {int(row[at]): one for at, one in held.items() if kept[at]}
+                for key, held in self.attrs.items()
+            },
+        )
 
 
 def group_params(

@@ -183,7 +183,7 @@ def _reports(
         last, sa.and_(last.c.trial_id == columns.trial_id, last.c.step == columns.step)
     )
     ids, steps, values, kinds = _columns(connection, query, 4)
-    step, report = np.zeros(count), np.full(count, np.nan)
+    step, report = np.full(count, np.nan), np.full(count, np.nan)
     rows = row_of(ids)
     step[rows], report[rows] = np.array(steps, np.float64), _numbers(values, kinds)
     return step, report

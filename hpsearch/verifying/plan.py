@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from hpsearch.analysis import Explanation
 from hpsearch.analysis.axes import Axis, Floats, Value
 from hpsearch.analysis.rules import show
-from hpsearch.analysis.verification import MAX_PAIRS, POWER, pairs_needed
+from hpsearch.analysis.verification import MAX_PAIRS, pairs_needed, power
 from hpsearch.errors import InputError
 from hpsearch.search.space import Space, describe, space_from_unit
 from hpsearch.wording import nearest
@@ -28,8 +28,8 @@ class Plan:
     """What a verification is going to do.
 
     `claimed` is the gain of `value` over `against` that it is to find, `spread` the standard
-    deviation of a pair's gain, both in the metric's unit. `configs` and `seeds` hold the remaining
-    parameters and the seed of each pair.
+    deviation of a pair's gain, both in the metric's unit, `power` the probability to confirm it.
+    `configs` and `seeds` hold the remaining parameters and the seed of each pair.
     """
 
     study: str
@@ -85,7 +85,7 @@ def make_plan(
 ) -> Plan:
     """The plan for `value` against `against`, both of the space's `param`.
 
-    `pairs` None: as many as find the claimed gain with a probability of POWER. Raises InputError
+    `pairs` None: as many as find the claimed gain with a power of 80%. Raises InputError
     where that takes more than MAX_PAIRS.
     """
     rng = np.random.default_rng(list(seed))
@@ -109,7 +109,7 @@ def make_plan(
         metric=explanation.metric,
         maximize=explanation.maximize,
         level=level,
-        power=POWER,
+        power=power(count, claimed, spread, level),
         claimed=claimed,
         claim=claim,
         noise=noise,

@@ -195,7 +195,7 @@ def _study_of_pairs(store: Store, proposing: StudySummary, number: int, plan: Pl
 def _trials(plan: Plan) -> list[queue.Planned]:
     """Trial 2 i has the value, trial 2 i + 1 the reference, otherwise they are the same."""
     return [
-        queue.Planned(COHORT, seed, {**config, plan.param: one})
+        queue.Planned(COHORT, seed, {plan.param: one, **config})  # what differs is shown first
         for config, seed in zip(plan.configs, plan.seeds, strict=True)
         for one in (plan.value, plan.against)
     ]
