@@ -116,11 +116,18 @@ def load_classifier(folder: str | Path) -> SavedClassifier:
     return load(Path(folder))
 
 
-def load_recommender(folder: str | Path) -> Recommender:
-    """The recommender that `train` wrote: `recommend`, `similar`, `find` and `predict`."""
+def load_recommender(
+    folder: str | Path, *, users: str | Path | None = None, items: str | Path | None = None
+) -> Recommender:
+    """The recommender that `train` wrote: `recommend`, `similar`, `find` and `predict`.
+
+    `users` and `items` are files that describe new ones, with the columns of the metadata that it
+    was trained with. Raises InputError if there is no recommender, or it cannot use them.
+    """
     from hpsearch.collab.recommend import load_recommender as load
 
-    return load(Path(folder))
+    new_users, new_items = (None if file is None else Path(file) for file in (users, items))
+    return load(Path(folder), users=new_users, items=new_items)
 
 
 def explain(

@@ -35,6 +35,13 @@ LanguageModelOption = Annotated[
     typer.Option(help="Start from this one: a name, a folder, or best (of imdb-lm in the store)."),
 ]
 
+NewUsers = Annotated[
+    Path | None, typer.Option(help="Of a recommender: a file that describes new users.")
+]
+NewItems = Annotated[
+    Path | None, typer.Option(help="Of a recommender: a file that describes new items.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
@@ -116,6 +123,8 @@ def predict(
     text: Annotated[
         list[str] | None, typer.Option(help="Column of the texts; repeat for several.")
     ] = None,
+    users: NewUsers = None,
+    items: NewItems = None,
     output: Annotated[Path | None, typer.Option(help="CSV or Parquet. Default: stdout.")] = None,
     columns: Annotated[
         bool, typer.Option("--columns", help="Keep the file's own columns in the output.")
@@ -132,7 +141,7 @@ def predict(
         check_writable(output)
     with shown_progress(notes) as progress:
         table, made = predict_file(
-            model, file, text=text or (), progress=progress,
+            model, file, text=text or (), users=users, items=items, progress=progress,
             say=lambda sentence: notes.print(Text(sentence), soft_wrap=True),
         )  # fmt: skip
     write_table(pd.concat([table, made], axis=1) if columns else made, output)

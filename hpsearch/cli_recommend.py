@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from hpsearch.cli_models import NewItems, NewUsers
 from hpsearch.errors import InputError
 from hpsearch.printing import new_table
 
@@ -49,6 +50,8 @@ def recommend(
     like: Annotated[
         str | None, typer.Option(help="The items most like this one: its id or title.")
     ] = None,
+    users: NewUsers = None,
+    items: NewItems = None,
     top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     output: Annotated[Path | None, typer.Option(help="Write to this CSV or Parquet.")] = None,
 ) -> None:
@@ -62,7 +65,7 @@ def recommend(
         raise InputError("Give one of --user, --ratings and --like.")
     if output is not None:
         check_writable(output)
-    recommender = load_recommender(model)
+    recommender = load_recommender(model, users=users, items=items)
     if like is not None:
         found = recommender.similar(like, top)
         title = f"Most like {recommender.title(recommender.find(like))}"
@@ -70,10 +73,10 @@ def recommend(
         found, title = recommender.for_user(user, top), f"For user {user}"
     else:
         assert ratings is not None
-        items, values = known_answers(recommender, ratings, _say)
-        found = recommender.for_ratings(items, values, top)
+        rated, values = known_answers(recommender, ratings, _say)
+        found = recommender.for_ratings(rated, values, top)
         what = "choices" if recommender.saved.implicit else "ratings"
-        title = f"For somebody with these {len(items):,} {what}"
+        title = f"For somebody with these {len(rated):,} {what}"
     if output is not None:
         write_table(found, output)
         console.print(Text(f"Wrote {len(found):,} items to {output}"), soft_wrap=True)

@@ -18,22 +18,33 @@ from hpsearch.training.contract import Progress, Say
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpsearch.collab.saved import SavedCollab
     from hpsearch.text.saved_classifier import SavedClassifier
 
 
 def predict_file(
-    folder: Path, file: str, *, text: Sequence[str] = (), progress: Progress, say: Say
+    folder: Path,
+    file: str,
+    *,
+    text: Sequence[str] = (),
+    users: Path | None = None,
+    items: Path | None = None,
+    progress: Progress,
+    say: Say,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(the columns of `file`; what the model that `train` wrote to `folder` predicts), row by row.
 
-    `text` are the columns of a classifier's texts, if other than in training. Rows for which there
+    `text` are the columns of a classifier's texts, if other than in training; `users` and `items`
+    files that describe a recommender's new ones. Rows for which there
     can be no prediction have an empty one, and `say` is told how many. Raises InputError if the
     folder holds no such model, or the file does not fit it.
     """
     if (folder / "tabular.json").is_file():
         return _predict_rows(folder, file, progress)
     if (folder / "recommender.json").is_file():
-        return _predict_pairs(folder, file, say)
+        from hpsearch.collab.recommend import load_recommender
+
+        return _predict_pairs(load_recommender(folder, users=users, items=items).saved, file, say)
     if (folder / "classifier.json").is_file():
         return _predict_texts(folder, file, text, progress, say)
     raise InputError(
@@ -87,26 +98,26 @@ def _predict_rows(folder: Path, file: str, progress: Progress) -> tuple[pd.DataF
     return table, saved.predict(table, device=device, progress=progress)
 
 
-def _predict_pairs(folder: Path, file: str, say: Say) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ratings, or of a model of choices probabilities, of the pairs in a file."""
     import pandas as pd
 
-    from hpsearch.collab.saved import load_collab
     from hpsearch.data.recommender_files import read_pairs
 
-    saved = load_collab(folder)
     table, users, items = read_pairs(Path(file), saved.columns)
     made = saved.predict(users, items, device=default_device())
     gaps = np.array([not (user and item) for user, item in zip(users, items, strict=True)])
     made[gaps] = np.nan
     if gaps.any():
         say(f"{gaps.sum():,} of {len(made):,} rows lack a user or an item, so have no prediction.")
-    for what, ids, names in (("a user", users, saved.user_ids), ("an item", items, saved.item_ids)):
-        unknown = (names.numbers(ids) == 0) & ~gaps
-        if unknown.any():
-            say(
-                f"{unknown.sum():,} of {len(made):,} rows have {what} that the model does not know."
-            )
+    numbers = saved.user_ids.numbers(users), saved.item_ids.numbers(items)
+    for what, found, n_trained in zip(("user", "item"), numbers, saved.n_trained, strict=True):
+        for which, which_are in (
+            ("unknown to the model, which takes it for an average one", (found == 0) & ~gaps),
+            ("known by metadata only", found >= n_trained),
+        ):
+            if which_are.any():
+                say(f"{which_are.sum():,} of {len(made):,} rows: the {what} is {which}.")
     return table, pd.DataFrame({"probability" if saved.implicit else "prediction": made})
 
 

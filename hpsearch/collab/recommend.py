@@ -12,12 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hpsearch.collab.data import Values
+from hpsearch.collab.data import SIDES, Side, Values
 from hpsearch.collab.model import DotBias
 from hpsearch.collab.new_user import fit_user, scores_for, user_prior
 from hpsearch.collab.saved import SavedCollab, load_collab
 from hpsearch.collab.splits import Rows
 from hpsearch.collab.titles import TitleFinder
+from hpsearch.data.own_ratings import read_metadata
 from hpsearch.errors import InputError
 from hpsearch.wording import nearest
 
@@ -200,6 +201,23 @@ class Recommender:
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30))
 
 
-def load_recommender(folder: Path) -> Recommender:
-    """The recommender that `train` wrote to `folder`. Raises InputError if there is none."""
-    return Recommender(load_collab(folder))
+def load_recommender(
+    folder: Path, *, users: Path | None = None, items: Path | None = None
+) -> Recommender:
+    """The recommender that `train` wrote to `folder`, which also knows the new `users` and `items`
+    that two files of metadata describe, if given.
+
+    Raises InputError if there is none, or it cannot use the metadata.
+    """
+    saved = load_collab(folder)
+    tables: dict[Side, pd.DataFrame] = {}
+    for side, file, column in zip(SIDES, (users, items), saved.columns, strict=True):
+        if file is None:
+            continue
+        if side not in saved.cold:
+            raise InputError(
+                f"The model in {folder} has learned nothing about new {side}: train it on ratings "
+                f"with metadata of {side} ({side} = ... in the study's [data])."
+            )
+        tables[side] = read_metadata(file.expanduser(), column)
+    return Recommender(saved.with_new(**tables))

@@ -74,8 +74,8 @@ def read_own(path: Path, columns: OwnColumns) -> Parts:
             f"left out {how_many(repeated, 'row')} that a later one of the same user and item"
             " replaces"
         )
-    users = _metadata(columns.users, columns.user)
-    items = _metadata(columns.items, columns.item)
+    users = None if columns.users is None else read_metadata(columns.users, columns.user)
+    items = None if columns.items is None else read_metadata(columns.items, columns.item)
     return Parts(ratings, users, items, note="; ".join(notes) or None)
 
 
@@ -185,10 +185,9 @@ def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return kept, int(again.sum())
 
 
-def _metadata(path: Path | None, name: str) -> pd.DataFrame | None:
-    """A file's typed columns, indexed by its column `name`, which is text."""
-    if path is None:
-        return None
+def read_metadata(path: Path, name: str) -> pd.DataFrame:
+    """A file's typed columns, indexed by its column `name`, which is text. Raises InputError where
+    there is none, or two rows of one name."""
     table = read_typed(path, strings=(name,))
     if name not in table:
         raise InputError(

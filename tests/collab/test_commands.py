@@ -119,9 +119,33 @@ def test_rows_that_name_nobody_known_are_counted(place, hpsearch, model):
     (place / "odd.csv").write_text("film;person;x\ni1;u1;a\ni1;nobody;b\nnothing;u1;c\n ;u1;d\n")
     done = hpsearch("predict", model, "odd.csv")
     assert [row["prediction"] == "" for row in rows(done.stdout)] == [False, False, False, True]
-    assert "1 of 4 rows have a user that the model does not know" in done.stderr
-    assert "1 of 4 rows have an item that the model does not know" in done.stderr
+    assert "1 of 4 rows: the user is unknown to the model" in done.stderr
+    assert "1 of 4 rows: the item is unknown to the model" in done.stderr
     assert "1 of 4 rows lack a user or an item" in done.stderr
+
+
+def test_new_items_are_known_by_a_file_that_describes_them(place, hpsearch, model):
+    """Made-up people like either horror or comedies: a new film is for the same people as others
+    of its kind."""
+    (place / "new.csv").write_text(
+        "film,title,year,genres\nn1,New fun,1960,Comedy|Drama\nn2,New fright,1960,Horror\n"
+    )
+    people = [f"u{i}" for i in range(60)]
+    pairs = [f"{user},{film}" for film in ("n1", "n2") for user in people]
+    (place / "pairs.csv").write_text("\n".join(["person,film", *pairs]) + "\n")
+    done = hpsearch("predict", model, "pairs.csv", "--items", "new.csv")
+    assert "120 of 120 rows: the item is known by metadata only" in done.stderr
+    found = np.array([float(row["prediction"]) for row in rows(done.stdout)]).reshape(2, 60)
+    known = pd.read_csv(place / "ratings.csv").merge(pd.read_csv(place / "films.csv"), on="film")
+    liking = known.pivot_table(index="person", columns="genres", values="stars").loc[people]
+    for i, genre in enumerate(("Comedy|Drama", "Horror")):
+        assert np.corrcoef(found[i], liking[genre])[0, 1] > 0.6
+    listed = hpsearch("recommend", model, "--user", "u3", "--items", "new.csv", "--top", "100")
+    assert "New fun" in listed.stdout
+    assert "New fright" in listed.stdout
+    refused = hpsearch("recommend", model, "--user", "u3", "--users", "new.csv")
+    assert refused.returncode == 2
+    assert "has learned nothing about new users" in refused.stderr
 
 
 def test_a_model_of_choices_predicts_probabilities(hpsearch, place):

@@ -29,8 +29,8 @@ def plenty():
 
 @pytest.fixture(scope="module")
 def recommenders(plenty, tmp_path_factory):
-    """One of each kind, trained on `plenty`; choices are ratings above 3. None learns from metadata,
-    which takes longer than all else."""
+    """One of each kind, trained on `plenty`; choices are ratings above 3. None learns from
+    metadata, which takes longer than all else."""
     made = {}
     untold = replace(plenty, users=None, items=None)
     for kind in KINDS:
