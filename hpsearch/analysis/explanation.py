@@ -107,7 +107,8 @@ class Explanation:
     @property
     def main_importances(self) -> tuple[Importance, ...]:
         """Those of single parameters, largest first."""
-        return tuple(i for i in self.importances if len(i.params) == 1)
+        main = (i for i in self.importances if len(i.params) == 1)
+        return tuple(sorted(main, key=lambda importance: -importance.share))
 
     @cached_property
     def second_opinions(self) -> tuple[SecondOpinion, ...]:

@@ -21,7 +21,7 @@ from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.report.curve_plots import surface_plot
 from hpsearch.analysis.report.figures import effect_plots, importance_plot
 from hpsearch.analysis.report.markdown import rule_lines
-from hpsearch.analysis.report.plot import GREY, TEXT, Plot, literal, styled, to_plain
+from hpsearch.analysis.report.plot import GREY, Plot, literal, styled, to_plain
 from hpsearch.analysis.report.trial_plots import failure_plots, noise_plot, prediction_plot
 
 MAX_EFFECTS = 6
@@ -90,7 +90,7 @@ def _menu(names: Sequence[str], plains: Sequence[dict[str, Any]]) -> dict[str, A
         shown = {**axes, "shapes": layout.get("shapes", [])}
         button = {"label": literal(name, 30), "method": "update"}
         buttons.append({**button, "args": [{"visible": visible}, shown]})
-    look = {"bgcolor": "rgba(0,0,0,0)", "bordercolor": GREY, "font": {"color": TEXT}}
+    look = {"bgcolor": "#eef1f4", "bordercolor": GREY, "font": {"color": "#33393f"}}
     where = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     return {"buttons": buttons, **look, **where}
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.report.curve_plots import effect_plot, surface_plot
 from hpsearch.analysis.report.plot import BLUE, GREY, Plot, literal, styled
-from hpsearch.analysis.report.shares import MIN_PAIR_SHARE, name_of
+from hpsearch.analysis.report.shares import MAX_PAIRS, name_of, strong_pairs
 from hpsearch.analysis.report.trial_plots import (
     failure_plots,
     history_plot,
@@ -19,8 +19,9 @@ from hpsearch.analysis.report.trial_plots import (
     prediction_plot,
 )
 
-MAX_CURVES = 8
-MAX_BARS = 15
+MIN_CURVES, MAX_CURVES = 4, 8
+MIN_BARS, MAX_BARS = 6, 15
+SMALL = 0.005  # a share that needs no plot of its own
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,17 @@ class Group:
 
 def plot_groups(e: Explanation) -> list[Group]:
     """All plots in reading order; empty groups are left out."""
+    effects = effect_plots(e)
     trust = [plot for plot in (prediction_plot(e), noise_plot(e)) if plot is not None]
     surfaces = [surface_plot(e, surface) for surface in e.surfaces]
     trials = [history_plot(e), *([parallel_plot(e)] if len(e.frame.axes) > 1 else [])]
     groups = (
         Group("What matters" if e.trusted else "A first impression", [importance_plot(e)]),
-        Group("Effects", effect_plots(e), _effects_legend(e)),
+        Group(
+            "Effects" if e.trusted else "First impressions of effects",
+            effects,
+            _effects_legend(e, len(effects)),
+        ),
         Group(
             "Interactions", surfaces, "Brighter is better; all other parameters are averaged out."
         ),
@@ -51,9 +57,9 @@ def plot_groups(e: Explanation) -> list[Group]:
     return [group for group in groups if group.plots]
 
 
-def _effects_legend(e: Explanation) -> str:
-    left_out = len(e.effects) - MAX_CURVES
-    more = f" The {MAX_CURVES} strongest of {len(e.effects)} parameters." if left_out > 0 else ""
+def _effects_legend(e: Explanation, shown: int) -> str:
+    more = f" {shown} of {len(e.effects)} parameters, the strongest."
+    more = more if shown < len(e.effects) else ""
     return (
         f"Blue: the mean over all other parameters, with its {e.level:.0%} band. Dots: trials. "
         "Thin grey: the forest's curves for single trials. Dotted: the default. Orange bar: within "
@@ -62,17 +68,22 @@ def _effects_legend(e: Explanation) -> str:
 
 
 def effect_plots(e: Explanation, most: int = MAX_CURVES) -> list[Plot]:
-    """Of the strongest parameters."""
+    """Of the strongest parameters, of those with a rule, and of a few weak ones."""
     effects = {effect.param: effect for effect in e.effects}
     rules = {rule.param: rule for rule in e.rules if rule.kind not in ("no-effect", "avoid")}
-    shown = [i.params[0] for i in e.main_importances if i.params[0] in effects][:most]
-    return [effect_plot(e, effects[name], rules.get(name)) for name in shown]
+    known = [i for i in e.main_importances if i.params[0] in effects]
+    shown = [
+        i.params[0]
+        for place, i in enumerate(known)
+        if place < MIN_CURVES or i.share >= SMALL or i.params[0] in rules
+    ]
+    return [effect_plot(e, effects[name], rules.get(name)) for name in shown[:most]]
 
 
 def importance_plot(e: Explanation) -> Plot:
     """Shares with intervals, largest on top."""
-    top = [i for i in e.importances if len(i.params) == 1 or i.share >= MIN_PAIR_SHARE][:MAX_BARS]
-    bars = top[::-1]
+    main = [i for n, i in enumerate(e.main_importances) if n < MIN_BARS or i.share >= SMALL]
+    bars = sorted([*main, *strong_pairs(e, MAX_PAIRS)], key=lambda i: -i.share)[:MAX_BARS][::-1]
     share, low, high = (
         100 * np.array([getattr(i, k) for i in bars]) for k in ("share", "low", "high")
     )
@@ -110,7 +121,7 @@ def importance_plot(e: Explanation) -> Plot:
         f"parameters, grey of interactions of two, with {e.level:.0%} intervals. Weaker "
         "interactions have what is left to 100%."
     )
-    left_out = len(e.main_importances) - sum(len(i.params) == 1 for i in top)
+    left_out = len(e.main_importances) - sum(len(i.params) == 1 for i in bars)
     if left_out:
         words += f" {left_out} more parameters have smaller shares."
     return Plot("Shares of the variance", words, styled(figure, height=90 + 28 * len(bars)))

@@ -21,8 +21,9 @@ from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.report.figures import Group, plot_groups
 from hpsearch.analysis.report.plot import Plot, aim, to_plain
 from hpsearch.analysis.report.rule_cards import rules_html
-from hpsearch.analysis.report.shares import HEADER, LEGEND, share_rows
+from hpsearch.analysis.report.shares import HEADER, legend, share_rows
 
+LONGEST_NAME = 48  # characters, in a column of a table
 HERE = Path(__file__).parent
 
 
@@ -111,10 +112,10 @@ def _figure(plot: Plot) -> str:
 
 
 def _opinions(e: Explanation) -> str:
-    table = table_html(HEADER, share_rows(e))
+    table = table_html(HEADER, share_rows(e, LONGEST_NAME))
     return (
         f'<figure class="opinions"><h3>Second opinions</h3>{table}'
-        f"<figcaption>{LEGEND}</figcaption></figure>"
+        f"<figcaption>{escape(legend(e))}</figcaption></figure>"
     )
 
 

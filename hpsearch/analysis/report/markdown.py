@@ -6,7 +6,7 @@ import re
 
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.report.plot import aim
-from hpsearch.analysis.report.shares import HEADER, LEGEND, share_rows
+from hpsearch.analysis.report.shares import HEADER, legend, share_rows
 from hpsearch.analysis.report.table import heading, optima, refusal
 from hpsearch.analysis.rules import show
 
@@ -16,7 +16,7 @@ def render_markdown(explanation: Explanation) -> str:
     e = explanation
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
     lines = [f"# {_plain(e.study)}", "", *rule_lines(e), "", f"## {title}", ""]
-    lines += [*_table(HEADER, share_rows(e)), "", LEGEND]
+    lines += [*_table(HEADER, share_rows(e)), "", legend(e)]
     best = _best_rows(e)
     if best:
         header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")

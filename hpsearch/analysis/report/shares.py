@@ -7,7 +7,8 @@ from hpsearch.analysis.report.plot import shortened
 from hpsearch.analysis.second_opinions import SecondOpinion
 
 MAX_ROWS = 20
-MIN_PAIR_SHARE = 0.02
+MAX_PAIRS = 5
+MIN_PAIR_SHARE = 0.02  # of the variance: weaker interactions are not shown
 
 HEADER = ("parameter", "share of the variance", "R² lost if shuffled", "PED-ANOVA")
 LEGEND = (
@@ -19,17 +20,28 @@ LEGEND = (
 DASH = "—"
 
 
-def share_rows(e: Explanation) -> list[tuple[str, ...]]:
-    """One row a parameter, then the interactions that matter."""
-    opinions = {opinion.param: opinion for opinion in e.second_opinions}
+def strong_pairs(e: Explanation, most: int) -> list[Importance]:
+    """The interactions that are worth showing, largest first."""
     pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
+    return sorted(pairs, key=lambda importance: -importance.share)[:most]
+
+
+def share_rows(e: Explanation, longest: int | None = None) -> list[tuple[str, ...]]:
+    """One row a parameter, then the strong interactions; names of `longest` characters at most."""
+    opinions = {opinion.param: opinion for opinion in e.second_opinions}
     rows: list[tuple[str, ...]] = []
-    for i in (*e.main_importances[:MAX_ROWS], *pairs[:5]):
+    for i in (*e.main_importances[:MAX_ROWS], *strong_pairs(e, MAX_PAIRS)):
         opinion = opinions.get(i.params[0]) if len(i.params) == 1 else None
         rows.append(
             (name_of(i), f"{percent(i.share)} ({interval(i)})", lost(opinion), separate(opinion))
         )
     return rows
+
+
+def legend(e: Explanation) -> str:
+    """What the columns mean, and what is left out."""
+    rest = len(e.main_importances) - MAX_ROWS
+    return LEGEND + (f" {rest} more parameters have smaller shares." if rest > 0 else "")
 
 
 def lost(opinion: SecondOpinion | None) -> str:

@@ -17,12 +17,12 @@ from hpsearch.analysis.effects import Effect
 from hpsearch.analysis.explanation import Explanation, Importance
 from hpsearch.analysis.report.plot import aim, shortened
 from hpsearch.analysis.report.shares import (
-    MIN_PAIR_SHARE,
     interval,
     lost,
     name_of,
     percent,
     separate,
+    strong_pairs,
 )
 from hpsearch.analysis.rules import Rule, show
 
@@ -159,8 +159,7 @@ def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> li
 def _shown(e: Explanation, everything: bool) -> list[Importance]:
     """Parameters, then the interactions that matter."""
     params = e.main_importances if everything else e.main_importances[:MAX_PARAMS]
-    pairs = [i for i in e.importances if len(i.params) == 2 and i.share >= MIN_PAIR_SHARE]
-    return [*params, *pairs[:MAX_PAIRS]]
+    return [*params, *strong_pairs(e, MAX_PAIRS)]
 
 
 def _left_out(e: Explanation, everything: bool) -> list[Text]:

@@ -57,7 +57,7 @@ def history_plot(e: Explanation) -> Plot:
         go.Scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="x+y")
     )
     _add_failed(figure, e)
-    figure.update_xaxes(title="trial")
+    figure.update_xaxes(title="trial", tickformat=",d")
     figure.update_yaxes(title=metric_title(e), range=_middle(frame.value[frame.usable]))
     usable = int(frame.usable.sum())
     words = f"The best value, {e.best_value:.4g}, came with trial {_best_number(e)} ({aim(e)})."
