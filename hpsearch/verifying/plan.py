@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from scipy import stats
 
 from hpsearch.analysis import Explanation
 from hpsearch.analysis.axes import Axis, Floats, Value
+from hpsearch.analysis.frame import COMPLETE
 from hpsearch.analysis.rules import show
 from hpsearch.analysis.verification import MAX_PAIRS, pairs_needed, power
 from hpsearch.errors import InputError
@@ -20,6 +22,7 @@ from hpsearch.wording import nearest
 
 CANDIDATES = 1024  # configurations that the good region is looked for among
 GOOD_SHARE = 0.25  # of them, those that the forest predicts to be best, make it up
+LIKELY = 0.8  # the probability that the noise is no larger than what few replicates are read as
 TEST = "paired t-test, one-sided, once, after all pairs"
 
 
@@ -89,9 +92,9 @@ def make_plan(
     where that takes more than MAX_PAIRS.
     """
     rng = np.random.default_rng(list(seed))
-    claimed, claim = _claim(explanation, param, value, against)
+    noise = _noise(explanation)
+    claimed, claim = _claim(explanation, param, value, against, noise)
     configs, gains = _good_region(explanation, space, param, value, against, rng)
-    noise = explanation.noise.value
     spread = math.sqrt(2 * noise**2 + float(np.var(gains)))
     needed = pairs_needed(claimed, spread, level)
     if pairs is None and needed > MAX_PAIRS:
@@ -153,11 +156,25 @@ def _value(distribution: BaseDistribution, given: object) -> Value:
     return int(number) if whole else number
 
 
+def _noise(explanation: Explanation) -> float:
+    """The standard deviation of repeating one configuration, rather too large than too small.
+
+    Where the explanation has it from the forest's residuals, which hold what the forest does not
+    know as well, a few replicates say more: by the upper end of what is likely of them.
+    """
+    frame, known = explanation.frame, explanation.noise
+    complete = frame.state == COMPLETE
+    _, group, count = np.unique(frame.group[complete], return_inverse=True, return_counts=True)
+    freedom = int(np.sum(count - 1))
+    if known.source == "replicates" or freedom == 0:
+        return known.value
+    value = frame.value[complete]
+    squares = float(np.sum((value - (np.bincount(group, value) / count)[group]) ** 2))
+    return min(known.value, math.sqrt(squares / float(stats.chi2.ppf(1 - LIKELY, freedom))))
+
+
 def _claim(
-    explanation: Explanation,
-    param: str,
-    value: Value,
-    against: Value,
+    explanation: Explanation, param: str, value: Value, against: Value, noise: float
 ) -> tuple[float, str]:
     """The gain to be found, and where it comes from: the rule that claims it, else the curve."""
     for rule in explanation.rules:
@@ -173,7 +190,6 @@ def _claim(
             gain = gain if explanation.maximize else -gain
             if gain > 0:
                 return gain, "the difference on the curve of the proposing trials"
-    noise = explanation.noise.value
     return noise, "the noise of one run: the proposing trials show no gain"
 
 
