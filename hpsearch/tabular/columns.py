@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
@@ -46,7 +47,8 @@ def infer_columns(
 ) -> Columns:
     """What is not said is found out: fractions and whole numbers with more than 20 distinct values
     are continuous, dates (and texts such as 2026-11-24) are dates, all else is categorical.
-    Columns with one value, and texts of which no two are equal, are ignored.
+    Columns with one value, texts of which no two are equal, and numbers that count the rows are
+    ignored.
 
     Raises InputError if a column is not there, is named twice, or nothing is left to learn from.
     """
@@ -90,6 +92,8 @@ def _guess(column: pd.Series) -> tuple[str, str]:
         return "ignored", "it is empty"
     if n_values == 1 and not has_gaps:
         return "ignored", "it has one value only"
+    if n_values == n_cells > FEW and types.is_integer_dtype(kind) and _counts_rows(column):
+        return "ignored", "it counts the rows"
     if types.is_bool_dtype(kind):
         return "categorical", "yes or no"
     if types.is_datetime64_any_dtype(kind):
@@ -105,6 +109,10 @@ def _guess(column: pd.Series) -> tuple[str, str]:
     if n_values == n_cells > FEW:
         return "ignored", "no two cells are equal, as in a name or a number of a row"
     return "categorical", f"{n_values:,} values"
+
+
+def _counts_rows(column: pd.Series) -> bool:
+    return bool((np.diff(column.to_numpy()) == 1).all())
 
 
 def _is_whole(column: pd.Series) -> bool:

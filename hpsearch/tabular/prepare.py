@@ -25,7 +25,7 @@ from hpsearch.training.stage_cache import cached_stage, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 2
+_VERSION = 3
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
 PARTS, KINDS = ("train", "valid", "test"), ("codes", "numbers", "targets")
@@ -139,13 +139,16 @@ def prepare(
 
 
 def find_columns(table: pd.DataFrame, given: TabularData) -> Columns:
-    """Which column is what, by what the study says and else by what stands in it."""
+    """Which column is what, by what the study says and else by what stands in it. A column that
+    says which rows are held out is no more than that, unless the study names it for something."""
+    used = {given.target, *(given.categorical or ()), *(given.continuous or ()), *given.dates}
+    splitting = {str(given.split.get("column"))} & {*table.columns} - {*used, *given.ignore}
     return infer_columns(
         table,
         given.target,
         categorical=given.categorical,
         continuous=given.continuous,
-        ignore=tuple(given.ignore),
+        ignore=(*given.ignore, *splitting),
         dates=tuple(given.dates),
         task=None if given.task == "auto" else given.task,
     )
@@ -175,6 +178,7 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
     if len(train) < 2:
         raise InputError(f"{dataset.source} leaves {len(train)} rows to train on: give more rows.")
     columns = find_columns(table, given)
+    _check_fits(columns, config, test)
     preprocessor = Preprocessor.fit(train, columns, compress_tails=given.compress_tails)
     encoding = Encoding(preprocessor, Target.fit(train, columns))
     tables = {"train": train, "valid": valid, "test": table.iloc[:0] if test is None else test}
@@ -185,6 +189,19 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
             np.save(folder / name / f"{kind}.npy", getattr(encoded, kind))
     text = json.dumps(encoding.to_json())
     (folder / "encoding.json").write_text(text, encoding="utf-8")
+
+
+def _check_fits(columns: Columns, config: TabularConfig, test: pd.DataFrame | None) -> None:
+    if config.y_range is not None and columns.task == "classification":
+        raise InputError(
+            f"y_range bounds numbers, but {columns.target!r} is of classes: drop y_range, or set "
+            'task = "regression" in [data].'
+        )
+    if test is not None and columns.target not in test:
+        raise InputError(
+            f"The test rows have no column {columns.target!r}, so nothing can be measured on them: "
+            "add it, or drop test and use predict."
+        )
 
 
 def _load(folder: Path) -> EncodedRows:

@@ -173,8 +173,8 @@ class Target:
         if (unknown := codes < 0).any():
             found = column[unknown].iloc[0]
             raise InputError(
-                f"The target {self.name!r} has {found!r} in {int(unknown.sum()):,} rows that are "
-                "not trained on, and in no training row: add rows of it, or leave these out."
+                f"The target {self.name!r} has {str(found)!r} in {int(unknown.sum()):,} rows that "
+                "are not trained on, and in no training row: add rows of it, or leave these out."
             )
         return codes
 

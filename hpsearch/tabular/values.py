@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from hpsearch.data.words import how_many
 from hpsearch.errors import InputError
 
 Codes = npt.NDArray[np.int64]
@@ -102,9 +103,10 @@ def _parsed(column: pd.Series) -> Numbers:
     wrong = texts[np.isnan(parsed) & texts.notna().to_numpy()]
     wrong = wrong[~wrong.str.strip().str.lower().isin(_MISSING)]
     if len(wrong):
+        others = wrong.nunique() - 1
+        more = f", and so {how_many(others, 'other value')}" if others else ""
         raise InputError(
-            f"The column {column.name!r} is continuous, but {wrong.iloc[0]!r} is not a number "
-            f"({len(wrong):,} of {len(column):,} rows): empty such cells, or name the column in "
-            "categorical."
+            f"The column {column.name!r} is continuous, but {wrong.iloc[0]!r} is not a number"
+            f"{more}: empty such cells, or name the column in categorical."
         )
     return parsed

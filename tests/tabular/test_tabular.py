@@ -207,3 +207,26 @@ def test_texts_that_are_dates_are_dates():
     said = infer_columns(table, "y", categorical=["day"])
     assert said.categorical == ("day",)
     assert said.reasons["day"] == "as the study says, not date: texts that are dates"
+
+
+def test_a_column_that_counts_the_rows_or_splits_them_is_not_learnt_from(prepare, tmp_path):
+    table = frame().assign(id=range(5, N + 5), held=np.arange(N) % 4 == 0)
+    columns = infer_columns(table, "big")
+    assert columns.reasons["id"] == "it counts the rows"
+    assert "id" in columns.ignored
+    assert "id" in infer_columns(table[::-1].assign(id=[*range(N - 1), 2 * N]), "big").continuous
+    table.to_csv(tmp_path / "table.csv", index=False)
+    learnt = prepare(target="big", split={"column": "held"}).encoding.preprocessor
+    assert "held" not in learnt.categories
+    said = prepare(target="big", split={"column": "held"}, categorical=["held"])
+    assert "held" in said.encoding.preprocessor.categories
+
+
+def test_what_cannot_be_measured_or_bounded_is_said_before_training(prepare, tmp_path):
+    frame().drop(columns="big").to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(InputError, match="test rows have no column 'big'"):
+        prepare(target="big", test=str(tmp_path / "test.csv"))
+    with pytest.raises(InputError, match="y_range bounds numbers, but 'big' is of classes"):
+        prepare({"y_range": [0.0, 1.0]}, target="big")
+    with pytest.raises(InputError, match="is not a number, and so 2 other values: empty"):
+        prepare(target="big", continuous=["color"])
