@@ -16,6 +16,7 @@ from rich.console import Console
 
 from hpsearch.analysis import explain
 from hpsearch.analysis.report import curve_plots
+from hpsearch.analysis.report.dashboard import dashboard_figures
 from hpsearch.analysis.report.figures import plot_groups
 from hpsearch.analysis.report.json import json_schema
 
@@ -191,6 +192,58 @@ def test_better_is_up_in_words_and_colours(explained, odd):
         ends = [y for x, y in zip(top.x, top.y, strict=True) if x == place]
         assert max(ends) == 1.0
         assert min(ends) > 0.5
+
+
+def all_pruned(studies):
+    study = studies.optuna.create_study()
+    for x in np.random.default_rng(0).random(20):
+        study.add_trial(
+            create_trial(
+                params={"x": float(x)},
+                distributions={"x": studies.unit},
+                state=TrialState.PRUNED,
+                intermediate_values={0: float(x), 3: float(2 * x)},
+            )
+        )
+    return explain(study)
+
+
+def two_trials(studies):
+    return explain(studies.of([{"x": 0.1}, {"x": 0.9}], [1.0, 2.0], {"x": studies.unit}))
+
+
+def whole_table(studies):
+    space = {"a": CategoricalDistribution([1, 2, 3]), "b": FloatDistribution(0, 1)}
+    rows = [{"a": a, "b": b} for a in (1, 2, 3) for b in (0.125, 0.375, 0.625, 0.875)]
+    return explain(studies.of(rows, [r["a"] * r["b"] for r in rows], space), surrogate="exact")
+
+
+def extreme_numbers(studies):
+    rng = np.random.default_rng(0)
+    space = {
+        "n": FloatDistribution(1e6, 1e12, log=True),
+        "flag": CategoricalDistribution([True, None]),
+    }
+    rows = [{"n": 10 ** rng.uniform(6, 12), "flag": (True, None)[i % 2]} for i in range(40)]
+    values = [1e30 if i % 9 == 0 else 1e-12 * row["n"] for i, row in enumerate(rows)]
+    return explain(studies.of(rows, values, space))
+
+
+@pytest.mark.parametrize("make", [all_pruned, two_trials, whole_table, extreme_numbers])
+def test_every_form_stands_up_to_odd_studies(studies, make):
+    explanation = make(studies)
+    jsonschema.validate(json.loads(explanation.to_json()), json_schema())
+    name = explanation.main_importances[0].params[0]
+    assert f"`{name}`" in explanation.to_markdown()
+    assert f"<h3>{name}</h3>" in explanation.to_html()
+    assert re.search(rf"^{name} ", printed(explanation, 80, everything=True), re.MULTILINE)
+    assert set(dashboard_figures(explanation)) == {
+        "shares",
+        "effects",
+        "pairs",
+        "failures",
+        "trust",
+    }
 
 
 def test_many_trials_are_thinned_and_the_best_stay(explained, monkeypatch):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.explanation import Explanation, Importance
 from hpsearch.analysis.report.curve_plots import effect_plot, surface_plot
+from hpsearch.analysis.report.parallel import parallel_plot
 from hpsearch.analysis.report.plot import BLUE, GREY, Plot, literal, styled
 from hpsearch.analysis.report.shares import MAX_PAIRS, name_of, strong_pairs
 from hpsearch.analysis.report.trial_plots import (
     failure_plots,
     history_plot,
     noise_plot,
-    parallel_plot,
     prediction_plot,
 )
 
@@ -84,35 +84,11 @@ def importance_plot(e: Explanation) -> Plot:
     """Shares with intervals, largest on top."""
     main = [i for n, i in enumerate(e.main_importances) if n < MIN_BARS or i.share >= SMALL]
     bars = sorted([*main, *strong_pairs(e, MAX_PAIRS)], key=lambda i: -i.share)[:MAX_BARS][::-1]
-    share, low, high = (
-        100 * np.array([getattr(i, k) for i in bars]) for k in ("share", "low", "high")
-    )
-    figure = go.Figure(
-        go.Bar(
-            x=share,
-            y=list(range(len(bars))),
-            orientation="h",
-            marker={"color": [BLUE if len(i.params) == 1 else GREY for i in bars]},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": high - share,
-                "arrayminus": share - low,
-                "color": GREY,
-                "thickness": 1.5,
-                "width": 4,
-            },
-            customdata=np.column_stack([low, high]),
-            text=[literal(name_of(i)) for i in bars],
-            textposition="none",
-            hovertemplate="%{text}<br>%{x:.1f}% of the variance"
-            "<br>%{customdata[0]:.1f}% to %{customdata[1]:.1f}%<extra></extra>",
-        )
-    )
+    figure = go.Figure(_bars(bars))
     figure.update_layout(bargap=0.35)
     figure.update_xaxes(
         title="share of the variance, %",
-        range=[0, min(100.0, 1.08 * float(high.max(initial=10.0)))],
+        range=[0, min(100.0, 108 * max((i.high for i in bars), default=0.1))],
     )
     names = [f"{literal(name_of(i, 26), 99)} " for i in bars]
     figure.update_yaxes(tickvals=list(range(len(bars))), ticktext=names, showgrid=False)
@@ -125,3 +101,29 @@ def importance_plot(e: Explanation) -> Plot:
     if left_out:
         words += f" {left_out} more parameters have smaller shares."
     return Plot("Shares of the variance", words, styled(figure, height=90 + 28 * len(bars)))
+
+
+def _bars(importances: list[Importance]) -> go.Bar:
+    share, low, high = (
+        100 * np.array([getattr(i, key) for i in importances]) for key in ("share", "low", "high")
+    )
+    return go.Bar(
+        x=share,
+        y=list(range(len(importances))),
+        orientation="h",
+        marker={"color": [BLUE if len(i.params) == 1 else GREY for i in importances]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": high - share,
+            "arrayminus": share - low,
+            "color": GREY,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        customdata=np.column_stack([low, high]),
+        text=[literal(name_of(i)) for i in importances],
+        textposition="none",
+        hovertemplate="%{text}<br>%{x:.1f}% of the variance"
+        "<br>%{customdata[0]:.1f}% to %{customdata[1]:.1f}%<extra></extra>",
+    )

@@ -21,19 +21,16 @@ from hpsearch.analysis.report.plot import (
     aim,
     axis_look,
     column_of,
-    literal,
     metric_title,
     places,
-    shortened,
     styled,
     thinned,
 )
 from hpsearch.analysis.rules import show
 
 MAX_POINTS = 1500  # trials in the history
-MAX_LINES = 200  # trials in the parallel coordinates
-MAX_AXES = 7
 MAX_FAILURE_CURVES = 3
+MAX_OUTCOMES = 200  # failed trials drawn along a parameter, and as many others
 MIN_FAILURE_SPAN = 0.05  # of P(failure) along a parameter, to be shown
 
 
@@ -47,11 +44,7 @@ def history_plot(e: Explanation) -> Plot:
         drawn += len(rows)
         if len(rows):
             figure.add_trace(_dots(frame.number[rows], frame.value[rows], name, color))
-    done = np.flatnonzero(frame.state == COMPLETE)
-    best = (np.maximum if e.maximize else np.minimum).accumulate(frame.value[done])
-    steps = np.flatnonzero(np.diff(best, prepend=np.nan, append=np.nan) != 0)
-    steps = np.unique(np.clip(steps, 0, len(best) - 1)) if len(best) else steps
-    x, y = frame.number[done][steps], best[steps]
+    x, y = _best_so_far(e)
     line = {"color": ORANGE, "shape": "hv", "width": 2.5}
     figure.add_trace(
         go.Scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="x+y")
@@ -70,35 +63,13 @@ def history_plot(e: Explanation) -> Plot:
     return Plot("History", words, styled(figure, legend=True), header, numbers)
 
 
-def parallel_plot(e: Explanation) -> Plot:
-    """Every trial as a line through its strongest parameters and its value."""
-    frame = e.frame
-    score = frame.value if e.maximize else -frame.value
-    rows = thinned(np.flatnonzero(frame.usable), score, MAX_LINES)
-    order = {i.params[0]: place for place, i in enumerate(e.main_importances)}
-    columns = sorted(
-        range(len(frame.axes)), key=lambda c: order.get(frame.axes[c].name, len(order))
-    )[:MAX_AXES]
-    heights = np.column_stack([frame.unit[rows][:, columns], _heights(score[rows])])
-    texts = [[_value(frame.axes[c], frame.unit[row, c]) for c in columns] for row in rows]
-    rank = np.argsort(np.argsort(-score[rows], kind="stable"), kind="stable") / len(rows)
-    figure = go.Figure()
-    groups = ((0.5, 2.0, "worse half", GREY), (0.1, 0.5, "better half", BLUE))
-    for low, high, name, color in (*groups, (-1.0, 0.1, "best tenth", ORANGE)):
-        chosen = np.flatnonzero((rank >= low) & (rank < high))
-        figure.add_trace(_lines(e, rows, heights, texts, chosen, name, color))
-    _add_axes(figure, [frame.axes[c] for c in columns], e)
-    words = (
-        "Each line is a trial; on the right its value, up is better"
-        f"{'' if e.maximize else ' (so the scale is upside down)'}. "
-        "Where the orange lines meet, good trials agree."
-    )
-    usable = int(frame.usable.sum())
-    if len(rows) < usable:
-        words += f" {len(rows)} of {usable:,} trials are drawn, the best among them."
-    if len(columns) < len(frame.axes):
-        words += f" The {len(columns)} strongest of {len(frame.axes)} parameters."
-    return Plot("All trials at once", words, styled(figure, height=400, legend=True))
+def _best_so_far(e: Explanation) -> tuple[Ints, Floats]:
+    """Trials that were better than all before, and the last one, with the best value so far."""
+    done = np.flatnonzero(e.frame.state == COMPLETE)
+    best = (np.maximum if e.maximize else np.minimum).accumulate(e.frame.value[done])
+    better = np.diff(best, prepend=np.nan) != 0
+    better[-1:] = True
+    return e.frame.number[done][better], best[better]
 
 
 def noise_plot(e: Explanation) -> Plot | None:
@@ -174,23 +145,10 @@ def failure_plots(e: Explanation) -> list[Plot]:
 
 
 def _failure_plot(e: Explanation, name: str) -> Plot:
-    frame, curve = e.frame, 100 * e.failures.curves[name]
-    column = column_of(e, name)
-    axis, unit = frame.axes[column], frame.unit[:, column]
-    values = build_grid(axis, unit).values()
-    figure = go.Figure()
-    for failed, y, color, symbol in ((False, 0, GREY, "circle"), (True, 100, RED, "x")):
-        rows = np.flatnonzero(((frame.state == FAILED) == failed) & ~np.isnan(unit))
-        rows = thinned(rows, np.zeros(len(unit)), 200)
-        dots = _dots(
-            places(axis, map(axis.from_unit, unit[rows])),
-            np.full(len(rows), y),
-            "failed" if failed else "ran through",
-            color,
-            frame.number[rows],
-        )
-        dots.update(marker={"symbol": symbol, "opacity": 0.5})
-        figure.add_trace(dots)
+    column, curve = column_of(e, name), 100 * e.failures.curves[name]
+    axis, figure = e.frame.axes[column], go.Figure()
+    values = build_grid(axis, e.frame.unit[:, column]).values()
+    _add_outcomes(figure, e, axis)
     mode = "markers" if axis.is_categorical else "lines"
     figure.add_trace(
         go.Scatter(
@@ -212,13 +170,29 @@ def _failure_plot(e: Explanation, name: str) -> Plot:
         f"{e.n_failed} of {e.n_trials:,} trials failed. Along {name} the probability goes from "
         f"{curve.min():.0f}% to {curve.max():.0f}%; most at {show(values[int(curve.argmax())])}."
     )
-    chosen = spread(len(values), 11)
-    rows_ = tuple((show(values[i]), f"{curve[i]:.0f}%") for i in chosen)
-    return Plot(f"Failures along {name}", words, styled(figure), (name, "P(failure)"), rows_)
+    rows = tuple((show(values[i]), f"{curve[i]:.0f}%") for i in spread(len(values), 11))
+    return Plot(f"Failures along {name}", words, styled(figure), (name, "P(failure)"), rows)
+
+
+def _add_outcomes(figure: go.Figure, e: Explanation, axis: Axis) -> None:
+    """Failed trials at the top, the others at the foot."""
+    frame = e.frame
+    unit = frame.unit[:, column_of(e, axis.name)]
+    for failed, y, color, symbol in ((False, 0, GREY, "circle"), (True, 100, RED, "x")):
+        rows = np.flatnonzero(((frame.state == FAILED) == failed) & ~np.isnan(unit))
+        rows = thinned(rows, np.zeros(len(unit)), MAX_OUTCOMES)
+        outcome = "failed" if failed else "ran through"
+        x = places(axis, map(axis.from_unit, unit[rows]))
+        dots = _dots(x, np.full(len(rows), y), outcome, color, frame.number[rows])
+        hover = f"trial %{{customdata}} {outcome}<br>%{{x:.4~g}}<extra></extra>"
+        dots.update(marker={"symbol": symbol, "opacity": 0.5}, hovertemplate=hover)
+        figure.add_trace(dots)
 
 
 def _dots(x: Any, y: Any, name: str, color: str, number: Ints | None = None) -> go.Scatter:  # noqa: ANN401
-    hover = "%{x:.4g}: %{y:.4g}" if number is None else "trial %{customdata}<br>%{x:.4g}: %{y:.4g}"
+    hover = "%{x:.4~g}: %{y:.4~g}"
+    if number is not None:
+        hover = f"trial %{{customdata}}<br>{hover}"
     return go.Scatter(
         x=x,
         y=y,
@@ -239,76 +213,6 @@ def _add_failed(figure: go.Figure, e: Explanation) -> None:
     dots = _dots(e.frame.number[rows], np.full(len(rows), low + 0.02 * (high - low)), "failed", RED)
     dots.update(marker={"symbol": "x", "size": 5}, hovertemplate="trial %{x} failed<extra></extra>")
     figure.add_trace(dots)
-
-
-def _lines(
-    e: Explanation,
-    rows: Ints,
-    heights: Floats,
-    texts: list[list[str]],
-    chosen: Ints,
-    name: str,
-    color: str,
-) -> go.Scatter:
-    x: list[int | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for index in chosen:
-        row = rows[index]
-        title = f"trial {e.frame.number[row]}"
-        for place, height in enumerate(heights[index]):
-            last = place == heights.shape[1] - 1
-            x.append(place)
-            y.append(None if np.isnan(height) else float(height))
-            text.append(
-                f"{title}: {e.frame.value[row]:.4g}" if last else f"{title}: {texts[index][place]}"
-            )
-        x.append(None)
-        y.append(None)
-        text.append("")
-    return go.Scatter(
-        x=x,
-        y=y,
-        text=text,
-        mode="lines+markers",
-        name=name,
-        line={"color": color, "width": 1},
-        marker={"size": 3},
-        opacity={GREY: 0.3, BLUE: 0.5}.get(color, 0.95),
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
-def _add_axes(figure: go.Figure, axes: list[Axis], e: Explanation) -> None:
-    """One vertical axis a parameter, with the values at its ends (or each category)."""
-    for place, axis in enumerate(axes):
-        ends = axis.levels() if axis.is_categorical and len(axis.choices) <= 6 else (0.0, 1.0)
-        for unit in ends:
-            figure.add_annotation(
-                x=place,
-                y=unit,
-                text=literal(shortened(_value(axis, unit), 9)),
-                showarrow=False,
-                xanchor="left",
-                xshift=3,
-                font={"size": 10},
-                yshift=0 if axis.is_categorical else (-9 if unit == 0 else 9),
-            )
-    names = [literal(axis.name, 16) for axis in axes] + [literal(e.metric, 16)]
-    figure.update_xaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[-0.1, len(names) - 0.6]
-    )
-    figure.update_yaxes(showticklabels=False, showgrid=False, range=[-0.08, 1.08])
-
-
-def _heights(score: Floats) -> Floats:
-    """Values as heights in [0, 1], better ones up; the worst tenth is clipped."""
-    low, high = np.quantile(score, 0.1), score.max()
-    return np.asarray(np.clip((score - low) / ((high - low) or 1.0), 0.0, 1.0))
-
-
-def _value(axis: Axis, unit: float) -> str:
-    return "not used" if np.isnan(unit) else show(axis.from_unit(float(unit)))
 
 
 def _middle(values: Floats) -> list[float]:
