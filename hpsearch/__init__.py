@@ -199,15 +199,15 @@ def verify(
 
 
 def load_study(study: str, *, storage: str | None = None) -> optuna.Study:
-    """The Optuna study that `study` names in a store: its own name, or that of a study.toml.
+    """The Optuna study that `study` names in a store, anybody's database or a journal: its own
+    name, or that of a study.toml.
 
     Raises InputError if there is none, or more than one.
     """
-    from hpsearch.library import find_one, open_study
-    from hpsearch.store import Store
+    from hpsearch.sources import open_source
 
-    store = Store.open(storage, create=False)
-    return open_study(store, find_one(store, study))
+    source = open_source(storage)
+    return source.load(source.find_one(study))
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -122,17 +122,17 @@ def export(
     from hpsearch.data.words import how_many
     from hpsearch.exchange import export_study
     from hpsearch.exchange.exporting import check_kind
-    from hpsearch.library import find_one, open_study
+    from hpsearch.library import find_one
+    from hpsearch.sources import open_source
     from hpsearch.store import Store
 
-    whole = output.suffix.lower() == ZIP
-    if not whole:
-        check_kind(output)
-    with Store.open(storage, create=False) as store:
-        if whole:
+    if output.suffix.lower() == ZIP:
+        with Store.open(storage, create=False) as store:
             count = store.export_study(find_one(store, study).study_id, output).trials
-        else:
-            count = export_study(open_study(store, find_one(store, study)), output)
+    else:
+        check_kind(output)
+        with open_source(storage) as source:
+            count = export_study(source.load(source.find_one(study)), output)
     console.print(Text(f"Wrote {how_many(count, 'trial')} to {output}"), soft_wrap=True)
 
 

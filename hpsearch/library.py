@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-import optuna
-
 from hpsearch.errors import InputError
 from hpsearch.store import Store, StudySummary
 
@@ -51,14 +49,13 @@ def find_among(
 
 def find_one(store: Store, name: str) -> StudySummary:
     """The only study that `name` fits. Raises InputError if it fits several."""
-    found = find(store, [name])
+    return one_of(name, find(store, [name]))
+
+
+def one_of(name: str, found: Sequence[StudySummary]) -> StudySummary:
+    """The only one of the studies that `name` fits. Raises InputError if there are several."""
     if len(found) > 1:
         raise InputError(
             f"{name!r} fits several studies: name one of {', '.join(s.name for s in found)}."
         )
     return found[0]
-
-
-def open_study(store: Store, summary: StudySummary) -> optuna.Study:
-    """The Optuna study of a summary."""
-    return optuna.load_study(study_name=summary.name, storage=store.optuna)

@@ -12,7 +12,7 @@ import optuna
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import InputError
-from hpsearch.library import find_among
+from hpsearch.library import find_among, one_of
 from hpsearch.store import Store, StudySummary, reading
 from hpsearch.store.foreign import is_ours, is_writable, open_file, open_foreign
 from hpsearch.store.opening import translated
@@ -34,6 +34,10 @@ class Source:
     def find(self, names: Sequence[str]) -> list[StudySummary]:
         """The studies called `names`, all if there are none (see library.find)."""
         return find_among(self.summaries, names, self.shown)
+
+    def find_one(self, name: str) -> StudySummary:
+        """The only study that `name` fits. Raises InputError if it fits several."""
+        return one_of(name, self.find([name]))
 
     def load(self, summary: StudySummary) -> optuna.Study:
         return optuna.load_study(study_name=summary.name, storage=self.storage)

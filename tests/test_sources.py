@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
+from typer.testing import CliRunner
 
 from hpsearch.analysis import refits
 from hpsearch.cli import app
@@ -55,8 +56,6 @@ def state(folder):
 
 def explain(*arguments):
     """What `hpsearch explain` prints; raises what it raises."""
-    from typer.testing import CliRunner
-
     done = CliRunner().invoke(app, ["explain", *arguments])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -83,6 +82,21 @@ def test_a_database_that_is_not_ours_stays_to_the_byte(their_database):
     assert state(folder) == before
     # A file says itself what it is.
     assert "theirs" in explain("theirs", "--storage", str(folder / "optuna.db"))
+    assert state(folder) == before
+
+
+def test_it_is_exported_and_loaded_as_it_lies(their_database, tmp_path):
+    import hpsearch
+    from hpsearch.exchange import export_study
+
+    folder, url = their_database
+    before = state(folder)
+    study = hpsearch.load_study("theirs", storage=url)
+    assert export_study(study, tmp_path / "theirs.csv") == 30
+    done = CliRunner().invoke(
+        app, ["export", "theirs", "--storage", url, "--output", str(tmp_path / "theirs.parquet")]
+    )
+    assert "Wrote 30 trials" in done.output
     assert state(folder) == before
 
 

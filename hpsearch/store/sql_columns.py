@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -206,7 +207,9 @@ def _params(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str,
 
 
 def _parsed(pairs: Mapping[tuple[str, str], int]) -> list[tuple[str, BaseDistribution]]:
-    return [(name, json_to_distribution(text)) for name, text in pairs]
+    with warnings.catch_warnings():  # distributions of Optuna 2 warn, and are read all the same
+        warnings.simplefilter("ignore", FutureWarning)
+        return [(name, json_to_distribution(text)) for name, text in pairs]
 
 
 def _attrs(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str, dict[int, Any]]:

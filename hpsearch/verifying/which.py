@@ -38,7 +38,7 @@ def which(study: optuna.Study | str | Path, *, storage: str | None, preset: str)
     declared = str(study) in builtin_names() or Path(study).exists()
     with open_source(storage) as source:  # which writes nothing where it is not ours
         if not declared:
-            found = source.find([str(study)])[0]
+            found = source.find_one(str(study))
             _check_ours(found.name, found.attrs)
             return Which(_spec_of(found), found.attrs["hps_preset"], storage)
         spec = load_spec(study)

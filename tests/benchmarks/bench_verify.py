@@ -5,9 +5,9 @@
 The trainer is the tests' formula with noise that no two runs share. In every study 40 trials
 propose; then three contrasts are verified: x = 0.3 against 0.8, a large gain, and x = 0.3 against
 0.45, a small one, as planned; and depth 2 against 6, worth nothing, in 12 pairs. Prints how often
-each was confirmed, refuted and left open, the mean number of pairs, and how often the interval held the
-truth. Exits with 1 if more than one in ten of the contrasts without a gain is confirmed (the test's
-level is one in twenty), or intervals cover less than 85%.
+each was confirmed, refuted and left open, the mean number of pairs, and how often the interval held
+the truth. Exits with 1 if more than one in ten of the contrasts without a gain is confirmed (the
+test's level is one in twenty), or intervals cover less than 85%.
 """
 
 from __future__ import annotations
