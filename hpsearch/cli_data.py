@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.printing import new_table
+from hpsearch.printing import new_table, print_lines
 
 if TYPE_CHECKING:
     from hpsearch.data import DataStatus
@@ -42,10 +42,10 @@ def list_data() -> None:
         if status.place is not None:
             where = "the cache" if status.kind == "cache" else "HPSEARCH_DATA"
         table.add_row(status.name, escape(status.title), where, _size(status.size))
-    console.print(table)
+    print_lines(console, table)
     for status in listed:
         absent = f"not here: hpsearch data fetch {status.name}"
-        _print(Text(f"{status.name}: {status.place or absent}"))
+        print_lines(console, Text(f"{status.name}: {status.place or absent}"))
 
 
 @data_app.command(
@@ -60,9 +60,9 @@ def fetch(name: Name) -> None:
     _known(name)
     with shown_progress(notes) as progress:
         found = fetch_data(name, progress, _say)
-    _print(Text(f"{name}: {found.content} from {found.source}"))
+    print_lines(console, Text(f"{name}: {found.content} from {found.source}"))
     if found.note:
-        _print(Text(f"note: {found.note}"))
+        print_lines(console, Text(f"note: {found.note}"))
 
 
 @data_app.command(epilog='Example: [bold]ls -l "$(hpsearch data path imdb)"[/]')
@@ -97,7 +97,7 @@ def show(
             spec.data, spec.settings, data_path=data, rows=rows, progress=progress, say=_say
         )
     for part in parts:
-        console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
+        print_lines(console, part)
 
 
 def _known(name: str) -> DataStatus:
@@ -116,11 +116,6 @@ def _known(name: str) -> DataStatus:
 
 def _say(sentence: str) -> None:
     notes.print(Text(sentence), soft_wrap=True)
-
-
-def _print(text: Text) -> None:
-    """Wrapped between words on a terminal, one line elsewhere."""
-    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def _size(size: int) -> str:

@@ -52,7 +52,8 @@ def register(app: typer.Typer) -> None:
     )(train)
     app.command(
         epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
-        "[bold]echo 'A fine film.' | hpsearch predict model -[/]"
+        "[bold]echo 'A fine film.' | hpsearch predict model -[/]; "
+        "[bold]hpsearch predict recommender pairs.csv --columns[/]"
     )(predict)
     app.command(
         epilog="Examples: [bold]hpsearch pretrain my-texts/ --name my-domain[/]; "

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hpsearch.cli_models import NewItems, NewUsers
 from hpsearch.errors import InputError
-from hpsearch.printing import new_table
+from hpsearch.printing import new_table, print_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def recommend(
         return
     if found.empty:
         raise InputError("There is nothing left to recommend: everything has been rated.")
-    console.print(_table(title, _reasons(found)))
+    print_lines(console, _table(title, _reasons(found)))
 
 
 def interpret(
@@ -111,8 +111,9 @@ def interpret(
         ("Users who rate high, whatever they rate", users.head(top)),
         ("Users who rate low, whatever they rate", users.tail(top)[::-1]),
     ):
-        console.print(_table(title, table), "")
-    console.print(_axes(found, top))
+        print_lines(console, _table(title, table))
+        console.print()
+    print_lines(console, _axes(found, top))
     console.print(Text(f"Wrote {' and '.join(map(str, files))}"), soft_wrap=True)
 
 
@@ -121,12 +122,14 @@ def _say(sentence: str) -> None:
 
 
 def _reasons(found: pd.DataFrame) -> pd.DataFrame:
-    """With the reason in one column, and names for people."""
+    """With the reason, if there is any, in one column, and names for people."""
     if "because_rating" in found:
         rated = [f" ({value:g})" if value == value else "" for value in found["because_rating"]]
         found = found.assign(because=found["because"].fillna("") + rated)
-    names = {"average": "average user", "because": "like your"}
-    return found.drop(columns="because_rating", errors="ignore").rename(columns=names)
+    if "because" in found and not found["because"].any():
+        found = found.drop(columns="because")
+    found = found.drop(columns="because_rating", errors="ignore")
+    return found.rename(columns={"average": "average user", "because": "like your"})
 
 
 def _table(title: str, found: pd.DataFrame) -> Table:

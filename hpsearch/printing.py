@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,15 @@ def new_table(title: str, *columns: str, wrap: bool = False) -> Table:
             justify="right" if column.startswith(">") else "left",
         )
     return table
+
+
+def print_lines(console: Console, part: RenderableType) -> None:
+    """Print a table or a text: on a terminal it wraps between words, elsewhere a row is a line."""
+    if console.is_terminal:
+        console.print(part)
+        return
+    wide = Console(file=console.file, highlight=False, width=10_000)
+    wide.print(part, soft_wrap=isinstance(part, Text))
 
 
 def complain(sentence: str) -> None:
