@@ -40,6 +40,7 @@ def new(
     from hpsearch.studies import load_spec
     from hpsearch.tabular.columns import infer_columns
     from hpsearch.tabular.template import path_from, study_name, study_text
+    from hpsearch.urls import without_password
 
     if file.is_dir() or not file.suffix:
         file = file / "study.toml"
@@ -74,6 +75,8 @@ def new(
         f"Search:              hpsearch run {file} --preset quick",
     ):
         console.print(Text(line), soft_wrap=True)
+    if without_password(data) != data:
+        console.print(Text(f"{file} holds the database's password: keep it to yourself."))
 
 
 def _rows_from(table: Path | None, database: str | None, query: str | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_a_new_study_can_be_run_and_learns(folder):
     assert trained(spec)["accuracy"] > 0.9
 
 
-def test_a_study_of_numbers_from_a_query(folder):
+def test_a_study_of_numbers_from_a_query(folder, capsys):
     with sqlite3.connect(folder / "shop.db") as connection:
         pd.read_csv(folder / "my.csv").to_sql("people", connection, index=False)
     query = "select color, size from people"
@@ -73,6 +73,12 @@ def test_a_study_of_numbers_from_a_query(folder):
     spec = load_spec(folder / "size.toml")
     assert (spec.name, spec.metric, spec.direction) == ("size", "rmse", "minimize")
     assert spec.data["query"] == query
+    assert "password" not in capsys.readouterr().out
+    with_password = "sqlite:///shop.db?password=hunter22"
+    new(Path("s2.toml"), database=with_password, query=query, target="size")
+    out = capsys.readouterr().out
+    assert "holds the database's password" in out
+    assert "hunter22" not in out
 
 
 @pytest.mark.parametrize(
