@@ -94,7 +94,7 @@ def _predict_rows(folder: Path, file: str, progress: Progress) -> tuple[pd.DataF
 
     device = default_device()
     saved = load_tabular(folder, device)
-    table = read_typed(Path(file))
+    table = read_typed(Path(file), strings=saved.encoding.preprocessor.texts)
     return table, saved.predict(table, device=device, progress=progress)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from hpsearch.errors import InputError
 from hpsearch.tabular.columns import Columns
 from hpsearch.tabular.dates import date_part, parse_dates, part_names
-from hpsearch.tabular.values import coded, names_of, numbers_of, present
+from hpsearch.tabular.values import coded, name_of, names_of, numbers_of, present
 
 Codes = npt.NDArray[np.int32]
 LONG_TAIL = 6
@@ -89,6 +89,12 @@ class Preprocessor:
     @property
     def n_continuous(self) -> int:
         return len(self.continuous)
+
+    @property
+    def texts(self) -> list[str]:
+        """The categorical columns to be read from a CSV as they stand: among their categories are
+        such as 01, which is not 1, though a file that has no others would look like numbers."""
+        return [name for name, known in self.categories.items() if not all(map(_is_number, known))]
 
     def transform(self, table: pd.DataFrame) -> Encoded:
         """Any rows; columns may stand in any order, others beside them.
@@ -216,6 +222,14 @@ def _in_order(name: str) -> tuple[bool, float, str]:
         return False, float(name), name
     except ValueError:
         return True, 0.0, name
+
+
+def _is_number(name: str) -> bool:
+    """Whether a cell that was read as a number would have this name."""
+    try:
+        return name_of(float(name)) == name
+    except ValueError:
+        return False
 
 
 def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:

@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import save_file
 
 from hpsearch.errors import InputError
+from hpsearch.predicting import predict_file
 from hpsearch.tabular import train as trainer
 from hpsearch.tabular.columns import infer_columns
 from hpsearch.tabular.preprocess import Preprocessor, Target
@@ -230,3 +231,21 @@ def test_what_cannot_be_measured_or_bounded_is_said_before_training(prepare, tmp
         prepare({"y_range": [0.0, 1.0]}, target="big")
     with pytest.raises(InputError, match="is not a number, and so 2 other values: empty"):
         prepare(target="big", continuous=["color"])
+
+
+def test_a_file_to_predict_that_looks_like_numbers_is_read_as_the_training_file_was(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    table = pd.DataFrame({"code": ["01", "1", "x1", "02"] * 50, "y": ["a", "b", "b", "a"] * 50})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    data = trainer.prepare(
+        {"path": str(tmp_path / "table.csv"), "target": "y"}, {}, data_path=None, device="cpu",
+        progress=lambda *_: None,
+    )  # fmt: skip
+    fit(data, keep=tmp_path / "model", drop=0.0)
+    (tmp_path / "new.csv").write_text("code\n01\n1\n02\n")
+    _, made = predict_file(
+        tmp_path / "model", str(tmp_path / "new.csv"), progress=lambda *_: None, say=print
+    )
+    assert made["prediction"].tolist() == ["a", "b", "a"]
