@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from hpsearch.errors import InputError
 from hpsearch.tabular.columns import infer_columns
 from hpsearch.tabular.preprocess import Encoded, Preprocessor
 
@@ -74,12 +75,14 @@ def _parts(column: pd.Series) -> tuple[str, ...]:
 def _split(table: pd.DataFrame, parts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """The table with columns for the parts in the place of those that had them."""
     made = {}
-    for name in (name for name in parts if name in table):
+    for name in parts:
+        if name not in table:
+            raise InputError(f"The table has no column {name!r}, which the model was trained on.")
         cells = SEPARATOR + table[name].astype("str").fillna("") + SEPARATOR
         for part in parts[name]:
             bounded = f"{SEPARATOR}{part}{SEPARATOR}"
             made[f"{name}: {part}"] = cells.str.contains(bounded, regex=False)
-    return table.drop(columns=list(parts), errors="ignore").assign(**made)
+    return table.drop(columns=list(parts)).assign(**made)
 
 
 def _is_of_use(column: pd.Series) -> bool:

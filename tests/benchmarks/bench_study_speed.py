@@ -68,7 +68,7 @@ def ours(kind, folder):
     storage = f"sqlite:///{folder}/ours.db"
     command = [sys.executable, "-c", OURS, str(folder / "study.toml"), storage]
     started = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - started
     print(f"ours: {TRIALS} trials in {seconds:.1f} s, {done.stdout.splitlines()[-1]}", flush=True)
     return seconds
