@@ -86,16 +86,10 @@ class SavedCollab:
         """The same model, which also knows the users and items that these tables of metadata
         describe, indexed by id; what is said of known ones is passed over.
 
-        Raises InputError if a column is missing that it learned from, or if it learned from none.
+        Raises InputError if a column is missing that it learned from.
         """
         ids: dict[Side, Ids] = {"users": self.user_ids, "items": self.item_ids}
         tables: dict[Side, Any] = {"users": users, "items": items}
-        for side in SIDES:
-            if tables[side] is not None and side not in self.cold:
-                raise InputError(
-                    f"The recommender learned nothing from what is known of {side}: train it on "
-                    f'data with metadata of {side} ({side} = "..." in [data]).'
-                )
         model, user_ids, item_ids = with_described(self.model, ids, tables, self.cold)
         return replace(
             self,
