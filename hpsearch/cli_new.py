@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from hpsearch.tabular.columns import Columns
 
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -64,19 +67,23 @@ def new(
     except OSError as error:
         raise InputError(f"{file.parent} cannot be made: {error.strerror or error}.") from None
     write_whole(file, text)
+    for line in _written(file, columns, len(rows)):
+        console.print(Text(line), soft_wrap=True)
+    if without_password(data) != data:
+        console.print(Text(f"{file} holds the database's password: keep it to yourself."))
+
+
+def _written(file: Path, columns: Columns, n_rows: int) -> list[str]:
     counts = {
         "categorical": columns.categorical, "continuous": columns.continuous,
         "date": columns.dates, "ignored": columns.ignored,
     }  # fmt: skip
     found = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
-    for line in (
-        f"Wrote {file}: {columns.task} of {target} from {len(rows):,} rows; columns: {found}.",
+    return [
+        f"Wrote {file}: {columns.task} of {columns.target} from {n_rows:,} rows; columns: {found}.",
         f"Look at the columns: hpsearch data show {file}",
         f"Search:              hpsearch run {file} --preset quick",
-    ):
-        console.print(Text(line), soft_wrap=True)
-    if without_password(data) != data:
-        console.print(Text(f"{file} holds the database's password: keep it to yourself."))
+    ]
 
 
 def _rows_from(table: Path | None, database: str | None, query: str | None) -> dict[str, Any]:

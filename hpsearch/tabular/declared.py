@@ -25,6 +25,8 @@ def data_section(data: Mapping[str, Any], columns: Columns) -> str:
         lines += _list(key, names, columns.reasons)
     if "split" in data:
         lines.append(f"split = {toml(data['split'])}")
+    if not data.get("compress_tails", True):
+        lines.append("compress_tails = false")
     return "\n".join(lines)
 
 

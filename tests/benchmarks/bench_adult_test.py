@@ -63,8 +63,8 @@ def tuned_trees(rows, targets, n_trials):
     def accuracy(trial):
         params = {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.5, log=True),
-            "max_iter": trial.suggest_int("max_iter", 30, 1000, log=True),
-            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
+            "max_iter": trial.suggest_int("max_iter", 30, 400, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 64, log=True),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 200, log=True),
             "l2_regularization": trial.suggest_float("l2_regularization", 1e-6, 100, log=True),
             "max_features": trial.suggest_float("max_features", 0.2, 1.0),

@@ -68,7 +68,7 @@ def test_a_target_of_numbers_is_shown_with_its_range(tmp_path, frame):
 
 
 def test_the_section_that_is_shown_takes_every_column_as_it_was_taken(tmp_path, frame):
-    text = shown(tmp_path, frame, rows=0)
+    text = shown(tmp_path, frame, rows=0, compress_tails=False)
     data = tomllib.loads(text[text.index("[data]") :])["data"]
     assert data["ignore"] == ['na"me']
     assert data["dates"] == ["joined"]
@@ -79,6 +79,7 @@ def test_the_section_that_is_shown_takes_every_column_as_it_was_taken(tmp_path, 
     )  # fmt: skip
     assert (again.categorical, again.continuous) == (found.categorical, found.continuous)
     assert data["split"] == {"last": 100}
+    assert data["compress_tails"] is False
 
 
 def test_a_section_can_hold_any_name_of_a_column():
