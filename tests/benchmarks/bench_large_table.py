@@ -92,7 +92,7 @@ def use(path):
     print(
         f"{rate:,.0f} rows/s; accuracy {result.metrics['accuracy']:.4f} (always one: {common:.4f})"
     )
-    sys.exit(resident()[1] > LIMIT or result.metrics["accuracy"] < common + 0.1)
+    sys.exit(bool(resident()[1] > LIMIT or result.metrics["accuracy"] < common + 0.1))
 
 
 def main():
