@@ -62,14 +62,16 @@ def read(url, way):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     from hpsearch.analysis.frame import read_study
 
-    best = np.inf
+    best = (np.inf, np.inf)
     for _ in range(1 if way == "optuna" else 2):
         study = optuna.load_study(study_name="large", storage=url)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         found = len(study.trials) if way == "optuna" else read_study(study).n_trials
-        best = min(best, time.perf_counter() - started)
+        took = time.perf_counter() - started, time.process_time() - worked
+        best = min(best, took)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"seconds": best, "trials": found, "gigabytes": peak}))
+    wall, cpu = best
+    print(json.dumps({"seconds": wall, "of one core": cpu, "trials": found, "gigabytes": peak}))
 
 
 def main():
@@ -90,7 +92,8 @@ def main():
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[way] = json.loads(out)
             print(f"{way}: {found[way]}", flush=True)
-    ratio = found["optuna"]["seconds"] / found["ours"]["seconds"]
+    # Both are one thread that waits for nothing: a busy machine does not change this ratio.
+    ratio = found["optuna"]["of one core"] / found["ours"]["of one core"]
     print(f"{ratio:.1f} times (wanted: {WANTED:g})")
     sys.exit(ratio < WANTED)
 
