@@ -2,11 +2,11 @@
 
     python tests/benchmarks/bench_report.py [--large]
 
-For a study of 200 trials x 8 parameters, of 300 x 50 and (--large) of 10,000 x 8: the HTML page's size, the
-seconds to write it (second opinions included), the seconds from opening it in headless Chromium
-until the last plot is drawn, the JSON's size, and the characters and seconds that a push of plots
-and rules into a study in SQLite takes. Exits with 1 if a page is larger than 2.5 MB or takes longer
-than 10 seconds to be drawn. Needs chromium and chromedriver.
+For a study of 200 trials x 8 parameters, of 300 x 50 and (--large) of 10,000 x 8: the HTML page's
+size, the seconds to write it (second opinions included), the seconds from opening it in headless
+Chromium until the last plot is drawn, the JSON's size, and the characters and seconds that a push
+of plots and rules into a study in SQLite takes. Exits with 1 if a page is larger than 2.5 MB or
+takes longer than 10 seconds to be drawn. Needs chromium and chromedriver.
 """
 
 from __future__ import annotations
