@@ -3,6 +3,7 @@
 from hpsearch.analysis.contributions import Contributions
 from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.explanation import Explanation, Failures, Importance, Noise, Quality
+from hpsearch.analysis.good_region import GoodRegion
 from hpsearch.analysis.ice import Ice
 from hpsearch.analysis.pipeline import explain
 from hpsearch.analysis.pooling import PooledOptimum, pool
@@ -16,6 +17,7 @@ __all__ = [
     "Estimate",
     "Explanation",
     "Failures",
+    "GoodRegion",
     "Ice",
     "Importance",
     "Noise",

@@ -11,6 +11,7 @@ from hpsearch.analysis.axes import Floats, Value
 from hpsearch.analysis.contributions import Contributions, contributions
 from hpsearch.analysis.effects import Effect, Surface
 from hpsearch.analysis.frame import Frame
+from hpsearch.analysis.good_region import GoodRegion, good_region
 from hpsearch.analysis.ice import Ice, ice
 from hpsearch.analysis.refits import Fit
 from hpsearch.analysis.rules import Rule
@@ -114,6 +115,10 @@ class Explanation:
     def second_opinions(self) -> tuple[SecondOpinion, ...]:
         """What permutation importance and PED-ANOVA say about each parameter."""
         return second_opinions(self.frame, self.fits, self.seed)
+
+    def good_region(self, quantile: float = 0.5) -> GoodRegion:
+        """Shares of the variance with all values worse than a quantile set to it."""
+        return good_region(self.frame, self.fits, quantile, self.seed)
 
     def ice(self, param: str) -> Ice:
         """The forest's curves for single trials as this parameter moves."""

@@ -107,3 +107,35 @@ def test_curves_of_a_parameter_that_is_not_there(studies):
     explained = explain(studies.uniform(lambda p: p[:, 0], 30, 2))
     with pytest.raises(InputError, match=r"no parameter 'lr' to explain: it has x0, x1"):
         explained.ice("lr")
+
+
+def test_shares_of_the_good_region_are_those_of_the_clipped_table(studies):
+    """Of a full table they can be computed from its rows and columns."""
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    space = {name: FloatDistribution(0, 1) for name in ("a", "b")}
+    rows = [{"a": a, "b": b} for a, b in itertools.product(levels, levels)]
+    table = np.array([row["a"] + (100.0 if row["b"] > 0.8 else row["b"]) for row in rows])
+    study = studies.of(rows, table, space, direction="minimize")
+    explained = explain(study, surrogate="exact")
+    assert explained.main_importances[0].params == ("b",)
+    assert explained.main_importances[0].share > 0.99
+    limit = np.quantile(table, 0.4)
+    clipped = np.minimum(table, limit).reshape(5, 5)
+    of_a, of_b = clipped.mean(axis=1).var(), clipped.mean(axis=0).var()
+    found = explained.good_region(0.4)
+    assert found.limit == pytest.approx(limit)
+    assert found.shares["a",] == pytest.approx(of_a / clipped.var(), abs=1e-6)
+    assert found.shares["b",] == pytest.approx(of_b / clipped.var(), abs=1e-6)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert found.shares["a",] > 0.3
+
+
+def test_a_disaster_owns_the_variance_but_not_the_good_region(studies):
+    """One in ten trials diverges; among the others only the other parameter counts."""
+    study = studies.uniform(lambda p: p[:, 0] - 50 * (p[:, 1] > 0.9), 300, 2, seed=2)
+    explained = explain(study)
+    share = {i.params: i.share for i in explained.importances}
+    assert share["x1",] > 0.9
+    assert explained.good_region().shares["x0",] > 0.7
+    with pytest.raises(InputError, match="quantile is 0: give a number above 0"):
+        explained.good_region(0)

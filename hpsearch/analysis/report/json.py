@@ -28,6 +28,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
     """Plain lists, dictionaries, numbers, strings and None."""
     e = explanation
     more = {
+        "good_region": _good_region(e),
         "second_opinions": [asdict(opinion) for opinion in e.second_opinions],
         "effects": [{**asdict(effect), "ice": _ice(e, effect.param)} for effect in e.effects],
         "surfaces": [_surface(surface) for surface in e.surfaces],
@@ -92,6 +93,12 @@ def _failures(e: Explanation) -> dict[str, Any]:
         values = build_grid(frame.axes[column], frame.unit[:, column]).values()
         curves.append({"param": param, "values": values, "rate": rate})
     return {"rate": e.failures.rate, "n_failed": e.failures.n_failed, "curves": curves}
+
+
+def _good_region(e: Explanation) -> dict[str, Any]:
+    found = e.good_region()
+    shares = [{"params": params, "share": share} for params, share in found.shares.items()]
+    return {"quantile": found.quantile, "limit": found.limit, "importances": shares}
 
 
 def _ice(e: Explanation, param: str) -> dict[str, Any]:

@@ -10,12 +10,14 @@ MAX_ROWS = 20
 MAX_PAIRS = 5
 MIN_PAIR_SHARE = 0.02  # of the variance: weaker interactions are not shown
 
-HEADER = ("parameter", "share of the variance", "R² lost if shuffled", "PED-ANOVA")
+HEADER = ("parameter", "share of the variance", "of the better half", "R² lost", "PED-ANOVA")
 LEGEND = (
-    "Share: functional ANOVA of the forest over the searched ranges. R² lost: permutation "
-    "importance, out of bag, in points of 100; it counts interactions and is about twice the total "
-    "share. PED-ANOVA (Optuna's): what sets the best tenth of the trials apart, which is another "
-    "question. A dash: no answer (interactions, or fewer than 50 complete trials)."
+    "Share: functional ANOVA of the forest over the searched ranges. Of the better half: the same "
+    "with all values worse than the median set to it, for which a few disasters count no more than "
+    "a bad trial. R² lost when the parameter is shuffled: permutation importance, out of bag, in "
+    "points of 100; it counts interactions and is about twice the total share. PED-ANOVA "
+    "(Optuna's): what sets the best tenth of the trials apart, which is another question. A dash: "
+    "no answer (interactions, or fewer than 50 complete trials)."
 )
 DASH = "—"
 
@@ -29,12 +31,13 @@ def strong_pairs(e: Explanation, most: int) -> list[Importance]:
 def share_rows(e: Explanation, longest: int | None = None) -> list[tuple[str, ...]]:
     """One row a parameter, then the strong interactions; names of `longest` characters at most."""
     opinions = {opinion.param: opinion for opinion in e.second_opinions}
+    better = e.good_region().shares
     rows: list[tuple[str, ...]] = []
     for i in (*e.main_importances[:MAX_ROWS], *strong_pairs(e, MAX_PAIRS)):
         opinion = opinions.get(i.params[0]) if len(i.params) == 1 else None
-        rows.append(
-            (name_of(i), f"{percent(i.share)} ({interval(i)})", lost(opinion), separate(opinion))
-        )
+        share = f"{percent(i.share)} ({interval(i)})"
+        others = (percent(better[i.params]), lost(opinion), separate(opinion))
+        rows.append((name_of(i, longest), share, *others))
     return rows
 
 
@@ -61,12 +64,12 @@ def separate(opinion: SecondOpinion | None) -> str:
 def name_of(importance: Importance, most: int | None = None) -> str:
     """The parameters' names, and the branch they belong to; in at most `most` characters."""
     params = importance.params
-    if most is not None:
-        each = (most - 3 * (len(params) - 1)) // len(params)
-        params = tuple(shortened(param, each) for param in params)
-    name = " x ".join(params)
     within = f" ({importance.within})" if importance.within else ""
-    return name + within if most is None else shortened(name + within, most)
+    name = " x ".join(params) + within
+    if most is None or len(name) <= most:
+        return name
+    each = (most - 3 * (len(params) - 1)) // len(params)
+    return shortened(" x ".join(shortened(param, each) for param in params) + within, most)
 
 
 def interval(importance: Importance) -> str:

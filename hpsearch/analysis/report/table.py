@@ -143,16 +143,18 @@ def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> li
     between = f"{e.level:.0%} interval"
     columns = [
         Column("share", [percent(i.share) for i in rows], 0),
-        Column("", [_bar(i.share / largest) for i in rows], 6),
+        Column("", [_bar(i.share / largest) for i in rows], 7),
         Column(between, [interval(i) for i in rows], 1),
-        Column("best", [shortened(show(b.best), 12) if b else "" for b in best], 2),
-        Column(between, [_span(b) if b else "" for b in best], 3),
+        Column("best", [shortened(show(b.best), 12) if b else "" for b in best], 5),
+        Column(between, [_span(b) if b else "" for b in best], 6),
     ]
     if everything:
         opinions = {opinion.param: opinion for opinion in e.second_opinions}
         found = [opinions.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
-        columns.append(Column("R² lost", [lost(o) for o in found], 4))
-        columns.append(Column("PED-ANOVA", [separate(o) for o in found], 5))
+        better = e.good_region().shares
+        columns.append(Column("better half", [percent(better[i.params]) for i in rows], 2))
+        columns.append(Column("R² lost", [lost(o) for o in found], 3))
+        columns.append(Column("PED-ANOVA", [separate(o) for o in found], 4))
     return columns
 
 
