@@ -28,6 +28,8 @@ HEARTBEAT_S = 30
 GRACE_S = 90
 BUSY_S = 60
 CONNECT_S = 10
+SILENT_S = 60
+"""How long a server may leave a statement unanswered before the connection is taken for lost."""
 
 
 def open_storage(url: URL, *, create: bool) -> optuna.storages.RDBStorage:
@@ -77,7 +79,11 @@ def _build(url: URL) -> optuna.storages.RDBStorage:
 def _connect_args(url: URL) -> dict[str, Any]:
     if url.drivername.startswith("sqlite"):
         return {"timeout": BUSY_S}
-    return {"connect_timeout": CONNECT_S}
+    if url.get_backend_name() == "mysql":
+        return {"connect_timeout": CONNECT_S, "read_timeout": SILENT_S, "write_timeout": SILENT_S}
+    # Where a network is cut, nobody tells the two ends; without these they wait for hours.
+    alive = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+    return {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENT_S * 1000, **alive}
 
 
 def small_engine(url: URL) -> sa.Engine:
