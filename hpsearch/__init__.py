@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.analysis import Explanation, Rule
     from hpsearch.analysis.across import Pooling
     from hpsearch.collab.recommend import Recommender
+    from hpsearch.search.engines import Cluster
     from hpsearch.text.saved_classifier import SavedClassifier
     from hpsearch.verifying import Verification
 
@@ -37,6 +38,7 @@ def run(
     workers: int | None = 1,
     devices: Sequence[str] | None = None,
     engine: str = "local",
+    cluster: Cluster | None = None,
     trial_timeout: float | None = None,
     trial_memory: int | None = None,
     halve_batch: bool = False,
@@ -49,7 +51,8 @@ def run(
     """Run `trials` more trials of a study: a built-in name or the path of a study.toml.
 
     `timeout` and `trial_timeout` are in seconds, `trial_memory` in bytes; `trials` None means the
-    preset's budget, `workers` None one for each of the `devices` or cores. `search` says how trials
+    preset's budget, `workers` None one for each of the `devices` or cores. With the engine "ray" a
+    hpsearch.search.engines.Cluster says where it is. `search` says how trials
     are chosen, such as {"sampler": "forest", "fix": {"bs": 32}}: the keys of [search] in a
     study.toml, whose values it replaces. Raises InputError for what was given wrongly,
     HpsearchError when the run fails, each with one sentence that says the way out.
@@ -67,6 +70,7 @@ def run(
         workers=workers,
         devices=devices,
         engine=engine,
+        cluster=cluster,
         limits=Limits(trial_timeout, trial_memory, halve_batch),
         seed=seed,
         data_path=data,

@@ -11,13 +11,17 @@ from rich.console import Console
 
 from hpsearch.cli_models import DataOption
 from hpsearch.cli_worker import (
-    WHERE,
+    Address,
     Devices,
+    Engine,
     HalveBatch,
     TrialMemory,
     TrialTimeout,
+    WorkerCpus,
+    WorkerGpus,
     Workers,
     parse_bytes,
+    parse_cluster,
     parse_devices,
     parse_duration,
 )
@@ -111,6 +115,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: [bold]hpsearch run imdb-clas --preset quick --trials 12[/]; "
         "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]; "
+        "[bold]hpsearch run adult --engine ray --worker-gpus 0.25[/]; "
         "[bold]hpsearch run adult --sampler forest --fix bs=64 --target 0.85[/]"
     )(run)
 
@@ -130,9 +135,10 @@ def run(
     storage: Storage = None,
     workers: Workers = None,
     devices: Devices = None,
-    engine: Annotated[
-        str, typer.Option(help="Where workers run: local.", rich_help_panel=WHERE)
-    ] = "local",
+    engine: Engine = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
     trial_timeout: TrialTimeout = None,
     trial_memory: TrialMemory = None,
     halve_batch: HalveBatch = False,
@@ -174,6 +180,7 @@ def run(
         workers=workers,
         devices=parse_devices(devices),
         engine=engine,
+        cluster=parse_cluster(address, worker_cpus, worker_gpus),
         trial_timeout=None if limit is None else parse_duration(limit, "--trial-timeout"),
         trial_memory=None if memory is None else parse_bytes(memory, "--trial-memory"),
         halve_batch=halve_batch,

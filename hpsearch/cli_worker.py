@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from hpsearch.cli_models import DataOption
 from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from hpsearch.search.engines import Cluster
 
 console = Console(highlight=False)
 WHERE = "Workers and limits"
@@ -26,6 +29,37 @@ Devices = Annotated[
     str | None,
     typer.Option(
         help="What workers train on, in turn: cuda:0,cuda:1. Default: all GPUs, else cpu.",
+        rich_help_panel=WHERE,
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Where workers run: local (processes here) or ray (tasks of a Ray cluster).",
+        rich_help_panel=WHERE,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The Ray cluster: HOST:PORT, or auto for that of this machine, the default.",
+        show_default=False,
+        rich_help_panel=WHERE,
+    ),
+]
+WorkerCpus = Annotated[
+    float | None,
+    typer.Option(
+        help="Processors a worker takes of the Ray cluster. Default: 1.",
+        show_default=False,
+        rich_help_panel=WHERE,
+    ),
+]
+WorkerGpus = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs a worker takes of the Ray cluster, such as 0.25. Default: 1 if there is one.",
+        show_default=False,
         rich_help_panel=WHERE,
     ),
 ]
@@ -120,3 +154,12 @@ def parse_devices(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_cluster(address: str | None, cpus: float | None, gpus: float | None) -> Cluster | None:
+    """The Ray cluster that is meant; None where none of its options was given."""
+    from hpsearch.search.engines import Cluster
+
+    if address is None and cpus is None and gpus is None:
+        return None
+    return Cluster(address or "auto", 1.0 if cpus is None else cpus, gpus)

@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import InputError
-from hpsearch.search import devices as found_devices
 from hpsearch.search import planning
 from hpsearch.search.display import Display, duration, shown_of
-from hpsearch.search.engines import Crew
+from hpsearch.search.engines import Crew, choose_crew
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.objective import LOST, lost
 from hpsearch.search.planning import plain
@@ -68,7 +67,7 @@ def join(
     `spec` declares; otherwise as `run` does.
     """
     console = console or Console()
-    crew = Crew(*found_devices.choose(workers, devices, MANY))
+    crew = choose_crew(workers, devices, MANY)
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, _open(storage, wait, console) as store:
         trainer = spec.trainer_module()

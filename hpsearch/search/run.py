@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.search import devices as found_devices
 from hpsearch.search import planning
 from hpsearch.search.display import Display, describe_params, duration, number, shown_of
-from hpsearch.search.engines import Crew
+from hpsearch.search.engines import Cluster, Crew, choose_crew
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.limits import Limits
 from hpsearch.search.objective import LOST, lost
@@ -45,6 +44,7 @@ def run(
     workers: int | None = 1,
     devices: Sequence[str] | None = None,
     engine: str = "local",
+    cluster: Cluster | None = None,
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     data_path: str | Path | None = None,
@@ -68,7 +68,7 @@ def run(
     wanted = resolved.trials if trials is None else trials
     _check_arguments(wanted, timeout, seed)
     limits.check()
-    crew = Crew(*found_devices.choose(workers, devices, wanted), engine)
+    crew = choose_crew(workers, devices, wanted, engine, cluster)
     chosen = checked_search(spec, resolved, search or {}, wanted)
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
@@ -80,7 +80,7 @@ def run(
                 console.print(Text(f"{known.study_name} has reached its target already."))
                 return known
         trainer = spec.trainer_module()
-        prepared = prepare(trainer, spec, resolved, path, crew.devices[0], console)
+        prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
         with stop.shielded(), translated(store.url):
             planned = planning.plan_run(
                 store, spec, resolved, prepared,

@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import cast
 
 import optuna
@@ -42,7 +42,14 @@ class HopelessError(HpsearchError):
     """All of the first trials failed for one reason."""
 
 
-def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Stopper) -> None:
+def work(
+    job: Job,
+    store: Store,
+    trainer: Trainer,
+    prepared: Prepared,
+    stop: Stopper,
+    name: str | None = None,
+) -> None:
     """Run the job's waiting trials, one after the other, until none is left or the time is over.
 
     A trial that another worker is running may yet come back to the queue, so the worker stays until
@@ -58,7 +65,7 @@ def work(job: Job, store: Store, trainer: Trainer, prepared: Prepared, stop: Sto
                     pruner=make_pruner(job.search.pruner),
                 )
             )
-            worker = this_worker(f"{os.getpid()}")
+            worker = this_worker(name or f"{os.getpid()}")
             bench = Bench(job, store, study, trainer, prepared, worker, stop, guard)
             bench.note("worker-started", f"on {worker.host}, {job.device}")
             try:
@@ -133,9 +140,14 @@ def _others_are_running(bench: Bench) -> bool:
     return bool(counts.get(TrialState.RUNNING) or counts.get(TrialState.WAITING))
 
 
-def requeue_orphans(store: Store, study_id: int, worker: Worker, run_id: int | None) -> None:
-    """Put the trials of workers that died back into the queue, and say so in the events."""
-    found = store.patiently(lambda: queue.find_orphaned(store.engine, study_id, GRACE_S))
+def requeue_orphans(
+    store: Store, study_id: int, worker: Worker, run_id: int | None, dead: Container[str] = ()
+) -> None:
+    """Put the trials of workers that died back into the queue, and say so in the events.
+
+    `dead` holds names of workers that are known to be gone; of others it is found out.
+    """
+    found = store.patiently(lambda: queue.find_orphaned(store.engine, study_id, GRACE_S, dead))
     for orphan in found:
         state = store.patiently(lambda one=orphan: queue.requeue(store.engine, one))  # type: ignore[misc]
         if state is None:

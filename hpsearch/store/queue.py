@@ -8,7 +8,7 @@ put it back while a third already runs it. Here each change of hands is one cond
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,9 @@ BEATS: sa.Table = models.TrialHeartbeatModel.__table__
 STUDIES: sa.Table = models.StudyModel.__table__
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-MAX_DEATHS = 3
+MAX_DEATHS = 5
+"""So many workers in a row may die on a trial without getting it an epoch further. Where machines
+are taken away all the time, three do so by chance once in some hundred times."""
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,11 @@ class Orphaned:
     host: str
 
 
-def find_orphaned(engine: sa.Engine, study_id: int, grace_s: float) -> list[Orphaned]:
-    """Running trials of dead processes here, or without a heartbeat for `grace_s` seconds."""
+def find_orphaned(
+    engine: sa.Engine, study_id: int, grace_s: float, dead: Container[str] = ()
+) -> list[Orphaned]:
+    """Running trials of dead processes here, of workers whose names are in `dead`, or without a
+    heartbeat for `grace_s` seconds."""
     ours = schema.trial
     query = (
         sa.select(TRIALS.c.number, BEATS.c.heartbeat, ours)
@@ -253,7 +258,10 @@ def find_orphaned(engine: sa.Engine, study_id: int, grace_s: float) -> list[Orph
         return [
             Orphaned(row.trial_id, row.number, row.attempts, row.deaths, row.worker, row.host)
             for row in connection.execute(query)
-            if is_dead(row.machine, row.pid) or row.heartbeat is None or row.heartbeat < oldest
+            if row.worker in dead
+            or is_dead(row.machine, row.pid)
+            or row.heartbeat is None
+            or row.heartbeat < oldest
         ]
 
 

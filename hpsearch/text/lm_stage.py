@@ -22,7 +22,7 @@ from hpsearch.text.pretrained import find_pretrained, load_pretrained, remap
 from hpsearch.text.texts import Texts
 from hpsearch.training.contract import EpochRecord, Progress, Say
 from hpsearch.training.device import resolve_precision
-from hpsearch.training.stage_cache import cached_stage, reading
+from hpsearch.training.stage_cache import cached_stage, reading, stage_folder
 
 _VERSION = 4
 """Raise it when the language model's training changes: models of the old one are not its results.
@@ -32,16 +32,21 @@ random bits, our own gradient of large layers.)"""
 
 @dataclass(frozen=True)
 class LanguageModelStage:
-    """A language model's folder, what its epochs gave, and how good it is on held-out texts.
+    """A cached language model, what its epochs gave, and how good it is on held-out texts.
 
-    `known` is the share of the vocabulary that the pretrained model had, 0 without one.
+    `name` is the stage's among the cached ones, on whatever machine. `known` is the share of the
+    vocabulary that the pretrained model had, 0 without one.
     """
 
-    folder: Path
+    name: str
     records: tuple[EpochRecord, ...]
     perplexity: float
     accuracy: float
     known: float
+
+    @property
+    def folder(self) -> Path:
+        return stage_folder(self.name)
 
 
 def language_model_stage(
@@ -196,7 +201,7 @@ def read_stage(folder: Path) -> LanguageModelStage:
         content: dict[str, Any] = json.loads((folder / "records.json").read_text("utf-8"))
         records = tuple(EpochRecord(**{**r, "lrs": tuple(r["lrs"])}) for r in content["records"])
         return LanguageModelStage(
-            folder, records, content["perplexity"], content["accuracy"], content["known"]
+            folder.name, records, content["perplexity"], content["accuracy"], content["known"]
         )
 
 

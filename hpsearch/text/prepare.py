@@ -48,6 +48,10 @@ class PreparedTexts:
         return self.texts.fingerprint
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.language_models)
+
+    @property
     def summary(self) -> str:
         """Sizes, how common each class is, how good the language model is, what is special."""
         sentences = [describe_texts(self.texts)]

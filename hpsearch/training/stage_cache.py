@@ -25,7 +25,7 @@ def cached_stage(kind: str, key: Mapping[str, Any], build: Callable[[Path], None
     """
     text = json.dumps(key, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:20]
-    folder = home() / "stages" / f"{kind}-{digest}"
+    folder = stage_folder(f"{kind}-{digest}")
     if folder.is_dir():
         return folder
     try:
@@ -41,6 +41,31 @@ def cached_stage(kind: str, key: Mapping[str, Any], build: Callable[[Path], None
     return folder
 
 
+def stage_folder(name: str) -> Path:
+    """Where the stage of that name (its kind and the hash of its key) lies on this machine."""
+    return home() / "stages" / name
+
+
+def stage_files(name: str) -> dict[str, bytes]:
+    """What is in a stage: path in its folder -> content, to `install_stage` elsewhere."""
+    folder = stage_folder(name)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def install_stage(name: str, files: Mapping[str, bytes]) -> None:
+    """Put a stage that was built on another machine into this one's cache, unless it is there."""
+    folder = stage_folder(name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return
+        with _appearing(folder) as unfinished:
+            for path, content in files.items():
+                (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
+                (unfinished / path).write_bytes(content)
+
+
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
     """Around reading a stage's files: HpsearchError if one is missing or damaged."""
@@ -54,10 +79,17 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 def _build(folder: Path, key: str, build: Callable[[Path], None]) -> None:
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with _appearing(folder) as unfinished:
         build(unfinished)
         (unfinished / "key.json").write_text(key, encoding="utf-8")
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` at the end of the block, or nothing."""
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield unfinished
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

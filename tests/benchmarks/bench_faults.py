@@ -49,11 +49,13 @@ def make_spec(folder, sleep):
 
 
 def kill_workers(spec, head, kills, rng):
-    """SIGKILL to a random worker at random moments, until `kills` have died in a trial."""
+    """SIGKILL to a random worker at a random moment after each end of a trial, `kills` times."""
     dead = []
     while len(dead) < kills:
         assert head.poll() is None, "the run ended before all kills: raise --trials"
-        time.sleep(rng.uniform(0.0, 2.0))
+        done = len(entries(spec, "end"))
+        wait_until(lambda done=done: len(entries(spec, "end")) > done, "the next trial", 120)
+        time.sleep(rng.uniform(0.0, 1.0))
         alive = {entry["pid"] for entry in entries(spec)} - {*dead, head.pid}
         alive = [pid for pid in alive if Path(f"/proc/{pid}").exists()]
         if alive:

@@ -26,7 +26,7 @@ class Prepared:
 def note(settings, **entry):
     """One line a call: appends below 4 KiB are whole, also from several processes."""
     with Path(settings["journal"]).open("a") as file:
-        file.write(json.dumps({"pid": os.getpid(), **entry}) + "\n")
+        file.write(json.dumps({"pid": os.getpid(), "at": time.time(), **entry}) + "\n")
 
 
 def prepare(data, settings, *, data_path, device, progress, say):

@@ -9,6 +9,8 @@ import uuid
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
+from outages import Network
+from run_processes import entries, wait_until
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search import run
@@ -152,3 +154,27 @@ def test_a_run_outlives_a_server_that_goes_away(spec, server, console):
     with Store.open(server) as store:
         assert store.table_counts()["hps_epoch"] == 24
     study._storage._backend.engine.dispose()
+
+
+def test_a_network_that_is_cut_costs_only_time(spec, server, console):
+    """Nothing arrives for three seconds, and no connection is closed."""
+    host, port = server.split("@")[1].split("/")[0].split(":")
+    with Network(int(port)) as way:
+
+        def cut():
+            wait_until(lambda: len(entries(spec)) > 1, "the first trials")
+            way.cut(3)
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        study = run(
+            spec.but(sleep=0.1), trials=8, search={"design_share": 1}, console=console,
+            storage=server.replace(f"{host}:{port}", f"{host}:{way.port}"),
+        )  # fmt: skip
+        thread.join()
+        assert way.cuts == 1
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 8
+        assert len(entries(spec)) == 8
+        study._storage._backend.engine.dispose()
+    with Store.open(server) as store:
+        assert store.table_counts()["hps_epoch"] == 24
