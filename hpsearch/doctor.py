@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from hpsearch.data import home
 from hpsearch.search.job import CHECKPOINTS
 from hpsearch.search.worker import requeue_orphans
-from hpsearch.store import Store, queue, schema
+from hpsearch.store import Store, orphans, queue, schema
 from hpsearch.store.identity import this_worker
 from hpsearch.store.moving import OF_STUDY, OF_TRIALS
 from hpsearch.store.opening import GRACE_S
@@ -106,8 +106,8 @@ def _zombies(store: Store, mend: bool) -> Iterator[Finding]:
     """Running trials whose worker is gone, and runs whose process is."""
     found = []
     for study in store.studies():
-        orphans = queue.find_orphaned(store.engine, study.study_id, GRACE_S)
-        found += [f"trial {one.number} of {study.name}" for one in orphans]
+        left = orphans.find_orphaned(store.engine, study.study_id, GRACE_S)
+        found += [f"trial {one.number} of {study.name}" for one in left]
         if mend:
             requeue_orphans(store, study.study_id, this_worker("doctor"), None)
     way = "their workers are gone; the next run takes them up, or --mend puts them back now"

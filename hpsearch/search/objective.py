@@ -27,7 +27,7 @@ from hpsearch.search.job import Job
 from hpsearch.search.limits import Guard
 from hpsearch.search.sampling import make_sampler
 from hpsearch.search.stopping import Stopper
-from hpsearch.store import Store, queue
+from hpsearch.store import Store, orphans, queue
 from hpsearch.store.identity import Worker
 from hpsearch.store.opening import why
 from hpsearch.store.patience import is_passing
@@ -139,13 +139,13 @@ def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
     trial_id = trial._trial_id
     frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
     reached = max(frozen.intermediate_values, default=0)
-    died = store.patiently(lambda: queue.deaths(store.engine, trial_id)) > 0
+    died = store.patiently(lambda: orphans.deaths(store.engine, trial_id)) > 0
 
     def write(record: EpochRecord) -> bool:
         nonlocal died
         store.record_epoch(trial_id, record)
         if died and record.epoch > reached:
-            store.patiently(lambda: queue.forgive(store.engine, trial_id))
+            store.patiently(lambda: orphans.forgive(store.engine, trial_id))
             died = False
         value = record.metrics.get(bench.job.metric)
         if value is None:  # an epoch of a stage that has another goal

@@ -25,7 +25,7 @@ from hpsearch.search.limits import Guard
 from hpsearch.search.objective import LOST, Bench, lost, run_trial
 from hpsearch.search.sampling import make_pruner
 from hpsearch.search.stopping import Stopper
-from hpsearch.store import Store, queue, reading, runs
+from hpsearch.store import Store, orphans, queue, reading, runs
 from hpsearch.store.identity import Worker, this_worker
 from hpsearch.store.lean import LeanStorage
 from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
@@ -147,9 +147,9 @@ def requeue_orphans(
 
     `dead` holds names of workers that are known to be gone; of others it is found out.
     """
-    found = store.patiently(lambda: queue.find_orphaned(store.engine, study_id, GRACE_S, dead))
+    found = store.patiently(lambda: orphans.find_orphaned(store.engine, study_id, GRACE_S, dead))
     for orphan in found:
-        state = store.patiently(lambda one=orphan: queue.requeue(store.engine, one))  # type: ignore[misc]
+        state = store.patiently(lambda one=orphan: orphans.requeue(store.engine, one))  # type: ignore[misc]
         if state is None:
             continue
         end = "its trial is back in the queue" if state == TrialState.WAITING else "its trial fails"

@@ -8,10 +8,9 @@ put it back while a third already runs it. Here each change of hands is one cond
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
-from hpsearch.store.identity import Worker, is_dead
+from hpsearch.store.identity import Worker
 
 TRIALS: sa.Table = models.TrialModel.__table__
 PARAMS: sa.Table = models.TrialParamModel.__table__
@@ -29,9 +28,6 @@ BEATS: sa.Table = models.TrialHeartbeatModel.__table__
 STUDIES: sa.Table = models.StudyModel.__table__
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-MAX_DEATHS = 5
-"""So many workers in a row may die on a trial without getting it an epoch further. Where machines
-are taken away all the time, three do so by chance once in some hundred times."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +158,7 @@ def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) 
         .limit(1)
     )
     if run_id is not None:
-        query = query.join(schema.run, schema.run.c.run_id == ours.c.run_id)
+        query = query.outerjoin(schema.run, schema.run.c.run_id == ours.c.run_id)
         query = query.where(ours.c.run_id == run_id, schema.run.c.outcome.is_(None))
     while True:
         # A transaction for each attempt: MySQL would go on showing the first one's snapshot.
@@ -172,12 +168,12 @@ def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) 
                 return None
             trial_id: int = row.trial_id
             started = {"state": TrialState.RUNNING, "datetime_start": schema.utc_now()}
-            if _change(connection, trial_id, TrialState.WAITING, started):
+            if change(connection, trial_id, TrialState.WAITING, started):
                 _take(connection, trial_id, row.attempts, worker)
                 return trial_id
 
 
-def _change(
+def change(
     connection: sa.Connection, trial_id: int, state: TrialState, values: dict[str, Any]
 ) -> bool:
     """Change a trial's row if it still is in `state`."""
@@ -209,7 +205,7 @@ def retake(engine: sa.Engine, trial_id: int, worker: Worker) -> bool:
     """Take back a trial that was put into the queue while this worker, thought dead, ran on."""
     attempts = sa.select(schema.trial.c.attempts).where(schema.trial.c.trial_id == trial_id)
     with begin(engine) as connection:
-        if not _change(connection, trial_id, TrialState.WAITING, {"state": TrialState.RUNNING}):
+        if not change(connection, trial_id, TrialState.WAITING, {"state": TrialState.RUNNING}):
             return False
         _take(connection, trial_id, connection.execute(attempts).scalar_one(), worker)
         return True
@@ -224,86 +220,7 @@ def release(engine: sa.Engine, trial_id: int, worker: Worker) -> bool:
     with begin(engine) as connection:
         if connection.execute(mine).first() is None:
             return False
-        return _change(connection, trial_id, TrialState.RUNNING, {"state": TrialState.WAITING})
-
-
-@dataclass(frozen=True)
-class Orphaned:
-    """A running trial whose worker is gone."""
-
-    trial_id: int
-    number: int
-    attempts: int
-    deaths: int
-    worker: str
-    host: str
-
-
-def find_orphaned(
-    engine: sa.Engine, study_id: int, grace_s: float, dead: Container[str] = ()
-) -> list[Orphaned]:
-    """Running trials of dead processes here, of workers whose names are in `dead`, or without a
-    heartbeat for `grace_s` seconds."""
-    ours = schema.trial
-    query = (
-        sa.select(TRIALS.c.number, BEATS.c.heartbeat, ours)
-        .join(ours, ours.c.trial_id == TRIALS.c.trial_id)
-        .outerjoin(BEATS, BEATS.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
-    )
-    with engine.connect() as connection:
-        # The server's clock wrote the heartbeats; it may carry a time zone on PostgreSQL.
-        now = connection.execute(sa.select(sa.func.now())).scalar_one().replace(tzinfo=None)
-        oldest = now - timedelta(seconds=grace_s)
-        return [
-            Orphaned(row.trial_id, row.number, row.attempts, row.deaths, row.worker, row.host)
-            for row in connection.execute(query)
-            if row.worker in dead
-            or is_dead(row.machine, row.pid)
-            or row.heartbeat is None
-            or row.heartbeat < oldest
-        ]
-
-
-def requeue(engine: sa.Engine, orphan: Orphaned) -> TrialState | None:
-    """Give an orphaned trial another chance, or fail it after MAX_DEATHS in a row: its new state.
-
-    None if somebody else was faster, or its worker finished it after all.
-    """
-    ours = schema.trial
-    last = orphan.deaths + 1 >= MAX_DEATHS
-    values: dict[str, Any] = {"state": TrialState.FAIL if last else TrialState.WAITING}
-    if last:
-        values["datetime_complete"] = schema.utc_now()
-    with begin(engine) as connection:
-        # Our row first: whoever changes it has the trial, and a second finds another count.
-        counted = connection.execute(
-            sa.update(ours)
-            .where(ours.c.trial_id == orphan.trial_id, ours.c.attempts == orphan.attempts)
-            .where(ours.c.deaths == orphan.deaths)
-            .values(deaths=orphan.deaths + 1)
-        ).rowcount
-        if not counted or not _change(connection, orphan.trial_id, TrialState.RUNNING, values):
-            return None
-        if last:
-            reason = f"its worker died {MAX_DEATHS} times while it ran this trial"
-            attr = {"trial_id": orphan.trial_id, "key": "hps_failure"}
-            connection.execute(sa.insert(ATTRS).values(**attr, value_json=json.dumps(reason)))
-    return TrialState(values["state"])
-
-
-def deaths(engine: sa.Engine, trial_id: int) -> int:
-    """How many workers in a row died on the trial without getting it any further."""
-    query = sa.select(schema.trial.c.deaths).where(schema.trial.c.trial_id == trial_id)
-    with engine.connect() as connection:
-        return connection.execute(query).scalar() or 0
-
-
-def forgive(engine: sa.Engine, trial_id: int) -> None:
-    """The trial got further than when its worker died, so it was not the trial's fault."""
-    update = sa.update(schema.trial).where(schema.trial.c.trial_id == trial_id)
-    with engine.begin() as connection:
-        connection.execute(update.values(deaths=0))
+        return change(connection, trial_id, TrialState.RUNNING, {"state": TrialState.WAITING})
 
 
 def drop_orphans(engine: sa.Engine) -> None:

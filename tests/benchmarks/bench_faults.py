@@ -34,7 +34,7 @@ from run_processes import entries, launch, wait_until
 
 from hpsearch.search.circumstances import cores
 from hpsearch.store import Store
-from hpsearch.store.queue import find_orphaned
+from hpsearch.store.orphans import find_orphaned
 
 EPOCHS = 4
 

@@ -14,7 +14,7 @@ from run_processes import entries, values, wait_until
 from hpsearch.errors import HpsearchError
 from hpsearch.search import run
 from hpsearch.search.engines import local
-from hpsearch.store import Store, queue
+from hpsearch.store import Store, orphans
 
 
 def load(storage):
@@ -93,7 +93,7 @@ def test_a_trial_that_kills_every_worker_fails_and_the_others_finish(spec, stora
         spec, trials=2, workers=2, search={"design_share": 1}, storage=storage, console=console
     )
     assert study.trials[0].state == TrialState.FAIL
-    assert "its worker died 3 times" in study.trials[0].user_attrs["hps_failure"]
+    assert "its worker died 5 times" in study.trials[0].user_attrs["hps_failure"]
     assert study.trials[1].state == TrialState.COMPLETE
 
 
@@ -201,7 +201,7 @@ def test_a_stale_trial_of_another_machine_is_taken_over(spec, storage, console):
             old = "UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"
             connection.execute(sa.text(old))
             connection.execute(sa.text("UPDATE hps_run SET pid = 1, machine = 'far'"))
-        found = queue.find_orphaned(store.engine, 1, 90)
+        found = orphans.find_orphaned(store.engine, 1, 90)
         assert [orphan.number for orphan in found] == [1]
     study = run(spec, trials=1, storage=storage, console=console)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2

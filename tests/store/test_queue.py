@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from hpsearch.store import queue, schema
+from hpsearch.store import orphans, queue, schema
 from hpsearch.store.identity import Worker, is_dead, machine, this_worker
 from hpsearch.store.lean import LeanStorage
 from hpsearch.store.queue import Planned
@@ -124,16 +124,16 @@ def test_a_trial_without_a_heartbeat_is_requeued_once(store, study):
     enqueue(store, study, 1)
     far = Worker("far", "another machine", "far.example", 1)
     trial_id = queue.claim(store.engine, study._study_id, far, None)
-    assert queue.find_orphaned(store.engine, study._study_id, 90) == []
+    assert orphans.find_orphaned(store.engine, study._study_id, 90) == []
     age_heartbeat(store, trial_id, 100)
-    (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
+    (orphan,) = orphans.find_orphaned(store.engine, study._study_id, 90)
     assert (orphan.number, orphan.worker, orphan.host) == (0, "far", "far.example")
-    assert queue.requeue(store.engine, orphan) == TrialState.WAITING
+    assert orphans.requeue(store.engine, orphan) == TrialState.WAITING
     # A second observer that saw the same comes too late, even when a third runs it by now.
-    assert queue.requeue(store.engine, orphan) is None
+    assert orphans.requeue(store.engine, orphan) is None
     queue.claim(store.engine, study._study_id, this_worker(), None)
-    assert queue.requeue(store.engine, orphan) is None
-    assert queue.find_orphaned(store.engine, study._study_id, 90) == []
+    assert orphans.requeue(store.engine, orphan) is None
+    assert orphans.find_orphaned(store.engine, study._study_id, 90) == []
 
 
 def test_a_trial_of_a_dead_process_here_is_found_at_once(store, study):
@@ -143,8 +143,8 @@ def test_a_trial_of_a_dead_process_here_is_found_at_once(store, study):
     dead = Worker("w", machine(), "here", process.pid)
     queue.claim(store.engine, study._study_id, dead, None)
     queue.claim(store.engine, study._study_id, this_worker(), None)
-    orphans = queue.find_orphaned(store.engine, study._study_id, 90)
-    assert [orphan.number for orphan in orphans] == [0]
+    found = orphans.find_orphaned(store.engine, study._study_id, 90)
+    assert [orphan.number for orphan in found] == [0]
 
 
 def test_a_process_nobody_waited_for_is_dead():
@@ -162,15 +162,15 @@ def test_a_trial_that_kills_its_workers_fails_in_the_end(store, study):
     enqueue(store, study, 1)
     far = Worker("far", "another machine", "far", 1)
     outcomes = []
-    for _ in range(queue.MAX_DEATHS):
+    for _ in range(orphans.MAX_DEATHS):
         trial_id = queue.claim(store.engine, study._study_id, far, None)
         age_heartbeat(store, trial_id, 100)
-        (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
-        outcomes.append(queue.requeue(store.engine, orphan))
-    assert outcomes == [TrialState.WAITING] * (queue.MAX_DEATHS - 1) + [TrialState.FAIL]
+        (orphan,) = orphans.find_orphaned(store.engine, study._study_id, 90)
+        outcomes.append(orphans.requeue(store.engine, orphan))
+    assert outcomes == [TrialState.WAITING] * (orphans.MAX_DEATHS - 1) + [TrialState.FAIL]
     (trial,) = study.get_trials()
     assert trial.datetime_complete is not None
-    assert "died 3 times" in trial.user_attrs["hps_failure"]
+    assert "died 5 times" in trial.user_attrs["hps_failure"]
 
 
 def test_a_worker_thought_dead_takes_its_trial_back(store, study):
@@ -178,8 +178,8 @@ def test_a_worker_thought_dead_takes_its_trial_back(store, study):
     slow = this_worker("slow")
     trial_id = queue.claim(store.engine, study._study_id, slow, None)
     age_heartbeat(store, trial_id, 100)
-    (orphan,) = queue.find_orphaned(store.engine, study._study_id, 90)
-    queue.requeue(store.engine, orphan)
+    (orphan,) = orphans.find_orphaned(store.engine, study._study_id, 90)
+    orphans.requeue(store.engine, orphan)
     assert queue.retake(store.engine, trial_id, slow)
     assert study.get_trials()[0].state == TrialState.RUNNING
     assert not queue.retake(store.engine, trial_id, slow)
