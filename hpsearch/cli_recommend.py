@@ -68,7 +68,7 @@ def recommend(
     recommender = load_recommender(model, users=users, items=items)
     if like is not None:
         found = recommender.similar(like, top)
-        title = f"Most like {recommender.title(recommender.find(like))}"
+        title = f"Most like {recommender.titles[recommender.finder.find(like).number - 1]}"
     elif user is not None:
         found, title = recommender.for_user(user, top), f"For user {user}"
     else:
@@ -104,7 +104,6 @@ def interpret(
     recommender = load_recommender(model)
     items, users = item_biases(recommender, popular), user_biases(recommender)
     found = components(recommender, popular=popular)
-    files = draw(found, output, title=f"How tastes differ ({model.name})")
     for title, table in (
         ("Liked by everyone, whatever their taste", items.head(top)),
         ("Liked by nobody, whatever their taste", items.tail(top)[::-1]),
@@ -114,6 +113,10 @@ def interpret(
         print_lines(console, _table(title, table))
         console.print()
     print_lines(console, _axes(found, top))
+    if len(found.shares) < 2:
+        _say("There is no map: it needs two components, and the model has one factor.")
+        return
+    files = draw(found, output, title=f"How tastes differ ({model.name})")
     console.print(Text(f"Wrote {' and '.join(map(str, files))}"), soft_wrap=True)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VALUES = 12  # as many different ratings get a row each, more are put together
 BINS = 10
 POPULAR = 5
+TITLE = "title"
 SHOWN = 6  # values of a column of metadata
 
 
@@ -156,7 +157,8 @@ def _values(column: pd.Series[Any]) -> str:
         return f"none{missing}"
     if present.dtype.kind in "iuf":
         return f"{present.min():g} to {present.max():g}, median {present.median():g}{missing}"
-    counts = present.astype("str").str.split("|").explode().value_counts()
+    parts = present.astype("str").str.split("|").explode() if column.name != TITLE else present
+    counts = parts.value_counts()
     most = ", ".join(map(str, counts.index[:SHOWN]))
     if len(counts) <= SHOWN:
         return f"{most}{missing}"

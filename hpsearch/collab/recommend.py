@@ -45,10 +45,6 @@ class Recommender:
         there is none, or if several may be meant."""
         return self.saved.item_ids.names[self.finder.find(item).number - 1]
 
-    def title(self, item: str) -> str:
-        """Of an item's id."""
-        return self.titles[int(self.saved.item_ids.numbers([item])[0]) - 1]
-
     def recommend(
         self,
         user: str | None = None,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.collab.interpret import Components
-from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 
 if TYPE_CHECKING:
@@ -19,10 +18,8 @@ BLUE, GREY = "#2f6fdb", "#80868f"
 
 
 def draw(found: Components, output: Path, *, title: str) -> tuple[Path, Path]:
-    """Write OUTPUT.png and OUTPUT.html, of the first two components. Raises InputError where they
-    cannot be, or if there is one component only."""
-    if len(found.shares) < 2:
-        raise InputError("A map needs two components: the model has one factor, or one item.")
+    """Write OUTPUT.png and OUTPUT.html, of the first two of at least two components. Raises
+    InputError where they cannot be written."""
     png, html = (output.with_name(output.name + suffix) for suffix in (".png", ".html"))
     write_whole(png, draw_png(found, title))
     write_whole(html, draw_html(found, title))

@@ -246,6 +246,14 @@ def test_interpret_prints_biases_and_components_and_draws_the_map(place, hpsearc
     assert "Film 12" in (place / "map.html").read_text()
 
 
+def test_a_model_of_one_factor_has_no_map(place, hpsearch):
+    train(hpsearch, "line", "--set", "n_factors=1", "--set", "epochs=1", study="choices.toml")
+    done = hpsearch("interpret", "line", "--output", "line-map")
+    assert done.returncode == 0, done.stderr
+    assert "There is no map" in done.stderr
+    assert not (place / "line-map.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -154,9 +154,8 @@ def test_the_map_has_titles(recommenders, tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG")
     page = html.read_text()
     assert "Film 7" in page
-    one = components(recommenders["dot-bias"], n=1)
-    with pytest.raises(InputError, match="needs two components"):
-        draw(one, tmp_path / "map", title="")
+    with pytest.raises(InputError, match="cannot be written"):
+        draw(found, tmp_path / "no/where", title="")
 
 
 @pytest.mark.parametrize(
