@@ -226,17 +226,29 @@ def _in_order(name: str) -> tuple[bool, float, str]:
 
 def _is_number(name: str) -> bool:
     """Whether a cell that was read as a number would have this name."""
+    return _as_number(name) == name
+
+
+def _as_number(name: str | None) -> str | None:
+    """The name that a text has where it is read as a number; None if it is none."""
     try:
-        return name_of(float(name)) == name
+        return name_of(float(name)) if name is not None and "_" not in name else None
     except ValueError:
-        return False
+        return None
 
 
 def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
-    """Codes 1, 2, ... of the `known` names (rows,), 0 for all else."""
+    """Codes 1, 2, ... of the `known` names (rows,), 0 for all else.
+
+    Where all that is known are numbers, a text that can be read as one is taken for it: another
+    file may have " 1" and 01 among words, so that its column is of texts.
+    """
     codes, values = coded(column)
     code_of = {name: i for i, name in enumerate(known, start=1)}
-    table = [code_of.get(name, 0) if name is not None else 0 for name in names_of(values)]
+    names = names_of(values)
+    if all(map(_is_number, known)):
+        names = [name if name in code_of else _as_number(name) for name in names]
+    table = [code_of.get(name, 0) if name is not None else 0 for name in names]
     return np.array([*table, 0], np.int32)[codes]
 
 

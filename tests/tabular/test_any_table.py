@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from hpsearch.data.frames import load_table
 from hpsearch.data.typed import read_typed
 from hpsearch.errors import HpsearchError
 from hpsearch.tabular import train as trainer
@@ -102,12 +103,47 @@ def test_a_value_has_one_code_in_whatever_table_it_stands(train, other, as_categ
         first["x"] = pd.Series(train).astype(str).astype("category")
     made = Preprocessor.fit(first, Columns("y", "regression", ("x",), ()))
     known = {name: i for i, name in enumerate(made.categories["x"], start=1)}
+    numbers = {number(name): i for name, i in known.items()}  # of a column of numbers only
+    of_number = {} if None in numbers else numbers
     for cells in (train, other, [*other, *train]):
         codes = made.transform(pd.DataFrame({"x": pd.Series(cells, dtype=object)})).codes[:, 0]
         assert codes.tolist() == [
-            0 if missing(cell) else known.get(name_of(cell), 0) for cell in cells
+            0 if missing(cell) else known.get(name_of(cell), of_number.get(number(cell), 0))
+            for cell in cells
         ]
+
+
+def number(cell):
+    try:
+        return float(str(cell).replace("_", "x"))
+    except ValueError:
+        return None
 
 
 def missing(cell):
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+IN_FILES = st.sampled_from(
+    ["1", "01", "1.0", " 1", "+1", "1_0", "10", "x", "", " ", "NA", "nan", "1e3", "1000", "-0", "0",
+     "true", "True", "inf", "2026-01-01", "9007199254740993", "0.1", "0.10"]
+)  # fmt: skip
+
+
+@settings(SPEED, max_examples=100)
+@given(st.lists(IN_FILES, min_size=1, max_size=6), st.lists(IN_FILES, min_size=1, max_size=6))
+def test_a_cell_has_one_code_in_whatever_file_it_stands(folder, train, other):
+    """Arrow takes a column for numbers or for texts by all its cells: files differ in it."""
+    for name, cells in (("train", train), ("other", other)):
+        text = "\n".join(["x,y", *(f'"{cell}",1' for cell in cells), ""])
+        (folder / f"{name}.csv").write_text(text)
+    data = {"path": folder / "train.csv", "test": folder / "other.csv"}
+    read = load_table(data, path=None, progress=lambda *_: None)
+    made = Preprocessor.fit(read.table, Columns("y", "regression", ("x",), ()))
+    to_predict = read_typed(folder / "other.csv", strings=made.texts)
+    codes = dict(zip(train, made.transform(read.table).codes[:, 0], strict=True))
+    for table in (read.test, to_predict):
+        found = dict(zip(other, made.transform(table).codes[:, 0], strict=True))
+        assert {cell: found[cell] for cell in found.keys() & codes.keys()} == {
+            cell: codes[cell] for cell in found.keys() & codes.keys()
+        }
