@@ -6,9 +6,8 @@
 weight decay and (collab) factors are searched: MovieLens 100K, a fifth held out, 5 epochs; Adult,
 the last 2,000 rows held out, 1 epoch, layers 200/100; batch size 64.
 
-Ours is `hpsearch.search.run` with two workers, from the start of the interpreter to its end: data
-read, 64 trials, every epoch in a SQLite store; without pruning, so that all trials have all their
-epochs. fastai's is what one would write: two processes with a thread each, in each one the data
+Ours is `hpsearch run --workers 2 --pruner none` from its start to its end: data read, 64 trials,
+every epoch in a SQLite store; without pruning, so that all trials have all their epochs. fastai's is what one would write: two processes with a thread each, in each one the data
 loaders made once, then learners in a plain Optuna loop on one SQLite study, measured for fewer
 trials and scaled: the time to the first trial once, that of a trial 64 / 2 times. Its loaders run
 in the process: workers would cost it more. Exits with 1 if ours makes less than 12 times as many.
@@ -17,12 +16,15 @@ in the process: workers would cost it more. Exits with 1 if ours makes less than
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import optuna
 
 TRIALS, WORKERS, WANTED = 64, 2, 12.0
 STUDIES = {
@@ -50,32 +52,40 @@ space.wd = { low = 1e-3, high = 0.3, log = true, default = 1e-2 }
 presets.quick.trials = 64
 """,
 }
-OURS = f"""
-import sys
-from hpsearch.search import run
-from hpsearch.studies import load_spec
-study = run(load_spec(sys.argv[1]), trials={TRIALS}, preset="quick", storage=sys.argv[2],
-            workers={WORKERS}, pruner="none")
-assert len(study.trials) == {TRIALS}, study.trials
-assert all(trial.state.name == "COMPLETE" for trial in study.trials)
-print("best", study.best_value)
-"""
 
 
 def ours(kind, folder):
-    """Seconds of the whole study."""
+    """(seconds of the whole study, those of processors)."""
     (folder / "study.toml").write_text(STUDIES[kind])
     storage = f"sqlite:///{folder}/ours.db"
-    command = [sys.executable, "-c", OURS, str(folder / "study.toml"), storage]
-    started = time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - started
-    print(f"ours: {TRIALS} trials in {seconds:.1f} s, {done.stdout.splitlines()[-1]}", flush=True)
-    return seconds
+    command = [sys.executable, "-m", "hpsearch", "run", str(folder / "study.toml")]
+    command += ["--preset", "quick", "--trials", str(TRIALS), "--workers", str(WORKERS)]
+    command += ["--pruner", "none", "--storage", storage]
+    started, busy = time.perf_counter(), processor_seconds()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds, busy = time.perf_counter() - started, processor_seconds() - busy
+    (study,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=study, storage=storage).trials
+    assert len(trials) == TRIALS
+    assert all(trial.state.name == "COMPLETE" for trial in trials)
+    values = sorted(trial.value for trial in trials)
+    print(
+        f"ours: {TRIALS} trials in {seconds:.1f} s, processors busy for {busy:.1f} s; values from "
+        f"{values[0]:.4f} to {values[-1]:.4f}, median {statistics.median(values):.4f}",
+        flush=True,
+    )
+    return seconds, busy
+
+
+def processor_seconds():
+    """Of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def theirs(kind, folder, python, n):
-    """(seconds to the first trial, seconds of a trial) of two processes at once."""
+    """(seconds to the first trial, of a trial, of processors in a trial) of two processes at
+    once."""
     site = Path(python).parent.parent / "lib/python3.11/site-packages"
     here = [next(p for p in sys.path if p.endswith("site-packages")), str(site), str(Path.cwd())]
     environment = {**os.environ, "PYTHONPATH": ":".join(here), "OMP_NUM_THREADS": "1"}
@@ -97,12 +107,13 @@ def theirs(kind, folder, python, n):
     told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
     begun = statistics.mean(one["began"] for one in told) - started
     trial = statistics.mean(second for one in told for second in one["seconds"])
+    busy = statistics.mean(second for one in told for second in one["busy"])
     values = [value for one in told for value in one["values"]]
     print(
-        f"fastai: first trial after {begun:.1f} s, {WORKERS} x {n} trials of {trial:.2f} s, "
-        f"values {' '.join(f'{value:.4f}' for value in values)}"
+        f"fastai: first trial after {begun:.1f} s, {WORKERS} x {n} trials of {trial:.2f} s, of a "
+        f"processor {busy:.2f} s; values {' '.join(f'{value:.4f}' for value in values)}"
     )
-    return begun, trial
+    return begun, trial, busy
 
 
 def collab_trials():
@@ -176,7 +187,6 @@ def fit(learner, epochs, lr, wd):
 
 def fastai_process(kind, database, n, seed):
     """Run n trials in this process and print when it began them and how long each took."""
-    import optuna
     import torch
 
     torch.set_num_threads(1)
@@ -186,17 +196,18 @@ def fastai_process(kind, database, n, seed):
         direction="minimize" if kind == "collab" else "maximize",
         sampler=optuna.samplers.TPESampler(seed=seed),
     )  # fmt: skip
-    began, seconds, values = time.time(), [], []
+    began, seconds, busy, values = time.time(), [], [], []
 
     def objective(trial):
         values.append(train(trial))
         return values[-1]
 
     for _ in range(n):
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         study.optimize(objective, n_trials=1)
         seconds.append(time.perf_counter() - started)
-    print(json.dumps({"began": began, "seconds": seconds, "values": values}))
+        busy.append(time.process_time() - worked)
+    print(json.dumps({"began": began, "seconds": seconds, "busy": busy, "values": values}))
 
 
 def main():
@@ -214,8 +225,8 @@ def main():
     for kind in given.kind:
         with tempfile.TemporaryDirectory() as name:
             print(f"{kind}:", flush=True)
-            seconds = ours(kind, Path(name))
-            begun, trial = theirs(kind, Path(name), given.peer, given.trials)
+            seconds, busy = ours(kind, Path(name))
+            begun, trial, peer_busy = theirs(kind, Path(name), given.peer, given.trials)
         peer = begun + trial * TRIALS / WORKERS
         ratios.append(peer / seconds)
         print(
