@@ -65,9 +65,13 @@ class Recommender:
             raise InputError("Give either a user or the ratings of a new one.")
         if user is not None:
             return self.for_user(user, n)
-        pairs = ratings if isinstance(ratings, Mapping) else dict.fromkeys(ratings or (), 1.0)
-        numbers = [self.finder.find(item).number for item in pairs]
-        return self.for_ratings(np.array(numbers), np.array([*pairs.values()], np.float32), n)
+        if not isinstance(ratings, Mapping):
+            if not self.saved.implicit:
+                raise InputError("This model is of ratings: give one for each item, as a dict.")
+            ratings = dict.fromkeys(ratings or (), 1.0)
+        found = {self.finder.find(item).number: value for item, value in ratings.items()}
+        values = np.array([*found.values()], np.float32)
+        return self.for_ratings(np.array([*found], np.int64), values, n)
 
     def for_user(self, user: str, n: int) -> pd.DataFrame:
         """As `recommend`, for a user that the model knows."""

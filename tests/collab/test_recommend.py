@@ -110,6 +110,12 @@ def test_a_users_own_ratings_lead_where_training_led(recommender, plenty):
     assert spearmanr(new, known.loc[new.index]).statistic > 0.8
 
 
+def test_two_spellings_of_one_item_are_one_rating(recommender):
+    once = recommender.recommend(ratings={"Film 5": 4.0}, n=5)
+    twice = recommender.recommend(ratings={"film 5": 2.0, "Film 5": 4.0}, n=5)
+    assert once.equals(twice)
+
+
 def test_like_items_are_of_the_same_kind(recommender, plenty):
     same = []
     for title in ("Film 0", "Film 7", "Film 30"):
@@ -165,6 +171,7 @@ def test_the_map_has_titles(recommenders, tmp_path):
         ({"user": "u1", "ratings": {"Film 1": 3}}, "either a user or the ratings"),
         ({"user": "u999"}, r"no user 'u999' \(did you mean"),
         ({"ratings": {}}, "no ratings"),
+        ({"ratings": ["Film 1", "Film 2"]}, "give one for each item"),
         ({"ratings": {"Casablanca": 3}}, "No item that the model knows is called 'Casablanca'"),
         ({"ratings": {"Film 1": 10}}, "from 1 to 5"),
         ({"ratings": {"Film 1": float("nan")}}, "from 1 to 5"),
