@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sklearn
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree._criterion import MSE
+from sklearn.tree._splitter import BestSplitter
+from sklearn.tree._tree import DepthFirstTreeBuilder, Tree
 
 from hpsearch.analysis.axes import Axis, Bools, Floats, Ints
 
@@ -31,6 +32,7 @@ MAX_STAGES = 3
 # 256th of a range is far below what any study resolves.
 MAX_BINS = 256
 MAX_ROWS_FOR_LEAF_SIZE = 2000
+MAX_DEPTH = 2**31 - 1  # none
 
 
 @dataclass(frozen=True)
@@ -200,14 +202,19 @@ def _fit_trees(
     rng: np.random.Generator,
     leaf: int,
 ) -> list[Any]:
-    trees = []
-    # One generator for all trees: making one costs as much as a small tree.
+    """What `DecisionTreeRegressor(min_samples_leaf=leaf).fit` grows, one tree a weight.
+
+    Without its checks of every argument, which at 100 rows take three times as long as the tree.
+    """
+    column = np.ascontiguousarray(y, np.float64)[:, None]
     state = np.random.RandomState(rng.integers(2**32))
-    with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):
-        for weight in weights:
-            tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=state)
-            tree.fit(x, y, sample_weight=weight.astype(np.float64), check_input=False)
-            trees.append(tree.tree_)
+    n_features, trees = x.shape[1], []
+    for weight in weights:
+        splitter = BestSplitter(MSE(1, len(y)), n_features, leaf, 0.0, state, None)
+        builder = DepthFirstTreeBuilder(splitter, max(2, 2 * leaf), leaf, 0.0, MAX_DEPTH, 0.0)
+        tree = Tree(n_features, np.ones(1, np.intp), 1)
+        builder.build(tree, x, column, weight.astype(np.float64), None)
+        trees.append(tree)
     return trees
 
 
