@@ -1,0 +1,164 @@
+"""Shares of variance without the forest's own bias, and their intervals (spec, section 3).
+
+A forest flattens peaks, starves weak parameters and sees hardly any interactions where trials are
+few and noisy: of a ridge that interacts to 48% it finds a third at 100 trials, and its variance
+splits among the parameters as if the rest did not exist. What it misses is in its out-of-bag
+residuals. So the variance of a main effect is that of the curve of the partial residuals (see
+smooth.py), and the interactions are those of the forest as far as the residuals bear them out, plus
+the products of two parameters that the residuals show. From every squared estimate the variance of
+its noise is taken off, without which parameters that do nothing would share the variance too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from hpsearch.analysis.anova import Anova, sobol_points
+from hpsearch.analysis.axes import Floats, Ints
+from hpsearch.analysis.forest import Forest
+
+N_COPIES = 400
+ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide
+MAX_SCALE = 2.0  # by how much the forest's interactions may be too flat
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variances of all effects with B copies, in the metric's unit squared.
+
+    `main` (d,), `main_copies` (d, B), `pair` (d, d) symmetric with a zero diagonal, `pair_copies`
+    (d, d, B), `rest`, and `total` with `total_copies` (B,), at least 0 throughout.
+    """
+
+    main: Floats
+    main_copies: Floats
+    pair: Floats
+    pair_copies: Floats
+    rest: float
+    total_copies: Floats
+
+    @property
+    def total(self) -> float:
+        return float(self.main.sum() + self.pair.sum() / 2 + self.rest)
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Signed variances of pairs (K,) and the rest, with copies (K, B) and (B,)."""
+
+    pairs: Sequence[tuple[int, int]]
+    value: Floats
+    copies: Floats
+    rest: float
+    rest_copies: Floats
+
+
+def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floats:
+    """Variance of curves (..., P) over the sampling scale.
+
+    Each point stands for the part of the range that is nearest to it; categories count alike.
+    """
+    weight = np.full(len(points), 1.0 / len(points))
+    if not categorical and len(points) > 1:
+        bounds = np.concatenate([[0.0], (points[1:] + points[:-1]) / 2, [1.0]])
+        weight = np.diff(bounds)
+    mean = curves @ weight
+    return np.asarray(np.maximum(curves**2 @ weight - mean**2, 0.0))
+
+
+def main_variance(mean: Floats, copies: Floats, points: Floats, *, categorical: bool) -> Floats:
+    """Signed variance of a main effect, then of its copies: (1 + B,)."""
+    noise = curve_variance(copies - mean, points, categorical=categorical).mean()
+    spread = curve_variance(np.vstack([mean, copies]), points, categorical=categorical)
+    return np.asarray(spread - noise * np.r_[1.0, np.full(len(copies), 2.0)])
+
+
+def interactions(
+    forest: Forest, anova: Anova, mains: Floats, rng: np.random.Generator
+) -> Interactions:
+    """What the trials say of interactions, by least squares on the out-of-bag residuals.
+
+    `mains` (n, d): the forest's main effects at its rows by the trees that did not see them. The
+    terms: the product of two parameters for each pair (of the strongest, where rows are few), and
+    everything else that the forest takes for an interaction, as one term.
+    """
+    pairs = list(combinations(range(forest.table.n_axes), 2))
+    seen = np.isfinite(forest.out_of_bag) & np.isfinite(mains).all(axis=1)
+    n, n_axes = int(seen.sum()), forest.table.n_axes
+    strength = np.array([anova.pair[i, j] for i, j in pairs])
+    linear = n_axes if n_axes * 2 * ROWS_PER_TERM <= n else 0
+    room = n // ROWS_PER_TERM - linear - 2
+    if room < 1 or not pairs:
+        ones = np.ones((len(pairs), N_COPIES))
+        return Interactions(pairs, strength, strength[:, None] * ones, anova.rest, anova.rest * ones[:1].sum(0))
+    chosen = np.sort(np.argsort(-strength, kind="stable")[:room])
+    first, second = np.array(pairs).T[:, chosen]
+    unit = _standardised(forest, forest.encode(forest.table.x)[seen].astype(np.float64))
+    products = unit[:, first] * unit[:, second]
+    in_forest = _projections(forest, anova, first, second)
+    found = forest.out_of_bag[seen] - anova.mean - mains[seen].sum(axis=1)
+    wiggles = found - products @ in_forest
+    size = float(wiggles.std()) or 1.0
+    terms = np.column_stack([np.ones(n), unit[:, :linear], products, wiggles / size])
+    response = forest.table.y[seen] - mains[seen].sum(axis=1)
+    solution, error = _least_squares(terms, response)
+    solution, error = solution[1 + linear :], error[1 + linear :]
+    error[-1], solution[-1] = error[-1] / size, min(max(solution[-1] / size, 0.0), MAX_SCALE)
+    drawn = solution[:, None] + error[:, None] * rng.standard_normal((len(error), N_COPIES))
+    own, own_copies = solution**2 - error**2, drawn**2 - 2 * error[:, None] ** 2
+    scale, scale_copies = max(own[-1], 0.0), np.maximum(own_copies[-1], 0.0)
+    beside = strength.copy()
+    beside[chosen] = np.maximum(strength[chosen] - in_forest**2, 0.0)
+    value, copies = beside * scale, beside[:, None] * scale_copies
+    value[chosen] += own[:-1]
+    copies[chosen] += own_copies[:-1]
+    return Interactions(pairs, value, copies, anova.rest * scale, anova.rest * scale_copies)
+
+
+def join(mains: Floats, found: Interactions) -> Components:
+    """`mains` (d, 1 + B) as from `main_variance`, and the interactions; all at least 0.
+
+    Noise makes some pairs too large and others negative: their sum is right, so those above 0 are
+    scaled down to it.
+    """
+    n_axes = len(mains)
+    mains = np.maximum(mains, 0.0)
+    positive = np.maximum(found.value, 0.0)
+    together = max(float(found.value.sum()) + found.rest, 0.0)
+    scale = min(together / ((positive.sum() + found.rest) or 1.0), 1.0)
+    copies = np.maximum(found.copies, 0.0)
+    pair, pair_copies = np.zeros((n_axes, n_axes)), np.zeros((n_axes, n_axes, copies.shape[1]))
+    for index, (i, j) in enumerate(found.pairs):
+        pair[i, j] = pair[j, i] = positive[index] * scale
+        pair_copies[i, j] = pair_copies[j, i] = copies[index]
+    joint = np.maximum(found.copies.sum(axis=0) + found.rest_copies, 0.0)
+    total_copies = mains[:, 1:].sum(axis=0) + joint
+    return Components(mains[:, 0], mains[:, 1:], pair, pair_copies, found.rest * scale, total_copies)
+
+
+def _standardised(forest: Forest, x: Floats) -> Floats:
+    """Encoded positions (m, d [+ 1]) -> mean 0 and variance 1 under uniform draws, (m, d)."""
+    levels = forest.table.levels
+    variance = np.where(levels > 0, 1 - 1 / np.maximum(levels, 1) ** 2, 1.0) / 12
+    return np.asarray((x[:, : len(levels)] - 0.5) / np.sqrt(np.maximum(variance, 1e-12)))
+
+
+def _projections(forest: Forest, anova: Anova, first: Ints, second: Ints) -> Floats:
+    """Coefficients (K,) of the products of two axes in the forest itself."""
+    points = sobol_points(forest.table)
+    unit = _standardised(forest, points.astype(np.float64))
+    away = forest.predict_encoded(points) - anova.mean
+    return np.asarray((unit[:, first] * unit[:, second]).T @ away / len(points))
+
+
+def _least_squares(terms: Floats, response: Floats) -> tuple[Floats, Floats]:
+    """Coefficients and their standard errors."""
+    inverse = np.linalg.pinv(terms.T @ terms, hermitian=True)
+    solution = inverse @ (terms.T @ response)
+    freedom = max(len(response) - terms.shape[1], 1)
+    spread = float(np.sum((response - terms @ solution) ** 2)) / freedom
+    return solution, np.sqrt(spread * np.maximum(np.diag(inverse), 0.0))
