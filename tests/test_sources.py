@@ -32,7 +32,7 @@ SERVERS = {
 
 @pytest.fixture(autouse=True)
 def few_refits(monkeypatch):
-    monkeypatch.setattr(refits, "N_REFITS", 10)
+    monkeypatch.setattr(refits, "N_SHUFFLES", 19)
 
 
 def fill(storage, name="theirs", n=30, directions=("maximize",)):
@@ -113,7 +113,7 @@ READER = """
 import os, sys
 import hpsearch.cli
 from hpsearch.analysis import refits
-refits.N_REFITS = 10
+refits.N_SHUFFLES = 19
 from typer.testing import CliRunner
 # While Python itself can still be read, on a copy.
 CliRunner().invoke(hpsearch.cli.app, ["explain", "--storage", sys.argv[2]])

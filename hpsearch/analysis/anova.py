@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from hpsearch.analysis.axes import Floats, Ints
-from hpsearch.analysis.forest import Forest, Singles
+from hpsearch.analysis.forest import Forest, Singles, Table
 
 N_POINTS_LOG2 = 13
 
@@ -201,6 +201,14 @@ def _with_mass(
     return Boxes(lower, upper, value, value * volume / n_trees, edges, tree)
 
 
+def sobol_points(table: Table, n_points_log2: int = N_POINTS_LOG2) -> Singles:
+    """Points that fill the sampling scale evenly, at the full budget: (m, d [+ 1])."""
+    points = _sobol_points(table.n_axes, n_points_log2)
+    if table.has_steps:
+        points = np.column_stack([points, np.ones(len(points), np.float32)])
+    return points
+
+
 @lru_cache(maxsize=8)
 def _sobol_points(n_axes: int, n_points_log2: int) -> Singles:
     points: Floats = qmc.Sobol(n_axes, rng=0).random_base2(n_points_log2)
@@ -216,9 +224,7 @@ def _rest_at_points(
     n_points_log2: int,
 ) -> float:
     n_axes = len(boxes.edges)
-    points = _sobol_points(n_axes, n_points_log2)
-    if forest.table.has_steps:
-        points = np.column_stack([points, np.ones(len(points), np.float32)])
+    points = sobol_points(forest.table, n_points_log2)
     left_over = forest.predict_encoded(points) - mean
     cells = [cell_of(boxes.edges[axis], points[:, axis]) for axis in range(n_axes)]
     for axis in range(n_axes):

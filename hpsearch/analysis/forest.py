@@ -116,18 +116,14 @@ def build_table(
     return Table(x, np.asarray(y, np.float64), compact, levels, steps is not None)
 
 
-def grow(
-    table: Table, settings: Settings, rng: np.random.Generator, *, resample: bool = False
-) -> Forest:
-    """Grow a forest; with `resample` on a bootstrap sample of the configurations."""
+def grow(table: Table, settings: Settings, rng: np.random.Generator) -> Forest:
+    """Grow a forest, each tree on configurations drawn with replacement."""
     n_groups, n_trees = table.n_groups, settings.n_trees
-    pool = rng.integers(0, n_groups, n_groups) if resample else np.arange(n_groups)
-    draws = pool[rng.integers(0, n_groups, (n_trees, n_groups))]
+    draws = rng.integers(0, n_groups, (n_trees, n_groups))
     weights = [np.bincount(draw, minlength=n_groups)[table.group] for draw in draws]
-    kept = np.bincount(pool, minlength=n_groups)[table.group]
-    ranks = _category_ranks(table, kept.astype(np.float64))
+    ranks = _category_ranks(table, np.ones(len(table.y)))
     x = _encode(table.x, ranks, table.levels)
-    unseen = np.stack([(weight == 0) & (kept > 0) for weight in weights])
+    unseen = np.stack([weight == 0 for weight in weights])
     n_unseen = unseen.sum(0)
     predicted = np.where(n_unseen > 0, 0.0, np.nan)
     trees: list[Any] = []

@@ -14,9 +14,10 @@ from hpsearch.analysis.effects import Grid, Surface, build_grid, build_surface
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
 from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
-from hpsearch.analysis.partial import Partials
-from hpsearch.analysis.readings import Estimate, Reading, recentred
-from hpsearch.analysis.refits import Fit, Refits, fit, no_refits, refit
+from hpsearch.analysis.partial import Curve, Partials
+from hpsearch.analysis.readings import Estimate, Reading, tails
+from hpsearch.analysis.refits import Fit, Null, fit, shuffle
+from hpsearch.analysis.shares import Components, components, exact_components
 from hpsearch.analysis.splits import Split, find_split
 from hpsearch.analysis.subspaces import Subspace
 
@@ -60,23 +61,25 @@ def analyse(
     rows = space.rows
     table = _table(frame, space)
     first, second, third = stream.spawn(3)
-    fitted = fit(table, surrogate, np.random.default_rng(first))
     exact = surrogate == "exact"
-    refits = no_refits(fitted) if exact else refit(table, fitted.settings, second)
+    fitted = fit(table, surrogate, np.random.default_rng(first))
+    null = Null(np.zeros(1), 1.0) if exact else shuffle(table, fitted.settings, second)
     noise = _noise(frame.value[rows], frame.group[rows], frame.state[rows] == COMPLETE, fitted)
-    importances, remainder = _importances(frame, space, fitted, refits, level)
+    partials = Partials(fitted, np.random.default_rng(third))
+    grids = [_grid(frame, space, j) for j in range(table.n_axes)]
+    curves = [partials.curve(j, grid) for j, grid in enumerate(grids)]
+    shares = exact_components(fitted.anova) if exact else components(partials, curves, grids)
+    importances = _importances(frame, space, shares, level)
     return Part(
         subspace=space,
         fitted=fitted,
         n_configurations=table.n_groups,
-        quality=Quality(1.0, 1.0, 0.0) if exact else _quality(table, fitted, refits),
-        p_value=0.0 if exact else _p_value(refits),
+        quality=Quality(1.0, 1.0, 0.0) if exact else _quality(table, fitted, null),
+        p_value=0.0 if exact else null.p_value,
         noise=noise,
         importances=importances,
-        remainder=remainder,
-        readings=_readings(
-            frame, space, fitted, importances, noise.value, level, np.random.default_rng(third)
-        ),
+        remainder=shares.rest / (shares.total or 1.0),
+        readings=_readings(frame, space, partials, curves, importances, noise.value, level),
         surfaces=_surfaces(frame, space, fitted, importances),
     )
 
@@ -93,18 +96,13 @@ def _table(frame: Frame, space: Subspace) -> Table:
     )
 
 
-def _quality(table: Table, fitted: Fit, refits: Refits) -> Quality:
+def _quality(table: Table, fitted: Fit, null: Null) -> Quality:
     predicted = fitted.forest.out_of_bag
     return Quality(
         r2=r2(table.y, predicted),
         rank_correlation=rank_correlation(table.y, predicted),
-        null=float(np.quantile(refits.null_r2, 0.95)),
+        null=float(np.quantile(null.r2, 0.95)),
     )
-
-
-def _p_value(refits: Refits) -> float:
-    """Of the permutation test: the trials as they are count as one of the shuffles."""
-    return float((1 + np.sum(refits.null_r2 >= refits.small_r2)) / (1 + len(refits.null_r2)))
 
 
 def _noise(value: Floats, group: np.ndarray, complete: np.ndarray, fitted: Fit) -> Noise:
@@ -122,29 +120,27 @@ def _noise(value: Floats, group: np.ndarray, complete: np.ndarray, fitted: Fit) 
 
 
 def _importances(
-    frame: Frame, space: Subspace, fitted: Fit, refits: Refits, level: float
-) -> tuple[list[Importance], float]:
-    """Shares of the reported parameters and their pairs, and what is left to higher orders."""
-    anova = fitted.anova
-    total = anova.variance or 1.0
-    totals = np.where(refits.variance > 0, refits.variance, 1.0)
+    frame: Frame, space: Subspace, found: Components, level: float
+) -> list[Importance]:
+    """Shares of the reported parameters and their pairs, the largest first."""
+    total, totals = found.total or 1.0, np.where(found.total_copies > 0, found.total_copies, 1.0)
     reported = set(space.reported.tolist())
     names = [frame.axes[c].name for c in space.columns]
-    found = []
+    importances = []
 
     def add(params: tuple[str, ...], variance: float, copies: Floats) -> None:
-        share = recentred(variance / total, copies / totals, level)
-        low, high = max(share.low, 0.0), min(share.high, 1.0)
-        found.append(Importance(params, share.value, low, high, space.active, space.within))
+        share = variance / total
+        low, high = np.quantile(np.clip(copies / totals, 0.0, 1.0), tails(level))
+        low, high = min(float(low), share), max(float(high), share)
+        importances.append(Importance(params, share, low, high, space.active, space.within))
 
     for j, column in enumerate(space.columns):
         if int(column) in reported:
-            add((names[j],), float(anova.main[j]), refits.main[:, j])
+            add((names[j],), float(found.main[j]), found.main_copies[j])
     for i, j in combinations(range(len(names)), 2):
         if {int(space.columns[i]), int(space.columns[j])} & reported:
-            add((names[i], names[j]), float(anova.pair[i, j]), refits.pair[:, i, j])
-    found.sort(key=lambda importance: -importance.share)
-    return found, anova.rest / total
+            add((names[i], names[j]), float(found.pair[i, j]), found.pair_copies[i, j])
+    return sorted(importances, key=lambda importance: -importance.share)
 
 
 def _grid(frame: Frame, space: Subspace, j: int) -> Grid:
@@ -169,16 +165,15 @@ def _surfaces(
 def _readings(
     frame: Frame,
     space: Subspace,
-    fitted: Fit,
+    partials: Partials,
+    curves: Sequence[Curve],
     importances: Sequence[Importance],
     noise: float,
     level: float,
-    rng: np.random.Generator,
 ) -> list[Reading]:
     shares = {
         i.params[0]: Estimate(i.share, i.low, i.high) for i in importances if len(i.params) == 1
     }
-    partials = Partials(fitted, rng)
     readings = []
     for j, column in enumerate(space.columns):
         if column not in space.reported:
@@ -188,7 +183,7 @@ def _readings(
         readings.append(
             Reading(
                 grid=grid,
-                curve=partials.curve(j, grid),
+                curve=curves[j],
                 sign=sign,
                 share=shares[grid.axis.name],
                 noise=noise,

@@ -87,21 +87,27 @@ class Reading:
 
     def gain_over_worst(self) -> Estimate:
         """How much better the best point is than the worst of the range."""
-        return self._gain(self.worst, np.argmin(self.sign * self.curve.copies, axis=1))
+        return self._gain(self.worst, np.argmin(self.sign * self.curve.wider(), axis=1))
 
     def _gain(self, against: int, copies_against: Ints) -> Estimate:
         """A gain without the winner's curse.
 
         Each copy picks its own best point (and worst, if that is the reference) and claims a gain;
-        what the curve itself shows between the same points is how far such a claim is off.
+        what the curve itself shows between the same points is how far such a claim is off. That
+        shifts the gain and its lower end. A copy that picks other points never claims less than
+        it should, so the upper end comes from the copies at the points that the curve picked.
         """
-        copies, score = self.sign * self.curve.copies, self.score
+        copies, score = self.sign * self.curve.wider(), self.score
         rows, best = np.arange(len(copies)), np.argmax(copies, axis=1)
+        value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]
         excess = claimed - (score[best] - score[copies_against])
-        value = float(score[self.best] - score[against])
-        low, high = np.quantile(excess, tails(self.level))
-        return Estimate(value - float(np.median(excess)), value - float(high), value - float(low))
+        error = copies[:, self.best] - copies[:, against] - value
+        low, high = tails(self.level)
+        off = float(np.quantile(error, low))
+        over = max(float(np.quantile(excess, high)), float(np.quantile(error, high)))
+        corrected = value - float(np.median(excess))
+        return Estimate(max(corrected, min(value, 0.0)), value - over, value - off)
 
     def near_best(self, tolerance: float) -> Bools:
         """Which points (P,) are within `tolerance` of the best."""
@@ -115,20 +121,10 @@ def tails(level: float) -> tuple[float, float]:
     return (1 - level) / 2, (1 + level) / 2
 
 
-def recentred(value: float, spread: Floats, level: float) -> Estimate:
-    """The estimate with the bootstrap copies' spread around it.
-
-    The refits see fewer configurations than the forest, hence flatter curves: their scatter says
-    how uncertain the estimate is, their centre does not say where it lies.
-    """
-    low, high = np.quantile(spread - np.median(spread), tails(level))
-    return Estimate(value, value + float(low), value + float(high))
-
-
 def effect_of(reading: Reading) -> Effect:
     """The curve with its band, optimum and region within the noise floor."""
     grid, curve = reading.grid, reading.curve.mean
-    low, high = np.quantile(reading.curve.copies, tails(reading.level), axis=0)
+    low, high = np.quantile(reading.curve.wider(), tails(reading.level), axis=0)
     values = grid.values()
     near = reading.near_best(reading.noise)
     if grid.axis.is_categorical:

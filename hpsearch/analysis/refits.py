@@ -1,8 +1,6 @@
-"""What would other trials have said: refits on resampled and on shuffled configurations.
+"""The forest that is explained, and refits on shuffled parameters (spec, section 2).
 
-Bootstrap refits resample configurations and give the intervals of the shares; refits on parameters
-shuffled against the values give the R2 that a forest reaches where there is nothing to find (spec,
-sections 2 and 3).
+Parameters shuffled against the values give the R2 that a forest reaches where nothing is to find.
 """
 
 from __future__ import annotations
@@ -28,10 +26,8 @@ from hpsearch.analysis.forest import (
     r2,
 )
 
-N_REFITS = 200
-N_REFIT_TREES = 24
 N_SHUFFLES = 59
-MAX_PAIRS_IN_REFITS = 60
+N_SHUFFLE_TREES = 24
 
 _T = TypeVar("_T")
 
@@ -46,18 +42,20 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Refits:
-    """B bootstrap refits and S refits on shuffled parameters, d axes.
+class Null:
+    """What forests reach where there is nothing to find.
 
-    `main` (B, d), `pair` (B, d, d) and `variance` (B,) in the metric's unit squared; `null_r2` (S,)
-    of shuffled refits, `small_r2` of an equally small forest on the trials as they are.
+    `r2` (S,) of refits on shuffled parameters, `as_it_is` of an equally small forest on the trials
+    as they are.
     """
 
-    main: Floats
-    pair: Floats
-    variance: Floats
-    null_r2: Floats
-    small_r2: float
+    r2: Floats
+    as_it_is: float
+
+    @property
+    def p_value(self) -> float:
+        """Of the permutation test: the trials as they are count as one of the shuffles."""
+        return float((1 + np.sum(self.r2 >= self.as_it_is)) / (1 + len(self.r2)))
 
 
 def fit(table: Table, surrogate: str, rng: np.random.Generator) -> Fit:
@@ -70,14 +68,9 @@ def fit(table: Table, surrogate: str, rng: np.random.Generator) -> Fit:
     return Fit(forest, settings, decompose(forest))
 
 
-def refit(table: Table, settings: Settings, seed: np.random.SeedSequence) -> Refits:
-    """All refits; on any number of threads the result is the same."""
-    small = Settings(settings.leaf, settings.stages, N_REFIT_TREES)
-    pairs = table.n_axes * (table.n_axes - 1) // 2 <= MAX_PAIRS_IN_REFITS
-
-    def resampled(child: np.random.SeedSequence) -> Anova:
-        forest = grow(table, small, np.random.default_rng(child), resample=True)
-        return decompose(forest, pairs=pairs, n_points_log2=10)
+def shuffle(table: Table, settings: Settings, seed: np.random.SeedSequence) -> Null:
+    """Refits on shuffled parameters; on any number of threads the result is the same."""
+    small = Settings(settings.leaf, settings.stages, N_SHUFFLE_TREES)
 
     def shuffled(child: np.random.SeedSequence) -> float:
         rng = np.random.default_rng(child)
@@ -85,21 +78,9 @@ def refit(table: Table, settings: Settings, seed: np.random.SeedSequence) -> Ref
         return r2(forest.table.y, forest.out_of_bag)
 
     unshuffled = grow(table, small, np.random.default_rng(seed.spawn(1)[0]))
-    boot = _map(resampled, seed.spawn(N_REFITS))
-    return Refits(
-        main=np.array([anova.main for anova in boot]),
-        pair=np.array([anova.pair for anova in boot]),
-        variance=np.array([anova.variance for anova in boot]),
-        null_r2=np.array(_map(shuffled, seed.spawn(N_SHUFFLES))),
-        small_r2=r2(table.y, unshuffled.out_of_bag),
+    return Null(
+        np.array(_map(shuffled, seed.spawn(N_SHUFFLES))), r2(table.y, unshuffled.out_of_bag)
     )
-
-
-def no_refits(fitted: Fit) -> Refits:
-    """One "refit" that is the fit itself: a complete table leaves nothing uncertain."""
-    anova = fitted.anova
-    variance = np.array([anova.variance])
-    return Refits(anova.main[None], anova.pair[None], variance, np.zeros(1), 1.0)
 
 
 def _map(

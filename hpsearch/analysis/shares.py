@@ -19,10 +19,13 @@ import numpy as np
 
 from hpsearch.analysis.anova import Anova, sobol_points
 from hpsearch.analysis.axes import Floats, Ints
+from hpsearch.analysis.effects import Grid
 from hpsearch.analysis.forest import Forest
+from hpsearch.analysis.partial import Curve, Partials
 
-N_COPIES = 400
 ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide
+MAX_TERMS = 200  # pairs beyond these are as strong as the forest says
+MAX_ERROR = 0.03  # squared standard error of a product, in variances of the values
 MAX_SCALE = 2.0  # by how much the forest's interactions may be too flat
 
 
@@ -57,6 +60,40 @@ class Interactions:
     rest_copies: Floats
 
 
+def components(partials: Partials, curves: Sequence[Curve], grids: Sequence[Grid]) -> Components:
+    """Variances of all effects; `curves` and `grids` of all axes of the forest."""
+    n_copies = min(len(curve.copies) for curve in curves)
+    mains = np.array(
+        [
+            main_variance(
+                curve.mean,
+                curve.wider()[:n_copies],
+                grid.points,
+                categorical=grid.axis.is_categorical,
+            )
+            for curve, grid in zip(curves, grids, strict=True)
+        ]
+    )
+    fitted = partials.fitted
+    mains_of_rows = np.stack([partials.unseen(j) for j in range(len(curves))], axis=1)
+    found = interactions(
+        fitted.forest, fitted.anova, mains_of_rows - fitted.anova.mean, n_copies, partials.rng
+    )
+    return join(mains, found)
+
+
+def exact_components(anova: Anova) -> Components:
+    """Those of the forest itself, for tables that leave nothing uncertain."""
+    return Components(
+        anova.main,
+        anova.main[:, None],
+        anova.pair,
+        anova.pair[:, :, None],
+        anova.rest,
+        np.array([anova.variance]),
+    )
+
+
 def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floats:
     """Variance of curves (..., P) over the sampling scale.
 
@@ -72,13 +109,14 @@ def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floa
 
 def main_variance(mean: Floats, copies: Floats, points: Floats, *, categorical: bool) -> Floats:
     """Signed variance of a main effect, then of its copies: (1 + B,)."""
-    noise = curve_variance(copies - mean, points, categorical=categorical).mean()
+    # The median: where trials are few, some copies are far out and mean nothing.
+    noise = np.median(curve_variance(copies - mean, points, categorical=categorical))
     spread = curve_variance(np.vstack([mean, copies]), points, categorical=categorical)
     return np.asarray(spread - noise * np.r_[1.0, np.full(len(copies), 2.0)])
 
 
 def interactions(
-    forest: Forest, anova: Anova, mains: Floats, rng: np.random.Generator
+    forest: Forest, anova: Anova, mains: Floats, n_copies: int, rng: np.random.Generator
 ) -> Interactions:
     """What the trials say of interactions, by least squares on the out-of-bag residuals.
 
@@ -87,33 +125,34 @@ def interactions(
     everything else that the forest takes for an interaction, as one term.
     """
     pairs = list(combinations(range(forest.table.n_axes), 2))
+    strength = np.array([anova.pair[i, j] for i, j in pairs])
     seen = np.isfinite(forest.out_of_bag) & np.isfinite(mains).all(axis=1)
     n, n_axes = int(seen.sum()), forest.table.n_axes
-    strength = np.array([anova.pair[i, j] for i, j in pairs])
-    linear = n_axes if n_axes * 2 * ROWS_PER_TERM <= n else 0
-    room = n // ROWS_PER_TERM - linear - 2
+    linear = n_axes if 2 * ROWS_PER_TERM * n_axes <= n else 0
+    room = min(n // ROWS_PER_TERM - linear - 2, MAX_TERMS)
     if room < 1 or not pairs:
-        ones = np.ones((len(pairs), N_COPIES))
-        return Interactions(pairs, strength, strength[:, None] * ones, anova.rest, anova.rest * ones[:1].sum(0))
+        as_found = np.repeat(strength[:, None], n_copies, axis=1)
+        return Interactions(pairs, strength, as_found, anova.rest, np.full(n_copies, anova.rest))
     chosen = np.sort(np.argsort(-strength, kind="stable")[:room])
     first, second = np.array(pairs).T[:, chosen]
     unit = _standardised(forest, forest.encode(forest.table.x)[seen].astype(np.float64))
     products = unit[:, first] * unit[:, second]
     in_forest = _projections(forest, anova, first, second)
-    found = forest.out_of_bag[seen] - anova.mean - mains[seen].sum(axis=1)
-    wiggles = found - products @ in_forest
-    size = float(wiggles.std()) or 1.0
-    terms = np.column_stack([np.ones(n), unit[:, :linear], products, wiggles / size])
-    response = forest.table.y[seen] - mains[seen].sum(axis=1)
-    solution, error = _least_squares(terms, response)
+    rest = forest.out_of_bag[seen] - anova.mean - mains[seen].sum(axis=1) - products @ in_forest
+    size = float(rest.std()) or 1.0
+    terms = np.column_stack([np.ones(n), unit[:, :linear], products, rest / size])
+    solution, error = _least_squares(terms, forest.table.y[seen] - mains[seen].sum(axis=1))
     solution, error = solution[1 + linear :], error[1 + linear :]
-    error[-1], solution[-1] = error[-1] / size, min(max(solution[-1] / size, 0.0), MAX_SCALE)
-    drawn = solution[:, None] + error[:, None] * rng.standard_normal((len(error), N_COPIES))
+    solution[-1], error[-1] = min(max(solution[-1] / size, 0.0), MAX_SCALE), error[-1] / size
+    drawn = solution[:, None] + error[:, None] * rng.standard_normal((len(error), n_copies))
+    # Where a sampler left no room to see a product, the forest is believed instead.
+    vague = error[:-1] ** 2 > MAX_ERROR * forest.table.y.var()
     own, own_copies = solution**2 - error**2, drawn**2 - 2 * error[:, None] ** 2
     scale, scale_copies = max(own[-1], 0.0), np.maximum(own_copies[-1], 0.0)
-    beside = strength.copy()
-    beside[chosen] = np.maximum(strength[chosen] - in_forest**2, 0.0)
-    value, copies = beside * scale, beside[:, None] * scale_copies
+    own[:-1][vague], own_copies[:-1][vague] = 0.0, 0.0
+    in_forest[vague] = 0.0
+    strength[chosen] = np.maximum(strength[chosen] - in_forest**2, 0.0)
+    value, copies = strength * scale, strength[:, None] * scale_copies
     value[chosen] += own[:-1]
     copies[chosen] += own_copies[:-1]
     return Interactions(pairs, value, copies, anova.rest * scale, anova.rest * scale_copies)
@@ -137,7 +176,9 @@ def join(mains: Floats, found: Interactions) -> Components:
         pair_copies[i, j] = pair_copies[j, i] = copies[index]
     joint = np.maximum(found.copies.sum(axis=0) + found.rest_copies, 0.0)
     total_copies = mains[:, 1:].sum(axis=0) + joint
-    return Components(mains[:, 0], mains[:, 1:], pair, pair_copies, found.rest * scale, total_copies)
+    return Components(
+        mains[:, 0], mains[:, 1:], pair, pair_copies, found.rest * scale, total_copies
+    )
 
 
 def _standardised(forest: Forest, x: Floats) -> Floats:

@@ -19,6 +19,8 @@ from hpsearch.analysis.axes import Floats, Ints
 BANDWIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 UNDERSMOOTH = 0.7
 TEST_BANDWIDTH = 0.2  # for the question whether there is an effect at all
+BLOCK = 10  # configurations within which residuals are shuffled
+MANY = 2000  # configurations from which on they are not shuffled but drawn
 MIN_NEIGHBOURS = 7  # configurations within one bandwidth of every point
 RIDGE = 1e-6
 MAX_LEVERAGE = 0.8  # a configuration that its fit follows entirely is inflated fivefold
@@ -150,14 +152,25 @@ def effect_p_value(
 
     The statistic is the variance of the curve over the configurations; `levels` tests the means of
     the levels instead of a smooth curve. The trials as they are count as one of the shuffles.
+
+    A sampler that learns moves all parameters at the same time, so that one which does nothing
+    follows those that matter; but it draws each of them by itself, given the trials so far. So
+    only configurations of about the same time change places.
     """
-    centred = scatter.r - np.average(scatter.r, weights=scatter.w)
-    ones = np.ones((1, len(centred)))
-    weight = scatter.totals(ones)[0]
-    shuffled = np.stack([centred] + [rng.permutation(centred) for _ in range(n_shuffles)])
-    total = np.stack(
-        [np.bincount(scatter.index, row * scatter.w, minlength=len(scatter.x)) for row in shuffled]
-    )
+    n = len(scatter.r)
+    block = np.arange(n) * max(n // BLOCK, 1) // n
+    means = np.bincount(block, scatter.r * scatter.w) / np.bincount(block, scatter.w)
+    centred = scatter.r - means[block]
+    weight = scatter.totals(np.ones((1, n)))[0]
+    if n <= MANY:
+        order = np.argsort(rng.random((n_shuffles, n)) + block, axis=1)
+        shuffled = np.vstack([centred, centred[order]]) * scatter.w
+        size = len(scatter.x)
+        total = np.stack([np.bincount(scatter.index, row, minlength=size) for row in shuffled])
+    else:  # their sums are normal, and drawn faster than shuffled
+        observed = np.bincount(scatter.index, centred * scatter.w, minlength=len(scatter.x))
+        spread = np.sqrt(weight[0] * np.average(centred**2 * scatter.w))
+        total = np.vstack([observed, spread * rng.standard_normal((n_shuffles, len(observed)))])
     if levels:
         curves = total / weight
     else:

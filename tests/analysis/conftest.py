@@ -12,11 +12,7 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.analysis import refits
-
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-# Intervals of shares need 200 refits; what the tests state about them does not.
-refits.N_REFITS = 40
 
 UNIFORM = FloatDistribution(0.0, 1.0)
 
