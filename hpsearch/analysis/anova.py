@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from hpsearch.analysis.axes import Floats, Ints
-from hpsearch.analysis.forest import Forest, Singles, Table
+from hpsearch.analysis.forest import Forest, Singles
 
 N_POINTS_LOG2 = 13
 
@@ -63,7 +63,7 @@ class Anova:
 
 
 def leaf_boxes(forest: Forest) -> Boxes:
-    """The leaves of all trees as boxes; of trees that know steps, those at the full budget."""
+    """The leaves of all trees as boxes."""
     trees, n_axes = forest.trees, forest.table.n_axes
     sizes = np.array([tree.node_count for tree in trees])
     offset = np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -89,14 +89,10 @@ def leaf_boxes(forest: Forest) -> Boxes:
     while len(nodes):
         leaves.append(nodes[feature[nodes] < 0])
         nodes = nodes[feature[nodes] >= 0]
-        on_steps = feature[nodes] == n_axes
-        # At the full budget steps exceed every threshold: only the right child is there.
-        follow, split = right[nodes[on_steps]], nodes[~on_steps]
-        lower[follow], upper[follow] = lower[nodes[on_steps]], upper[nodes[on_steps]]
-        for child, bound in ((left[split], upper), (right[split], lower)):
-            lower[child], upper[child] = lower[split], upper[split]
-            bound[child, feature[split]] = cut[split]
-        nodes = np.concatenate([follow, left[split], right[split]])
+        for child, bound in ((left[nodes], upper), (right[nodes], lower)):
+            lower[child], upper[child] = lower[nodes], upper[nodes]
+            bound[child, feature[nodes]] = cut[nodes]
+        nodes = np.concatenate([left[nodes], right[nodes]])
     leaf = np.concatenate(leaves)
     return _with_mass(lower[leaf], upper[leaf], value[leaf], edges, forest.n_trees, tree_of[leaf])
 
@@ -201,16 +197,9 @@ def _with_mass(
     return Boxes(lower, upper, value, value * volume / n_trees, edges, tree)
 
 
-def sobol_points(table: Table, n_points_log2: int = N_POINTS_LOG2) -> Singles:
-    """Points that fill the sampling scale evenly, at the full budget: (m, d [+ 1])."""
-    points = _sobol_points(table.n_axes, n_points_log2)
-    if table.has_steps:
-        points = np.column_stack([points, np.ones(len(points), np.float32)])
-    return points
-
-
 @lru_cache(maxsize=8)
-def _sobol_points(n_axes: int, n_points_log2: int) -> Singles:
+def sobol_points(n_axes: int, n_points_log2: int = N_POINTS_LOG2) -> Singles:
+    """Points that fill the sampling scale evenly, (2**n_points_log2, n_axes)."""
     points: Floats = qmc.Sobol(n_axes, rng=0).random_base2(n_points_log2)
     return points.astype(np.float32)
 
@@ -224,7 +213,7 @@ def _rest_at_points(
     n_points_log2: int,
 ) -> float:
     n_axes = len(boxes.edges)
-    points = sobol_points(forest.table, n_points_log2)
+    points = sobol_points(n_axes, n_points_log2)
     left_over = forest.predict_encoded(points) - mean
     cells = [cell_of(boxes.edges[axis], points[:, axis]) for axis in range(n_axes)]
     for axis in range(n_axes):

@@ -61,9 +61,7 @@ def contributions(frame: Frame, space: Subspace, fitted: Fit, trial: int) -> Con
             f"choose one of {frame.number[rows].min()} to {frame.number[rows].max()}."
         )
     forest, anova = fitted.forest, fitted.anova
-    x = forest.table.x[found[:1]].copy()
-    if forest.table.has_steps:
-        x[:, -1] = 1.0
+    x = forest.table.x[found[:1]]
     at = forest.encode(x)[0]
     cells = [int(cell_of(edge, at[j : j + 1])[0]) for j, edge in enumerate(anova.edges)]
     names = [frame.axes[c].name for c in space.columns]

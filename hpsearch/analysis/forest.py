@@ -39,8 +39,8 @@ MAX_DEPTH = 2**31 - 1  # none
 class Table:
     """What a forest is grown on: n rows, d axes of one subspace.
 
-    `x` (n, d) or (n, d + 1) is on the sampling scale, the last column being log-steps in [0, 1] if
-    `has_steps`. `y` (n,) is the metric, `group` (n,) numbers configurations from 0 without gaps.
+    `x` (n, d) is on the sampling scale, `y` (n,) the metric at the full budget, `group` (n,)
+    numbers configurations from 0 without gaps.
     `levels` (d,) holds the number of categories of each categorical axis, else 0.
     """
 
@@ -48,7 +48,6 @@ class Table:
     y: Floats
     group: Ints
     levels: Ints
-    has_steps: bool = False
 
     @property
     def n_axes(self) -> int:
@@ -89,11 +88,11 @@ class Forest:
     stage_errors: tuple[float, ...]
 
     def encode(self, x: Singles) -> Singles:
-        """Points (m, d [+ 1]) on the sampling scale -> what the trees take."""
+        """Points (m, d) on the sampling scale -> what the trees take."""
         return _encode(x, self.ranks, self.table.levels)
 
     def predict(self, x: Singles) -> Floats:
-        """The forest at points (m, d [+ 1]) of the sampling scale, (m,)."""
+        """The forest at points (m, d) of the sampling scale, (m,)."""
         return self.predict_encoded(self.encode(x))
 
     def predict_encoded(self, x: Singles) -> Floats:
@@ -103,17 +102,13 @@ class Forest:
         return total / self.n_trees
 
 
-def build_table(
-    axes: Sequence[Axis], unit: Floats, y: Floats, group: Ints, steps: Floats | None = None
-) -> Table:
-    """The table of one subspace. `unit` (n, d) without NaN; `steps` (n,) if pruning happened."""
+def build_table(axes: Sequence[Axis], unit: Floats, y: Floats, group: Ints) -> Table:
+    """The table of one subspace. `unit` (n, d) without NaN."""
     columns = [_binned(unit[:, j]) for j in range(len(axes))]
-    if steps is not None:
-        columns.append(np.log1p(steps) / max(np.log1p(steps.max()), 1e-12))
     levels = np.array([a.n_levels if a.is_categorical else 0 for a in axes], np.int64)
     _, compact = np.unique(group, return_inverse=True)
     x = np.ascontiguousarray(np.column_stack(columns), np.float32)
-    return Table(x, np.asarray(y, np.float64), compact, levels, steps is not None)
+    return Table(x, np.asarray(y, np.float64), compact, levels)
 
 
 def grow(table: Table, settings: Settings, rng: np.random.Generator) -> Forest:
@@ -184,11 +179,9 @@ def rank_correlation(y: Floats, predicted: Floats) -> float:
 
 
 def permuted(table: Table, rng: np.random.Generator) -> Table:
-    """The table with parameters shuffled against (value, steps): parameters then say nothing."""
+    """The table with parameters shuffled against the values: they then say nothing."""
     order = rng.permutation(len(table.y))
-    x = table.x.copy()
-    x[:, : table.n_axes] = x[order, : table.n_axes]
-    return Table(x, table.y, table.group[order], table.levels, table.has_steps)
+    return Table(table.x[order], table.y, table.group[order], table.levels)
 
 
 def _fit_trees(
@@ -253,4 +246,4 @@ def _subset(table: Table, rng: np.random.Generator) -> Table:
     share = MAX_ROWS_FOR_LEAF_SIZE / len(table.y)
     chosen: Bools = (rng.random(table.n_groups) < share)[table.group]
     _, group = np.unique(table.group[chosen], return_inverse=True)
-    return Table(table.x[chosen], table.y[chosen], group, table.levels, table.has_steps)
+    return Table(table.x[chosen], table.y[chosen], group, table.levels)

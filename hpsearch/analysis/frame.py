@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hpsearch.analysis.axes import Axis, Bools, Floats, Ints, Value, build_axis
+from hpsearch.analysis.budget import at_full_budget
 from hpsearch.analysis.trials import columns_of
 from hpsearch.errors import InputError
 from hpsearch.store.columns import TrialColumns
@@ -25,8 +26,8 @@ class Frame:
     """The finished trials of one study, one row each (n rows, d axes).
 
     `unit` (n, d) is on the sampling scale, NaN where a conditional parameter was inactive. `value`
-    (n,) is in the metric's unit, NaN for failed trials. `state` (n,) holds COMPLETE, PRUNED or
-    FAILED. `steps` (n,) is the last step reported, the study's largest for complete trials.
+    (n,) is in the metric's unit, NaN for failed trials; `final` (n,) the same with pruned trials
+    carried on to the full budget. `state` (n,) holds COMPLETE, PRUNED or FAILED. `steps` (n,) is the last step reported, the study's largest for complete trials.
     `group` (n,) numbers the configurations: replicates share one. `seconds` (n,) may be NaN.
     `default` (d,) is on the sampling scale; `default_given` (d,) says where it is the study's own.
     `constants` are the parameters that took one value only.
@@ -38,6 +39,7 @@ class Frame:
     axes: tuple[Axis, ...]
     unit: Floats
     value: Floats
+    final: Floats
     state: Ints
     steps: Floats
     number: Ints
@@ -93,6 +95,7 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         axes=axes,
         unit=_unit(trials, axes),
         value=value,
+        final=at_full_budget(value, state == PRUNED, trials.last_step, trials.reports),
         state=state,
         steps=_steps(trials, state),
         number=trials.number,

@@ -60,8 +60,6 @@ def _ice(frame: Frame, space: Subspace, fitted: Fit, j: int) -> Ice:
     forest = fitted.forest
     x = np.repeat(forest.table.x[chosen], len(unit), axis=0)
     x[:, j] = np.tile(unit, len(chosen))
-    if forest.table.has_steps:
-        x[:, -1] = 1.0  # at the full budget, as every effect is read
     return Ice(
         param=grid.axis.name,
         values=tuple(grid.axis.from_unit(point) for point in unit),

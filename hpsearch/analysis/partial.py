@@ -16,6 +16,7 @@ from hpsearch.analysis.smooth import (
     build_scatter,
     choose_bandwidth,
     effect_p_value,
+    floor_bandwidth,
     level_curves,
     smooth_curves,
 )
@@ -33,17 +34,19 @@ class Curve:
     """One parameter's marginal effect in the metric's unit, at the grid's points.
 
     `mean` (P,); `copies` (B, P) from resampled configurations; `wide_copies` (B, P) smoothed more,
-    for bounding effects that are not there; `p_value` of "no main effect".
+    for bounding effects that are not there; `p_value` of "no main effect"; `sparse` (P,) how much
+    wider than elsewhere the curve was smoothed where trials are few: in there it may bend unseen.
     """
 
     mean: Floats
     copies: Floats
     wide_copies: Floats
     p_value: float
+    sparse: Floats | float = 1.0
 
     def wider(self) -> Floats:
         """The copies as far from the curve as other trials would be: see WIDEN."""
-        return np.asarray(self.mean + WIDEN * (self.copies - self.mean))
+        return np.asarray(self.mean + WIDEN * self.sparse * (self.copies - self.mean))
 
 
 class Partials:
@@ -120,7 +123,8 @@ def _curve(
     bandwidth = choose_bandwidth(scatter)
     mean, copies = smooth_curves(scatter, grid.points, bandwidth, counts)
     _, wide = smooth_curves(scatter, grid.points, max(bandwidth, TEST_BANDWIDTH), counts)
-    return Curve(mean, copies, wide, p_value)
+    sparse = floor_bandwidth(scatter, grid.points, bandwidth) / bandwidth
+    return Curve(mean, copies, wide, p_value, sparse)
 
 
 def _bare(fitted: Fit, column: int, grid: Grid) -> Curve:

@@ -13,7 +13,7 @@ from hpsearch.analysis.axes import Floats
 from hpsearch.analysis.effects import Grid, Surface, build_grid, build_surface
 from hpsearch.analysis.explanation import Importance, Noise, Quality
 from hpsearch.analysis.forest import Table, build_table, r2, rank_correlation
-from hpsearch.analysis.frame import COMPLETE, PRUNED, Frame
+from hpsearch.analysis.frame import COMPLETE, Frame
 from hpsearch.analysis.partial import Curve, Partials
 from hpsearch.analysis.readings import Estimate, Reading, tails
 from hpsearch.analysis.refits import Fit, Null, fit, shuffle
@@ -86,13 +86,11 @@ def analyse(
 
 def _table(frame: Frame, space: Subspace) -> Table:
     rows = space.rows
-    pruned = bool(np.any(frame.state[rows] == PRUNED))
     return build_table(
         [frame.axes[c] for c in space.columns],
         frame.unit[np.ix_(rows, space.columns)],
-        frame.value[rows],
+        frame.final[rows],
         frame.group[rows],
-        frame.steps[rows] if pruned else None,
     )
 
 

@@ -14,7 +14,7 @@ from hpsearch.analysis.splits import Branch, Split
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
-FALSE_RATE = 0.01  # expected share of false ones among the effects that are called real
+FALSE_RATE = 0.005  # of effects called real; samplers that learn make it several times as much
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 WIDE = 0.7  # an interval wider than this share of the range recommends nothing
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good

@@ -21,7 +21,7 @@ from hpsearch.analysis.anova import Anova, sobol_points
 from hpsearch.analysis.axes import Floats, Ints
 from hpsearch.analysis.effects import Grid
 from hpsearch.analysis.forest import Forest
-from hpsearch.analysis.partial import Curve, Partials
+from hpsearch.analysis.partial import WIDEN, Curve, Partials
 
 ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide
 MAX_TERMS = 200  # pairs beyond these are as strong as the forest says
@@ -65,12 +65,7 @@ def components(partials: Partials, curves: Sequence[Curve], grids: Sequence[Grid
     n_copies = min(len(curve.copies) for curve in curves)
     mains = np.array(
         [
-            main_variance(
-                curve.mean,
-                curve.wider()[:n_copies],
-                grid.points,
-                categorical=grid.axis.is_categorical,
-            )
+            main_variance(curve, grid.points, categorical=grid.axis.is_categorical)[: n_copies + 1]
             for curve, grid in zip(curves, grids, strict=True)
         ]
     )
@@ -107,12 +102,16 @@ def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floa
     return np.asarray(np.maximum(curves**2 @ weight - mean**2, 0.0))
 
 
-def main_variance(mean: Floats, copies: Floats, points: Floats, *, categorical: bool) -> Floats:
-    """Signed variance of a main effect, then of its copies: (1 + B,)."""
-    # The median: where trials are few, some copies are far out and mean nothing.
-    noise = np.median(curve_variance(copies - mean, points, categorical=categorical))
-    spread = curve_variance(np.vstack([mean, copies]), points, categorical=categorical)
-    return np.asarray(spread - noise * np.r_[1.0, np.full(len(copies), 2.0)])
+def main_variance(curve: Curve, points: Floats, *, categorical: bool) -> Floats:
+    """Signed variance of a main effect, then of its copies around it: (1 + B,).
+
+    The medians: where trials are few, some copies are far out and mean nothing.
+    """
+    noise = curve_variance(curve.copies - curve.mean, points, categorical=categorical)
+    found = curve_variance(curve.mean, points, categorical=categorical)
+    value = float(found) - WIDEN**2 * float(np.median(noise))
+    copies = curve_variance(curve.wider(), points, categorical=categorical)
+    return np.concatenate([[value], value + copies - np.median(copies)])
 
 
 def interactions(
@@ -182,15 +181,15 @@ def join(mains: Floats, found: Interactions) -> Components:
 
 
 def _standardised(forest: Forest, x: Floats) -> Floats:
-    """Encoded positions (m, d [+ 1]) -> mean 0 and variance 1 under uniform draws, (m, d)."""
+    """Encoded positions (m, d) -> mean 0 and variance 1 under uniform draws, (m, d)."""
     levels = forest.table.levels
     variance = np.where(levels > 0, 1 - 1 / np.maximum(levels, 1) ** 2, 1.0) / 12
-    return np.asarray((x[:, : len(levels)] - 0.5) / np.sqrt(np.maximum(variance, 1e-12)))
+    return np.asarray((x - 0.5) / np.sqrt(np.maximum(variance, 1e-12)))
 
 
 def _projections(forest: Forest, anova: Anova, first: Ints, second: Ints) -> Floats:
     """Coefficients (K,) of the products of two axes in the forest itself."""
-    points = sobol_points(forest.table)
+    points = sobol_points(forest.table.n_axes)
     unit = _standardised(forest, points.astype(np.float64))
     away = forest.predict_encoded(points) - anova.mean
     return np.asarray((unit[:, first] * unit[:, second]).T @ away / len(points))

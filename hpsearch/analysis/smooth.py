@@ -13,13 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import chi2
 
 from hpsearch.analysis.axes import Floats, Ints
 
 BANDWIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 UNDERSMOOTH = 0.7
 TEST_BANDWIDTH = 0.2  # for the question whether there is an effect at all
-BLOCK = 10  # configurations within which residuals are shuffled
+BLOCK = 20  # configurations within which residuals are shuffled
 MANY = 2000  # configurations from which on they are not shuffled but drawn
 MIN_NEIGHBOURS = 7  # configurations within one bandwidth of every point
 RIDGE = 1e-6
@@ -179,7 +180,20 @@ def effect_p_value(
         curves = curves.T
     share = weight[0] / weight[0].sum()
     variance = curves**2 @ share - (curves @ share) ** 2
-    return float(np.mean(variance >= variance[0] * (1 - 1e-9)))
+    reached = int(np.sum(variance[1:] >= variance[0] * (1 - 1e-9)))
+    return (1 + reached) / (1 + n_shuffles) if reached else _tail(variance[0], variance[1:])
+
+
+def _tail(observed: float, shuffled: Floats) -> float:
+    """P(shuffled >= observed) where none of the shuffles got there.
+
+    From the scaled chi-squared distribution with their mean and variance (Satterthwaite 1946).
+    """
+    mean, spread = float(shuffled.mean()), float(shuffled.var())
+    bound = 1.0 / (1 + len(shuffled))
+    if spread <= 0:
+        return bound
+    return min(bound, float(chi2.sf(2 * mean * observed / spread, 2 * mean**2 / spread)))
 
 
 def _linear_in_total(x: Floats, weight: Floats, width: Floats) -> Floats:

@@ -8,8 +8,16 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 
-from hpsearch.store.columns import KEPT_ATTRS, ParamColumn, TrialColumns, group_params
+from hpsearch.store.columns import (
+    KEPT_ATTRS,
+    NO_REPORTS,
+    ParamColumn,
+    Reports,
+    TrialColumns,
+    group_params,
+)
 from hpsearch.store.sql_columns import read_columns
 
 
@@ -42,12 +50,25 @@ def columns_of_trials(study: optuna.Study) -> TrialColumns:
         last_step=np.array([step for step, _ in reports], np.float64),
         last_report=np.array([value for _, value in reports], np.float64),
         seconds=np.array([math.nan if d is None else d.total_seconds() for d in durations]),
+        reports=_reports(trials),
         params=_params(trials),
         attrs={
             key: {row: t.user_attrs[key] for row, t in enumerate(trials) if key in t.user_attrs}
             for key in KEPT_ATTRS
         },
     )
+
+
+def _reports(trials: list[optuna.trial.FrozenTrial]) -> Reports:
+    if not any(trial.state == TrialState.PRUNED for trial in trials):
+        return NO_REPORTS
+    flat = [
+        (row, step, value)
+        for row, trial in enumerate(trials)
+        for step, value in trial.intermediate_values.items()
+    ]
+    rows, steps, values = np.array(flat, np.float64).reshape(-1, 3).T
+    return Reports(rows.astype(np.int64), steps, values)
 
 
 def _params(trials: list[optuna.trial.FrozenTrial]) -> dict[str, ParamColumn]:

@@ -61,12 +61,25 @@ class ParamColumn:
 
 
 @dataclass(frozen=True)
+class Reports:
+    """Values reported on the way: `row` of the trial, `step` and `value`, all (r,)."""
+
+    row: Ints
+    step: Floats
+    value: Floats
+
+
+NO_REPORTS = Reports(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+
+@dataclass(frozen=True)
 class TrialColumns:
     """The n finished trials of a study in the order of their numbers.
 
     `state` (n,) holds Optuna's numbers of states, `values` (n, objectives) NaN where there is none,
     `last_step` (n,) and `last_report` (n,) the last value reported on the way (both NaN where there
-    is none), `seconds` (n,) may be NaN. `params` are in the order in which they first appear,
+    is none), `seconds` (n,) may be NaN. `reports` holds all of them where trials were pruned, and
+    none elsewhere: nobody asks for them there. `params` are in the order in which they first appear,
     `attrs` holds those of KEPT_ATTRS that trials have, by row.
     """
 
@@ -80,6 +93,7 @@ class TrialColumns:
     last_step: Floats
     last_report: Floats
     seconds: Floats
+    reports: Reports
     params: dict[str, ParamColumn]
     attrs: dict[str, dict[int, Any]]
 

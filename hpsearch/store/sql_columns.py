@@ -22,9 +22,11 @@ from optuna.trial import TrialState
 from hpsearch.store.bulk import REPORTS, VALUES
 from hpsearch.store.columns import (
     KEPT_ATTRS,
+    NO_REPORTS,
     Floats,
     Ints,
     ParamColumn,
+    Reports,
     TrialColumns,
     group_params,
 )
@@ -41,6 +43,7 @@ def read_columns(engine: sa.Engine, study_id: int) -> TrialColumns:
         name, directions, metric_names, study_attrs = _study(connection, study_id)
         trial_id, number, state, seconds = _trials(connection, study_id)
         row_of = _rows(trial_id)
+        pruned = bool(np.any(state == TrialState.PRUNED))
         step, report = _reports(connection, study_id, row_of, len(trial_id))
         return TrialColumns(
             study=name,
@@ -53,6 +56,7 @@ def read_columns(engine: sa.Engine, study_id: int) -> TrialColumns:
             last_step=step,
             last_report=report,
             seconds=seconds,
+            reports=_all_reports(connection, study_id, row_of) if pruned else NO_REPORTS,
             params=_params(connection, study_id, row_of),
             attrs=_attrs(connection, study_id, row_of),
         )
@@ -188,6 +192,14 @@ def _reports(
     rows = row_of(ids)
     step[rows], report[rows] = np.array(steps, np.float64), _numbers(values, kinds)
     return step, report
+
+
+def _all_reports(connection: sa.Connection, study_id: int, row_of: Rows) -> Reports:
+    columns = REPORTS.c
+    kind = sa.type_coerce(columns.intermediate_value_type, sa.String)
+    query = _joined(REPORTS, study_id, columns.step, columns.intermediate_value, kind)
+    ids, steps, values, kinds = _columns(connection, query, 4)
+    return Reports(row_of(ids), np.array(steps, np.float64), _numbers(values, kinds))
 
 
 def _params(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str, ParamColumn]:

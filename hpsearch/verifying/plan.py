@@ -223,6 +223,4 @@ def _predict(explanation: Explanation, configs: Sequence[Mapping[str, Any]]) -> 
     subspace, fitted = explanation.fits[0]
     axes = [explanation.frame.axes[column] for column in subspace.columns]
     columns = [axis.to_unit([one[axis.name] for one in configs]) for axis in axes]
-    if fitted.forest.table.has_steps:
-        columns.append(np.ones(len(configs)))
     return fitted.forest.predict(np.column_stack(columns).astype(np.float32))
