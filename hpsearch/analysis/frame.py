@@ -27,7 +27,8 @@ class Frame:
 
     `unit` (n, d) is on the sampling scale, NaN where a conditional parameter was inactive. `value`
     (n,) is in the metric's unit, NaN for failed trials; `final` (n,) the same with pruned trials
-    carried on to the full budget. `state` (n,) holds COMPLETE, PRUNED or FAILED. `steps` (n,) is the last step reported, the study's largest for complete trials.
+    carried on to the full budget. `state` (n,) holds COMPLETE, PRUNED or FAILED. `steps` (n,) is
+    the last step reported, the study's largest for complete trials.
     `group` (n,) numbers the configurations: replicates share one. `seconds` (n,) may be NaN.
     `default` (d,) is on the sampling scale; `default_given` (d,) says where it is the study's own.
     `constants` are the parameters that took one value only.

@@ -46,6 +46,10 @@ class Curve:
 
     def wider(self) -> Floats:
         """The copies as far from the curve as other trials would be: see WIDEN."""
+        return np.asarray(self.mean + WIDEN * (self.copies - self.mean))
+
+    def widest(self) -> Floats:
+        """The same where trials are few with room for what they cannot show."""
         return np.asarray(self.mean + WIDEN * self.sparse * (self.copies - self.mean))
 
 

@@ -110,7 +110,7 @@ def main_variance(curve: Curve, points: Floats, *, categorical: bool) -> Floats:
     noise = curve_variance(curve.copies - curve.mean, points, categorical=categorical)
     found = curve_variance(curve.mean, points, categorical=categorical)
     value = float(found) - WIDEN**2 * float(np.median(noise))
-    copies = curve_variance(curve.wider(), points, categorical=categorical)
+    copies = curve_variance(curve.widest(), points, categorical=categorical)
     return np.concatenate([[value], value + copies - np.median(copies)])
 
 

@@ -79,8 +79,8 @@ class TrialColumns:
     `state` (n,) holds Optuna's numbers of states, `values` (n, objectives) NaN where there is none,
     `last_step` (n,) and `last_report` (n,) the last value reported on the way (both NaN where there
     is none), `seconds` (n,) may be NaN. `reports` holds all of them where trials were pruned, and
-    none elsewhere: nobody asks for them there. `params` are in the order in which they first appear,
-    `attrs` holds those of KEPT_ATTRS that trials have, by row.
+    none elsewhere: nobody asks for them there. `params` are in the order in which they first
+    appear, `attrs` holds those of KEPT_ATTRS that trials have, by row.
     """
 
     study: str

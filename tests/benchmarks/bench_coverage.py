@@ -26,6 +26,7 @@ import time
 import warnings
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -88,7 +89,10 @@ def simulate(shape, n, noise, sampler_name, seed):
         signal = function(x[0], x[1]) / scale + slope * (x[2] - 0.5)
         return float(signal + spread * rng.normal())
 
-    samplers = {"qmc": optuna.samplers.QMCSampler, "tpe": optuna.samplers.TPESampler}
+    samplers = {
+        "qmc": partial(optuna.samplers.QMCSampler, scramble=True),  # as our own searches do
+        "tpe": optuna.samplers.TPESampler,
+    }
     if sampler_name == "random":
         study = optuna.create_study(direction="maximize")
         for x in rng.random((n, D)):  # the same as RandomSampler, without its overhead

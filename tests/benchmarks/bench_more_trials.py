@@ -4,7 +4,7 @@
 
 Studies of six parameters, two of which matter (bench_coverage's shapes), too small or too noisy to
 be trusted at first. Each is continued by as many trials as the explanation asked for, up to 600 in
-all, and explained again. Printed: how many were asked for, and how often the forest was then trusted
+all, and explained again. Printed: how many were asked for, how often the forest was then trusted,
 and how often a rule came out. Exits with 1 if that is fewer than 60% trusted.
 """
 
