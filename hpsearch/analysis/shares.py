@@ -69,12 +69,7 @@ def components(partials: Partials, curves: Sequence[Curve], grids: Sequence[Grid
             for curve, grid in zip(curves, grids, strict=True)
         ]
     )
-    fitted = partials.fitted
-    mains_of_rows = np.stack([partials.unseen(j) for j in range(len(curves))], axis=1)
-    found = interactions(
-        fitted.forest, fitted.anova, mains_of_rows - fitted.anova.mean, n_copies, partials.rng
-    )
-    return join(mains, found)
+    return join(mains, interactions(partials, n_copies))
 
 
 def exact_components(anova: Anova) -> Components:
@@ -114,18 +109,18 @@ def main_variance(curve: Curve, points: Floats, *, categorical: bool) -> Floats:
     return np.concatenate([[value], value + copies - np.median(copies)])
 
 
-def interactions(
-    forest: Forest, anova: Anova, mains: Floats, n_copies: int, rng: np.random.Generator
-) -> Interactions:
-    """What the trials say of interactions, by least squares on the out-of-bag residuals.
+def interactions(partials: Partials, n_copies: int) -> Interactions:
+    """What the trials say of interactions, by least squares on values cleaned of main effects.
 
-    `mains` (n, d): the forest's main effects at its rows by the trees that did not see them. The
-    terms: the product of two parameters for each pair (of the strongest, where rows are few), and
-    everything else that the forest takes for an interaction, as one term.
+    The terms: the product of two parameters for each pair (of the strongest, where rows are few),
+    and everything else that the forest takes for an interaction, as one term.
     """
+    forest, anova, rng = partials.forest, partials.fitted.anova, partials.rng
+    in_oob = forest.out_of_bag - anova.mean - partials.forest_mains.sum(axis=1)
+    response = partials.cleaned + in_oob
     pairs = list(combinations(range(forest.table.n_axes), 2))
     strength = np.array([anova.pair[i, j] for i, j in pairs])
-    seen = np.isfinite(forest.out_of_bag) & np.isfinite(mains).all(axis=1)
+    seen = np.isfinite(response)
     n, n_axes = int(seen.sum()), forest.table.n_axes
     linear = n_axes if 2 * ROWS_PER_TERM * n_axes <= n else 0
     room = min(n // ROWS_PER_TERM - linear - 2, MAX_TERMS)
@@ -137,10 +132,10 @@ def interactions(
     unit = _standardised(forest, forest.encode(forest.table.x)[seen].astype(np.float64))
     products = unit[:, first] * unit[:, second]
     in_forest = _projections(forest, anova, first, second)
-    rest = forest.out_of_bag[seen] - anova.mean - mains[seen].sum(axis=1) - products @ in_forest
+    rest = in_oob[seen] - products @ in_forest
     size = float(rest.std()) or 1.0
     terms = np.column_stack([np.ones(n), unit[:, :linear], products, rest / size])
-    solution, error = _least_squares(terms, forest.table.y[seen] - mains[seen].sum(axis=1))
+    solution, error = _least_squares(terms, response[seen])
     solution, error = solution[1 + linear :], error[1 + linear :]
     solution[-1], error[-1] = min(max(solution[-1] / size, 0.0), MAX_SCALE), error[-1] / size
     drawn = solution[:, None] + error[:, None] * rng.standard_normal((len(error), n_copies))

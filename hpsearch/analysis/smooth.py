@@ -100,6 +100,28 @@ def choose_bandwidth(scatter: Scatter) -> float:
     return best * UNDERSMOOTH
 
 
+def left_out(scatter: Scatter, *, levels: bool) -> Floats:
+    """The curve around 0 at each configuration without that configuration, (G,).
+
+    Shrunk by the share of its variance that is noise, so that parameters which do nothing add none.
+    """
+    weight, total = scatter.totals(np.ones((1, len(scatter.index))))
+    if levels:
+        centre = np.average(scatter.r, weights=scatter.w)
+        rest = weight[0][scatter.index] - scatter.w
+        others = total[0][scatter.index] - scatter.w * scatter.r - centre * rest
+        return np.asarray(others / (rest + LEVEL_PRIOR))
+    width = floor_bandwidth(scatter, scatter.x, choose_bandwidth(scatter))
+    fitted, leverage = local_quadratic(scatter.x, weight, total, scatter.x, width)
+    at, own = fitted[0][scatter.index], np.minimum(leverage[0][scatter.index] * scatter.w, 0.99)
+    away = (scatter.r - at) / (1.0 - own)
+    noise = np.average(away**2, weights=scatter.w) * np.average(own, weights=scatter.w)
+    spread = np.average((at - np.average(at, weights=scatter.w)) ** 2, weights=scatter.w)
+    kept = max(1.0 - float(noise / spread), 0.0) if spread > 0 else 0.0
+    found = scatter.r - away
+    return np.asarray(kept * (found - np.average(found, weights=scatter.w)))
+
+
 def smooth_curves(
     scatter: Scatter, points: Floats, bandwidth: float, counts: Floats
 ) -> tuple[Floats, Floats]:
