@@ -70,9 +70,9 @@ class Explanation:
     """What the trials of one study say, and how far to trust it.
 
     Without trust there are no rules, `reason` says why in one sentence and `more_trials` estimates
-    how many more would do (None where it cannot be estimated). Shares, effects and rules are on the
-    sampling scale; values in the metric's and the parameters' own units. `frame` holds the trials,
-    `fits` the forests of the whole study and of each branch.
+    how many more would do (None where it cannot be estimated). `next_steps` are lines to paste.
+    Shares, effects and rules are on the sampling scale; values in the metric's and the parameters'
+    own units. `frame` holds the trials, `fits` the forests of the whole study and of each branch.
     """
 
     study: str
@@ -90,6 +90,7 @@ class Explanation:
     trusted: bool
     reason: str | None
     more_trials: int | None
+    next_steps: tuple[str, ...]
     quality: Quality
     noise: Noise
     best_value: float

@@ -31,7 +31,8 @@ class Frame:
     the last step reported, the study's largest for complete trials.
     `group` (n,) numbers the configurations: replicates share one. `seconds` (n,) may be NaN.
     `default` (d,) is on the sampling scale; `default_given` (d,) says where it is the study's own.
-    `constants` are the parameters that took one value only.
+    `constants` are the parameters that took one value only. `made_by`: study and preset of
+    `hpsearch run`, where it made the trials.
     """
 
     study: str
@@ -52,6 +53,7 @@ class Frame:
     default_given: Bools
     constants: tuple[tuple[str, Value], ...]
     notes: tuple[str, ...]
+    made_by: tuple[str, str] | None = None
 
     @property
     def n_trials(self) -> int:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 import optuna
 
-from hpsearch.analysis.axes import Value
+from hpsearch.analysis.advice import more_trials, next_steps, reason
+from hpsearch.analysis.axes import Axis, Value
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.failures import failure_rules, read_failures
 from hpsearch.analysis.frame import COMPLETE, FAILED, PRUNED, Frame, read_study
-from hpsearch.analysis.parts import MIN_CONFIGURATIONS, Part, analyse
+from hpsearch.analysis.parts import Part, analyse
 from hpsearch.analysis.readings import effect_of
-from hpsearch.analysis.rules import rules_of
+from hpsearch.analysis.rules import Rule, rules_of
 from hpsearch.analysis.subspaces import subspaces
 from hpsearch.errors import InputError
 
@@ -92,13 +94,14 @@ def _assemble(
     seed: int,
 ) -> Explanation:
     alpha = TRUST_LEVEL / len(parts)
-    trusted = [part for part in parts if part.trusted(alpha)]
+    trusted, main = [part for part in parts if part.trusted(alpha)], parts[0]
     first, second = stream.spawn(2)
     rules = failure_rules(frame, level, second)
     for part in trusted:
         rules += rules_of(part.readings, frame.metric)
+    rules = [_with_origin(frame, rule, seed) for rule in rules] if trusted else []
+    more = None if trusted else more_trials(main)
     best = _best_row(frame)
-    main = parts[0]
     return Explanation(
         study=frame.study,
         metric=frame.metric,
@@ -113,8 +116,9 @@ def _assemble(
         n_configurations=len(np.unique(frame.group)),
         cohorts=dict(Counter(cohort for cohort in frame.cohort if cohort)),
         trusted=bool(trusted),
-        reason=None if trusted else _reason(main),
-        more_trials=None if trusted else _more_trials(main),
+        reason=None if trusted else reason(main),
+        more_trials=more,
+        next_steps=next_steps(frame, more, rules),
         quality=main.quality,
         noise=main.noise,
         best_value=float(frame.value[best]),
@@ -122,13 +126,13 @@ def _assemble(
         importances=tuple(i for part in parts for i in part.importances),
         remainder=main.remainder,
         effects=tuple(effect_of(reading) for part in parts for reading in part.readings),
-        rules=tuple(rules) if trusted else (),
+        rules=tuple(rules),
         surfaces=tuple(surface for part in trusted for surface in part.surfaces),
         failures=read_failures(frame, first),
         notes=(*frame.notes, *notes, *_constant_notes(frame)),
         frame=frame,
         fits=tuple((part.subspace, part.fitted) for part in parts),
-        versions={name: version(name) for name in ("optuna", "scikit-learn", "numpy")},
+        versions=_versions(),
     )
 
 
@@ -151,32 +155,27 @@ def _constant_notes(frame: Frame) -> list[str]:
     return [f"'{name}' was always {value}: nothing to learn." for name, value in frame.constants]
 
 
-def _reason(part: Part) -> str:
-    """Why there are no rules, for a person who just spent an hour on trials."""
-    n, quality = part.n_configurations, part.quality
-    if n < part.enough:
-        return (
-            f"{n} different configurations are too few to tell {len(part.readings)} parameters "
-            "from luck; the shares are a first impression only."
-        )
-    return (
-        f"From {n} configurations the parameters do not predict the metric better than chance "
-        f"(out-of-bag R2 {quality.r2:.2f}, chance reaches {quality.null:.2f}); "
-        "the shares are a first impression only."
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("optuna", "scikit-learn", "numpy")}
+
+
+def _with_origin(frame: Frame, rule: Rule, seed: int) -> Rule:
+    """The rule with the ranges of the other parameters, and where it comes from."""
+    others = {axis.name: _extent(axis) for axis in frame.axes if axis.name != rule.param}
+    others |= {name: (value,) for name, value in frame.constants}
+    cohorts = dict(Counter(cohort for cohort in frame.cohort if cohort))
+    return replace(
+        rule,
+        validity=others,
+        provenance={
+            "study": frame.study,
+            "trials": [int(frame.number.min()), int(frame.number.max())],
+            "cohorts": cohorts,
+            "seed": seed,
+            "versions": _versions(),
+        },
     )
 
 
-def _more_trials(part: Part) -> int | None:
-    """How many more would probably do, from the strength of the correlation seen so far.
-
-    A correlation r is told from chance, one-sided at 5% and with 80% power, by
-    3 + ((1.645 + 0.842) / atanh(r))^2 configurations (Fisher's z). Small samples overstate r, so
-    it is shrunk by its own standard error. None when nothing is left of it.
-    """
-    n, n_axes = part.n_configurations, len(part.readings)
-    seen = max(part.quality.rank_correlation, math.sqrt(max(part.quality.r2, 0.0)))
-    shrunk = seen - 0.5 / math.sqrt(max(n - 3, 1))
-    if shrunk <= 0.05 and n >= 10 * n_axes:
-        return None
-    needed = 3 + (2.487 / math.atanh(min(max(shrunk, 0.25), 0.95))) ** 2
-    return max(math.ceil(needed), 5 * n_axes, 2 * MIN_CONFIGURATIONS, n + 10) - n
+def _extent(axis: Axis) -> tuple[Value, ...]:
+    return axis.choices if axis.is_categorical else (axis.from_unit(0.0), axis.from_unit(1.0))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Rule:
     "threshold" the interval is the region to stay in, for "avoid" the region to keep away from.
     `gain` over the default and `gain_worst` over the worst of the range are in the metric's unit,
     positive is better. `share` is of the variance. `alternatives` are categories not clearly worse.
+    `validity`: the range (or choices) of every other parameter, within which it was found;
+    `provenance`: study, first and last trial, cohorts, seed and versions.
     """
 
     param: str
@@ -51,6 +53,8 @@ class Rule:
     detail: str = ""
     unit_low: float | None = None
     unit_high: float | None = None
+    validity: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def statement(self) -> str:

@@ -58,6 +58,7 @@ def facts(explanation: Explanation) -> dict[str, Any]:
         "trusted": e.trusted,
         "reason": e.reason,
         "more_trials": e.more_trials,
+        "next_steps": e.next_steps,
         "quality": asdict(e.quality),
         "noise": asdict(e.noise),
         "best": {"value": e.best_value, "params": e.best_params},

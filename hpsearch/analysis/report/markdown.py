@@ -21,6 +21,8 @@ def render_markdown(explanation: Explanation) -> str:
     if best:
         header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")
         lines += ["", "## Best values", "", *_table(header, best)]
+    if e.next_steps:
+        lines += ["", "## Next", "", "```", *e.next_steps, "```"]
     if e.notes:
         lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
     return "\n".join(lines) + "\n"

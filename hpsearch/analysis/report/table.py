@@ -55,6 +55,7 @@ class TableReport:
         yield Text("")
         yield from _rules(e)
         yield from (Text(note, style="dim") for note in e.notes)
+        yield from (Text(f"Next: {step}") for step in e.next_steps)
 
 
 def render_table(explanation: Explanation, *, everything: bool = False) -> RenderableType:
