@@ -24,15 +24,19 @@ from hpsearch.analysis.axes import Floats
 from hpsearch.analysis.forest import Forest, Settings, Table, grow
 from hpsearch.search.space import from_unit, to_unit
 
-RANDOM_SHARE = 0.1
-"""One trial in so many is drawn at random, so that no region is given up for good."""
+RANDOM_SHARE = 0.2
+"""This share of trials is drawn at random, as in SMAC, so that no region is given up for good."""
 CANDIDATES = 2000
 STARTS = 10
 """Local searches begin at so many of the best known points, and of the best random ones."""
 SPREADS = 0.2 * 0.5 ** np.arange(4)
 """Of a number's neighbours, one each; a choice's are all others."""
-CLIMBS = 30
-"""Steps of a local search, at most."""
+CLIMBS = 40
+"""Steps of a local search, at most ..."""
+PLATEAU = 10
+"""... and so many on end that find nothing better."""
+TREES = 10
+"""As in SMAC. More agree better, and then all the improvement lies beside the best point."""
 LOOKED_AT = 100
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -40,7 +44,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 class ForestSampler(BaseSampler):
     """Draws the configuration from which the forest expects most; works for any Optuna study.
 
-    Before `n_startup_trials` are finished, and for one trial in ten, it draws at random. Failed
+    Before `n_startup_trials` are finished, and for one trial in five, it draws at random. Failed
     trials count as the worst result, running ones as a middling one, so that workers spread out. A
     parameter that a trial did not have (a conditional one) stands in the middle of its range, where
     no tree can split a branch in which it is never active. What it draws depends on `seed` and on
@@ -134,7 +138,7 @@ class _Model:
     def _grow(self, x: Floats, y: Floats, rng: np.random.Generator) -> Forest:
         _, group = np.unique(x, axis=0, return_inverse=True)
         table = Table(x.astype(np.float32), y, group.reshape(-1), self.levels)
-        return grow(table, Settings(leaf=1, stages=1), rng)
+        return grow(table, Settings(leaf=1, stages=1, n_trees=TREES), rng)
 
     def _limits(self, finished: Sequence[FrozenTrial], rng: np.random.Generator) -> list[Forest]:
         """A forest for each constraint, of the trials that told it."""
@@ -229,25 +233,26 @@ def _maximise(
     tops = [np.argsort(-p, kind="stable")[:STARTS] for p in promises]
     at = np.concatenate([x[top] for x, top in zip(seen, tops, strict=True)])
     promise = np.concatenate([p[top] for p, top in zip(promises, tops, strict=True)])
+    level = 0
     for _ in range(CLIMBS):
         around = np.stack([held(_neighbours(point, model.levels, rng)) for point in at])
         found = model.promise(around.reshape(-1, len(fixed))).reshape(len(at), -1)
-        seen.append(around.reshape(-1, len(fixed)))
-        promises.append(found.reshape(-1))
-        best = found.argmax(1)
-        better = np.flatnonzero(found.max(1) > promise)
-        if not len(better):
+        best = np.where(found == found.max(1, keepdims=True), rng.random(found.shape), -1).argmax(1)
+        # To an equal one, too: in a leaf that knows nothing of a parameter, all its values are.
+        moves = np.flatnonzero(found.max(1) >= promise)
+        level = 0 if (found.max(1) > promise).any() else level + 1
+        if not len(moves) or level > PLATEAU:
             break
-        at[better], promise[better] = around[better, best[better]], found[better, best[better]]
-    return _first_new(model, np.concatenate(seen), np.concatenate(promises), rng)
+        at[moves], promise[moves] = around[moves, best[moves]], found[moves, best[moves]]
+    seen.insert(0, at)
+    promises.insert(0, promise)
+    return _first_new(model, np.concatenate(seen), np.concatenate(promises))
 
 
-def _first_new(
-    model: _Model, x: Floats, promise: Floats, rng: np.random.Generator
-) -> dict[str, Any] | None:
-    """Of points (m, d) the most promising whose configuration is new; equals in random order,
-    because a forest is flat in its leaves."""
-    for i in np.lexsort((rng.random(len(x)), -promise))[:LOOKED_AT]:
+def _first_new(model: _Model, x: Floats, promise: Floats) -> dict[str, Any] | None:
+    """Of points (m, d) the most promising whose configuration is new, of equals the first: those
+    that were walked to."""
+    for i in np.argsort(-promise, kind="stable")[:LOOKED_AT]:
         config = {
             name: from_unit(one, float(u))
             for (name, one), u in zip(model.space.items(), x[i], strict=True)

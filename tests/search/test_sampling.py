@@ -12,6 +12,7 @@ from hpsearch.errors import InputError
 from hpsearch.search import run
 from hpsearch.search.cmaes_sampler import ASKED, CmaEsSampler
 from hpsearch.search.ending import agree
+from hpsearch.search.enqueueing import enqueue_trial
 from hpsearch.search.forest_sampler import ForestSampler
 from hpsearch.store import Store
 
@@ -140,6 +141,18 @@ def test_a_warm_start_tries_the_best_of_an_earlier_study(spec, storage, console)
         json.dumps(t.params) for t in again.trials if t.user_attrs["hps_cohort"] == "warm-start"
     ]
     assert len(tried) == len(set(tried)) == 7
+
+
+def test_what_is_enqueued_the_next_run_takes_up(spec, storage, console):
+    run(spec, trials=1, storage=storage, console=console)
+    with Store.open(storage) as store:
+        (summary,) = store.studies()
+        assert enqueue_trial(store, summary, {"lr": 0.003}) == 1
+        with pytest.raises(InputError, match="it is searched as 1 to 8"):
+            enqueue_trial(store, summary, {"depth": 9})
+    study = run(spec, trials=1, storage=storage, console=console)
+    assert [t.user_attrs["hps_cohort"] for t in study.trials] == ["baseline", "enqueued"]
+    assert study.trials[1].params["lr"] == 0.003
 
 
 @pytest.mark.parametrize(
