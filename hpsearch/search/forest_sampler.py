@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from hpsearch.analysis.axes import Floats
 from hpsearch.analysis.forest import Forest, Settings, Table, grow
@@ -38,6 +38,8 @@ PLATEAU = 10
 TREES = 10
 """As in SMAC. More agree better, and then all the improvement lies beside the best point."""
 LOOKED_AT = 100
+FLOOR = 0.01
+"""Of the distance of the third quartile from the best: nearer than that is as good."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -203,16 +205,20 @@ def _unit(distribution: BaseDistribution, value: Any) -> float:  # noqa: ANN401
 def _losses(
     trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], rng: np.random.Generator
 ) -> Floats:
-    """One loss a trial, (n,): normal scores of each objective, together under random weights.
+    """One loss a trial, (n,): the logarithm of how far each objective is from the best, together
+    under random weights.
 
-    Scores instead of values, so that a diverged loss does not hide all differences between others.
+    A logarithm as in SMAC, so that a diverged loss does not hide all differences between others,
+    and those between the best count most.
     """
     signs = np.array([-1.0 if one == StudyDirection.MAXIMIZE else 1.0 for one in directions])
     values = np.array([trial.values for trial in trials], np.float64) * signs
-    scores = norm.ppf((rankdata(values, axis=0) - 0.5) / len(values))
+    above = values - values.min(0)
+    scale = np.percentile(above, 75, axis=0)
+    scores = np.log(above / np.where(scale > 0, scale, 1.0) + FLOOR)
     if len(directions) == 1:
         return np.asarray(scores[:, 0])
-    weighted = rng.dirichlet(np.ones(len(directions))) * scores
+    weighted = rng.dirichlet(np.ones(len(directions))) * (scores - np.log(FLOOR))
     return np.asarray(weighted.max(1) + 0.05 * weighted.sum(1))
 
 

