@@ -32,7 +32,8 @@ class Plan:
 
     `claimed` is the gain of `value` over `against` that it is to find, `spread` the standard
     deviation of a pair's gain, both in the metric's unit, `power` the probability to confirm it.
-    `configs` and `seeds` hold the remaining parameters and the seed of each pair.
+    `configs` and `seeds` hold the remaining parameters and the seed of each pair. So many `trials`
+    proposed it; the pairs are run in `trials_study`.
     """
 
     study: str
@@ -50,6 +51,7 @@ class Plan:
     configs: tuple[dict[str, Any], ...]
     seeds: tuple[int, ...]
     trials: int
+    trials_study: str
     test: str = TEST
 
     @property
@@ -84,6 +86,7 @@ def make_plan(
     *,
     pairs: int | None,
     level: float,
+    trials_study: str,
     seed: Sequence[int],
 ) -> Plan:
     """The plan for `value` against `against`, both of the space's `param`.
@@ -120,6 +123,7 @@ def make_plan(
         configs=tuple(configs[int(one)] for one in chosen),
         seeds=tuple(int(one) for one in rng.integers(0, 2**31, count)),
         trials=explanation.n_trials,
+        trials_study=trials_study,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from hpsearch.search import planning
 from hpsearch.search.engines import Crew
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.run import carry_out, prepare
-from hpsearch.search.space import Space, space_from_json, space_to_json
+from hpsearch.search.space import space_from_json, space_to_json
 from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import quiet_optuna, requeue_orphans
 from hpsearch.search_options import Search
@@ -67,23 +68,16 @@ def verify(
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, Store.open(storage, create=False) as store:
         with translated(store.url):
-            resolved = spec.resolve(preset)
-            proposing = _proposing(store, planning.study_name(spec, resolved))
-            resolved = planning.choose_language_model(store, spec, resolved, None)
-            search = planning.with_objectives(store, spec, resolved, spec.search)
-            planning.check_unchanged(store, spec, resolved, search)
-            space = space_from_json(proposing.attrs["hps_space"])
-            value = parse_value(space, param, "--value", value)
-            against = parse_value(space, param, "--against", against)
-            number, plan = _plan(
-                store, proposing, space, param, value, against, pairs, level, console
+            proposing, resolved = _proposing(store, spec, preset)
+            number, plan = _find_or_make_plan(
+                store, proposing, param, value, against, pairs, level, console
             )
         crew = Crew(*found_devices.choose(workers, devices, 2 * plan.pairs))
         trainer = spec.trainer_module()
         prepared = prepare(trainer, spec, resolved, path, crew.devices[0], console)
         planning.check_same_data(store, spec, resolved, prepared)
         with stop.shielded(), translated(store.url):
-            planned = _enqueue(store, proposing, space, number, plan, crew.workers)
+            planned = _enqueue(store, proposing, resolved, plan, crew.workers)
         job = _job(store, spec, resolved, planned, trainer, path, crew.devices[0])
         if planned.trials:
             carry_out(job, store, planned, trainer, prepared, crew, stop, console)
@@ -98,21 +92,26 @@ def _check(pairs: int | None, level: float) -> None:
         raise InputError(f"--level {level:g} is not possible: give a number between 0 and 1.")
 
 
-def _proposing(store: Store, name: str) -> StudySummary:
-    """The study whose rule is verified. Raises InputError if it has no finished trials."""
+def _proposing(store: Store, spec: Spec, preset: str) -> tuple[StudySummary, Preset]:
+    """The study whose rule is verified, and its preset as its trials were run. Raises InputError if
+    it has no finished trials, or changed since."""
+    resolved = spec.resolve(preset)
+    name = planning.study_name(spec, resolved)
     found = next((one for one in store.studies() if one.name == name), None)
     if found is None or not found.finished:
         raise InputError(
             f"The store {store.shown_url} has no trials of study {name}: run it first; "
             "a rule needs trials that propose it."
         )
-    return found
+    resolved = planning.choose_language_model(store, spec, resolved, None)
+    search = planning.with_objectives(store, spec, resolved, spec.search)
+    planning.check_unchanged(store, spec, resolved, search)
+    return found, resolved
 
 
-def _plan(
+def _find_or_make_plan(
     store: Store,
     proposing: StudySummary,
-    space: Space,
     param: str,
     value: Any,  # noqa: ANN401
     against: Any,  # noqa: ANN401
@@ -120,7 +119,10 @@ def _plan(
     level: float,
     console: Console,
 ) -> tuple[int, Plan]:
-    """The unfinished verification of this contrast, or a new one, written down: number and plan."""
+    """The unfinished verification of this contrast, or a new one: its number and plan."""
+    space = space_from_json(proposing.attrs["hps_space"])
+    value = parse_value(space, param, "--value", value)
+    against = parse_value(space, param, "--against", against)
     if value == against:
         raise InputError(f"--value and --against are both {show(value)}: give two values.")
     known = verifications.unfinished(store.engine, proposing.study_id, param, value, against)
@@ -136,27 +138,43 @@ def _plan(
     with console.status(Text(f"Explaining {proposing.name} ...")):
         study = optuna.load_study(study_name=proposing.name, storage=store.optuna)
         explanation = explain(study, metric="0", level=level)
-    before = len(store.verifications(proposing.study_id))
-    seed = [proposing.attrs["hps_seed"], 3, before]  # 1 and 2 belong to the design
-    plan = make_plan(explanation, space, param, value, against, pairs=pairs, level=level, seed=seed)
-    rules = [rule for rule in store.rules(proposing.study_id) if rule["param"] == param]
-    number = verifications.write_plan(
-        store.engine, proposing.study_id, param=param, value=value, against=against,
-        pairs=plan.pairs, rule_id=rules[0]["rule_id"] if rules else None, plan=plan.to_dict(),
-    )  # fmt: skip
-    console.print(
-        Text(f"Planned and written down as verification {number}: {plan.statement}"), soft_wrap=True
-    )
+    with store.exclusive("plan"):
+        before = store.verifications(proposing.study_id)
+        plan = make_plan(
+            explanation, space, param, value, against, pairs=pairs, level=level,
+            trials_study=_free_name(store, proposing.name, before),
+            seed=[proposing.attrs["hps_seed"], 3, len(before)],  # 1 and 2 belong to the design
+        )  # fmt: skip
+        number = _write(store, proposing, plan)
+    text = f"Planned and written down as verification {number}: {plan.statement}"
+    console.print(Text(text), soft_wrap=True)
     return number, plan
 
 
+def _free_name(store: Store, name: str, before: Sequence[Mapping[str, Any]]) -> str:
+    """A name for the study of the pairs that no study has, or is going to have."""
+    taken = {one.name for one in store.studies()}
+    taken |= {row["payload"]["plan"]["trials_study"] for row in before}
+    numbers = itertools.count(1)
+    return next(one for k in numbers if (one := f"{name}-verify-{k}") not in taken)
+
+
+def _write(store: Store, proposing: StudySummary, plan: Plan) -> int:
+    rules = [rule for rule in store.rules(proposing.study_id) if rule["param"] == plan.param]
+    return verifications.write_plan(
+        store.engine, proposing.study_id, param=plan.param, value=plan.value,
+        against=plan.against, pairs=plan.pairs, plan=plan.to_dict(),
+        rule_id=rules[0]["rule_id"] if rules else None,
+    )  # fmt: skip
+
+
 def _enqueue(
-    store: Store, proposing: StudySummary, space: Space, number: int, plan: Plan, workers: int
+    store: Store, proposing: StudySummary, preset: Preset, plan: Plan, workers: int
 ) -> planning.Planned:
     """The study of the pairs with all of them in its queue, and this run's part of them."""
     with store.exclusive("plan"):
         queue.drop_orphans(store.engine)
-        study = _study_of_pairs(store, proposing, number, plan)
+        study = _study_of_pairs(store, proposing, plan)
         me, study_id = this_worker(), study._study_id
         requeue_orphans(store, study_id, me, None)
         run_id = store.start_run(
@@ -165,16 +183,17 @@ def _enqueue(
         )  # fmt: skip
         mine = runs.adopt(store.engine, study_id, run_id, 2 * plan.pairs, GRACE_S)
         if not study.get_trials(deepcopy=False):
+            space = preset.distributions
             new = queue.enqueue(store.engine, study_id, run_id, space, lambda _: _trials(plan))
             mine = len(new)
     attrs = study.user_attrs
     return planning.Planned(study, run_id, mine, mine, attrs["hps_seed"], attrs["hps_uid"])
 
 
-def _study_of_pairs(store: Store, proposing: StudySummary, number: int, plan: Plan) -> optuna.Study:
+def _study_of_pairs(store: Store, proposing: StudySummary, plan: Plan) -> optuna.Study:
     direction = StudyDirection.MAXIMIZE if plan.maximize else StudyDirection.MINIMIZE
     study = optuna.create_study(
-        storage=store.optuna, study_name=f"{proposing.name}-verify-{number}",
+        storage=store.optuna, study_name=plan.trials_study,
         direction=direction, load_if_exists=True,
     )  # fmt: skip
     if "hps_uid" not in study.user_attrs:
@@ -245,11 +264,11 @@ def _conclude(store: Store, number: int, plan: Plan, study: optuna.Study) -> Ver
     gains = tuple(None if np.isnan(one) else float(one) for one in scores[:, 0] - scores[:, 1])
     done = Verification(
         plan=plan, verdict=outcome.verdict, reason=outcome.reason, gain=outcome.gain,
-        low=outcome.low, high=outcome.high, gains=gains, trials_study=study.study_name,
+        low=outcome.low, high=outcome.high, gains=gains,
     )  # fmt: skip
     payload: Mapping[str, Any] = {
         "plan": plan.to_dict(), "reason": done.reason, "gains": gains,
-        "study": study.study_name, "statement": done.statement,
+        "statement": done.statement,
     }  # fmt: skip
     verifications.write_verdict(
         store.engine, number, effect=done.gain, low=done.low, high=done.high,

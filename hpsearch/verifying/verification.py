@@ -24,7 +24,7 @@ class Verification:
 
     `gain` with its interval `low` to `high` is the mean difference within the pairs in the metric's
     unit, positive where the value is better than the reference. `gains` holds it for each pair,
-    None where a run failed. `trials_study` is the study that its runs are in.
+    None where a run failed.
     """
 
     plan: Plan
@@ -34,7 +34,11 @@ class Verification:
     low: float
     high: float
     gains: tuple[float | None, ...]
-    trials_study: str
+
+    @property
+    def trials_study(self) -> str:
+        """The study with the runs."""
+        return self.plan.trials_study
 
     @property
     def statement(self) -> str:
