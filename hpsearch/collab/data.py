@@ -42,7 +42,8 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Ids:
-    """The users or the items of the training ratings; number 0 stands for all others.
+    """The users or the items of the training ratings, and after them in a trained model those that
+    only metadata describes; number 0 stands for all others.
 
     `names[i - 1]` is the id of number i.
     """
