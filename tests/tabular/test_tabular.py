@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from hpsearch.errors import InputError
 from hpsearch.predicting import predict_file
+from hpsearch.studies import builtin_folder, load_spec
 from hpsearch.tabular import train as trainer
 from hpsearch.tabular.columns import infer_columns
 from hpsearch.tabular.preprocess import Preprocessor, Target
@@ -249,3 +250,11 @@ def test_a_file_to_predict_that_looks_like_numbers_is_read_as_the_training_file_
         tmp_path / "model", str(tmp_path / "new.csv"), progress=lambda *_: None, say=print
     )
     assert made["prediction"].tolist() == ["a", "b", "a"]
+
+
+def test_a_second_file_is_looked_for_beside_the_study(tmp_path):
+    text = (builtin_folder() / "adult/study.toml").read_text()
+    text = text.replace('source = "adult"', 'path = "mine.csv"\ntest = "later.csv"')
+    (tmp_path / "study.toml").write_text(text)
+    data = load_spec(tmp_path).data
+    assert (data["path"], data["test"]) == (str(tmp_path / "mine.csv"), str(tmp_path / "later.csv"))
