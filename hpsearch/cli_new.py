@@ -62,15 +62,19 @@ def new(
     adult = load_spec("adult")
     trials = {str(name): preset.trials for name, preset in adult.presets.items()}
     text = study_text(study_name(file), data, columns, len(rows), adult.space, trials)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{file.parent} cannot be made: {error.strerror or error}.") from None
+    _make_folder(file.parent)
     write_whole(file, text)
     for line in _written(file, columns, len(rows)):
         console.print(Text(line), soft_wrap=True)
     if without_password(data) != data:
         console.print(Text(f"{file} holds the database's password: keep it to yourself."))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror or error}.") from None
 
 
 def _written(file: Path, columns: Columns, n_rows: int) -> list[str]:

@@ -39,7 +39,7 @@ def study_text(
         f"name = {toml(name)}",
         f"title = {toml(f'Tabular network predicting {columns.target}')}",
         'trainer = "tabular"',
-        f"metric = {toml(metric[0])} # or {'mse, mae, r2' if regression else 'f1'}",
+        f"metric = {toml(metric[0])} # or {'mse, mae' if regression else 'f1'}",
         f"direction = {toml(metric[1])}",
         "",
         "# Move a column's line to another list to have it taken otherwise.",
