@@ -137,24 +137,21 @@ def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
     search = bench.job.search
     may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT and search.prunes
     trial_id = trial._trial_id
-    frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
-    reached = max(frozen.intermediate_values, default=0)
+    reached = max(trial._cached_frozen_trial.intermediate_values, default=0)
     died = store.patiently(lambda: orphans.deaths(store.engine, trial_id)) > 0
 
     def write(record: EpochRecord) -> bool:
         nonlocal died
-        store.record_epoch(trial_id, record)
+        value = record.metrics.get(bench.job.metric)  # None: the stage has another goal
+        # Optuna takes no reports of several objectives.
+        reported = None if search.also or value is None else float(value)
+        store.record_epoch(trial_id, record, reported)
         if died and record.epoch > reached:
             store.patiently(lambda: orphans.forgive(store.engine, trial_id))
             died = False
-        value = record.metrics.get(bench.job.metric)
-        if value is None:  # an epoch of a stage that has another goal
+        if reported is None:
             return False
-        if search.also:  # Optuna takes no reports of several objectives
-            return False
-        # Optuna would ignore an epoch that is repeated, after a resume or with half of the batch.
-        trial._cached_frozen_trial.intermediate_values.pop(record.epoch, None)
-        store.patiently(lambda: trial.report(value, record.epoch))
+        trial._cached_frozen_trial.intermediate_values[record.epoch] = reported
         return may_prune and store.patiently(trial.should_prune)
 
     def report(record: EpochRecord) -> None:
@@ -189,12 +186,11 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
         _fail(bench, trial, error)
         raise
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
-    store.record_context(trial._trial_id, **facts)
+    metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
+    store.record_result(trial._trial_id, facts, {"hps_metrics": metrics})
     for name, value in zip((*objectives(job), *over), (*values, *over.values()), strict=True):
         if not math.isfinite(value):
             return _fail(bench, trial, HpsearchError(f"{name} is {value}, not a finite number"))
-    metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
-    _set_attr(store, trial, "hps_metrics", metrics)
     _constrain(bench, trial, over)
     _tell(bench, trial, TrialState.COMPLETE, values)
     models.keep_if_best(store, bench.study, trial, models.trial_folder(job, trial.number))
@@ -271,7 +267,7 @@ def _tell(
     store, study = bench.store, bench.study
 
     def tell() -> None:
-        if store.optuna.get_trial(trial._trial_id).state == TrialState.WAITING:
+        if queue.is_waiting(store.engine, trial._trial_id):
             queue.retake(store.engine, trial._trial_id, bench.worker)
         study.tell(trial, values, state=state, skip_if_finished=True)
 

@@ -201,6 +201,13 @@ def _take(connection: sa.Connection, trial_id: int, attempts: int, worker: Worke
         connection.execute(sa.insert(BEATS).values(trial_id=trial_id, heartbeat=now))
 
 
+def is_waiting(engine: sa.Engine, trial_id: int) -> bool:
+    """Whether the trial is in the queue."""
+    query = sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() == TrialState.WAITING
+
+
 def retake(engine: sa.Engine, trial_id: int, worker: Worker) -> bool:
     """Take back a trial that was put into the queue while this worker, thought dead, ran on."""
     attempts = sa.select(schema.trial.c.attempts).where(schema.trial.c.trial_id == trial_id)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import InputError
-from hpsearch.store import reading, schema
+from hpsearch.store import reading, reports, schema
 from hpsearch.store.locks import exclusive
 from hpsearch.store.moving import Moved, read_study, write_study
 from hpsearch.store.opening import open_storage
@@ -119,32 +119,20 @@ class Store:
 
         self.patiently(write)
 
-    def record_epoch(self, trial_id: int, record: EpochRecord) -> None:
-        """Write one epoch's row; an epoch repeated after a resume replaces its earlier row."""
-        table = schema.epoch
-        row = {
-            "stage": record.stage,
-            "epochs": record.epochs,
-            "train_loss": record.train_loss,
-            "valid_loss": record.valid_loss,
-            "metrics": record.metrics,
-            "lrs": record.lrs,
-            "seconds": record.seconds,
-            "recorded_at": schema.utc_now(),
-        }
+    def record_epoch(
+        self, trial_id: int, record: EpochRecord, reported: float | None = None
+    ) -> None:
+        """Write one epoch's row; an epoch repeated after a resume replaces its earlier row.
 
-        def write() -> None:
-            key = {"trial_id": trial_id, "epoch": record.epoch}
-            try:
-                # Insert first: on MySQL an update that finds nothing locks the gap for others.
-                with self.engine.begin() as connection:
-                    connection.execute(sa.insert(table).values(**key, **row))
-            except sa.exc.IntegrityError:
-                same = sa.and_(table.c.trial_id == trial_id, table.c.epoch == record.epoch)
-                with self.engine.begin() as connection:
-                    connection.execute(sa.update(table).where(same).values(**row))
+        `reported` is what Optuna is to know of it, for its pruners and plots.
+        """
+        self.patiently(lambda: reports.write_epoch(self.engine, trial_id, record, reported))
 
-        self.patiently(write)
+    def record_result(
+        self, trial_id: int, context: Mapping[str, Any], attrs: Mapping[str, Any]
+    ) -> None:
+        """Put columns of hps_trial, and user attributes of Optuna's trial, where they belong."""
+        self.patiently(lambda: reports.write_result(self.engine, trial_id, context, attrs))
 
     def record_event(
         self,
