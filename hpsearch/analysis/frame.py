@@ -110,7 +110,14 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         default_given=given,
         constants=constants,
         notes=(*silent, *_broken(trials, state), *notes),
+        made_by=_made_by(trials.study_attrs),
     )
+
+
+def _made_by(attrs: Mapping[str, Any]) -> tuple[str, str] | None:
+    if "hps_study" not in attrs or "hps_preset" not in attrs:
+        return None
+    return str(attrs["hps_study"]), str(attrs["hps_preset"])
 
 
 def _without_silent(trials: TrialColumns) -> tuple[TrialColumns, list[str]]:

@@ -18,7 +18,7 @@ FALSE_RATE = 0.005  # of effects called real; samplers that learn make it severa
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 WIDE = 0.7  # an interval wider than this share of the range recommends nothing
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
-PLATEAU_EQUAL = 0.03  # of the span: where the region that the rule names ends
+PLATEAU_EQUAL = 0.02  # of the span: where the region that the rule names ends
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
 NEGLIGIBLE = 0.5  # of the noise floor: an effect surely smaller is none
 
@@ -113,7 +113,7 @@ def _numeric(reading: Reading, metric: str, gain_worst: Estimate) -> Rule | None
     low, high = reading.best_interval()
     best = float(points[reading.best])
     plateau = _plateau(reading)
-    if plateau is not None and high - low > PLATEAU_WIDTH / 2:
+    if plateau is not None:
         low, high = plateau
         return _make(reading, metric, "threshold", best, low, high, gain_worst)
     if high - low > WIDE:
@@ -149,7 +149,9 @@ def _plateau(reading: Reading) -> tuple[float, float] | None:
     if len(near) != near[-1] - near[0] + 1:
         return None
     low, high = float(points[near[0]]), float(points[near[-1]])
-    equal = points[reading.near_best(PLATEAU_EQUAL * reading.span)]
+    # Below the plateau's mean, not its highest point, which is noise.
+    level = reading.score[near].mean() - PLATEAU_EQUAL * reading.span
+    equal = points[near][reading.score[near] >= level]
     at_start, at_end = near[0] == 0, near[-1] == len(points) - 1
     if at_start == at_end or high - low < PLATEAU_WIDTH:
         return None
