@@ -138,21 +138,25 @@ def explain(
     study_or_studies: optuna.Study | Sequence[optuna.Study],
     *,
     level: float = 0.9,
-    metric: str | None = None,
+    metric: str | int | None = None,
     surrogate: str = "forest",
     seed: int = 0,
 ) -> Explanation:
-    """What the trials of any Optuna study say about its parameters (see hpsearch.analysis)."""
+    """What the trials of any Optuna study say about its parameters (see hpsearch.analysis).
+
+    `metric` is the name or the number of the objective, needed where there are several.
+    """
     from hpsearch.analysis import explain as analyse
 
-    return analyse(study_or_studies, level=level, metric=metric, surrogate=surrogate, seed=seed)
+    chosen = None if metric is None else str(metric)
+    return analyse(study_or_studies, level=level, metric=chosen, surrogate=surrogate, seed=seed)
 
 
 def pool(
     studies: Sequence[optuna.Study | Explanation],
     *,
     level: float = 0.9,
-    metric: str | None = None,
+    metric: str | int | None = None,
     seed: int = 0,
 ) -> Pooling:
     """The optima that several studies, or their explanations, agree on, and how far they differ.

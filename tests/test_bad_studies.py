@@ -9,7 +9,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
-from hpsearch.analysis import refits
 from hpsearch.cli import app
 from hpsearch.errors import InputError
 
@@ -51,11 +50,6 @@ def url(tmp_path_factory):
     for name, trials in STUDIES.items():
         optuna.create_study(storage=where, study_name=name).add_trials(trials)
     return where
-
-
-@pytest.fixture(autouse=True)
-def few_refits(monkeypatch):
-    monkeypatch.setattr(refits, "N_REFITS", 10)
 
 
 def explain(url, *arguments):

@@ -199,7 +199,7 @@ def test_a_study_that_cannot_be_explained_keeps_none_from_the_others(folder):
 
 def test_the_command_that_is_told_can_be_pasted(folder):
     optuna_study(folder / "a[b] c.db")
-    status, out, _ = hpsearch(folder, "explain", "--storage", "sqlite:///a[b] c.db")
+    status, out, _ = hpsearch(folder, "explain", "--keep", "--storage", "sqlite:///a[b] c.db")
     assert status == 0
     line = next(line for line in out.splitlines() if line.startswith("See the trials: "))
     command = shlex.split(line.removeprefix("See the trials: "))

@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 import hpsearch
-from hpsearch.analysis import refits
 from hpsearch.cli import app
 from hpsearch.errors import InputError
 
@@ -40,7 +39,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
     monkeypatch.delenv("HPSEARCH_STORAGE", raising=False)
-    monkeypatch.setattr(refits, "N_REFITS", 10)
     rows = [f"{i % 50},{i * 7 % 13},{'yes' if i % 50 > 25 else 'no'}" for i in range(400)]
     (tmp_path / "people.csv").write_text("\n".join(["age,visits,left", *rows]))
     (tmp_path / "study.toml").write_text(STUDY)

@@ -9,7 +9,6 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from typer.testing import CliRunner
 
-from hpsearch.analysis import refits
 from hpsearch.cli import app
 from hpsearch.errors import InputError
 from hpsearch.store import Store, verifications
@@ -17,9 +16,8 @@ from hpsearch.store.bulk import add_trials
 
 
 @pytest.fixture
-def url(tmp_path, monkeypatch):
+def url(tmp_path):
     """A store with two studies whose x has a best value at 0.4, and one that nothing explains."""
-    monkeypatch.setattr(refits, "N_REFITS", 10)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     where = f"sqlite:///{tmp_path / 'store.db'}"
     space, rng = {"x": FloatDistribution(0, 1)}, np.random.default_rng(0)

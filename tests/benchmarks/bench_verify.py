@@ -26,7 +26,6 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent / "search"))
 from conftest import TRAINER, FakePreset, FakeSpec
 
-from hpsearch.analysis import refits
 from hpsearch.errors import InputError
 from hpsearch.search import run
 from hpsearch.verifying import verify
@@ -58,7 +57,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--studies", type=int, default=60)
     args = parser.parse_args()
-    refits.N_REFITS = 40
     found = collections.defaultdict(list)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as text:
         folder = Path(text)

@@ -15,7 +15,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.analysis import explain, refits
+from hpsearch.analysis import explain
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.library import find
 from hpsearch.search import run
@@ -23,11 +23,6 @@ from hpsearch.store import Store
 from hpsearch.verifying import run as verifying
 from hpsearch.verifying import verify
 from hpsearch.verifying.which import which
-
-
-@pytest.fixture(autouse=True)
-def few_refits(monkeypatch):
-    monkeypatch.setattr(refits, "N_REFITS", 10)
 
 
 @pytest.fixture
@@ -111,6 +106,17 @@ def test_a_second_verification_has_new_pairs(noisy, storage, console):
     assert one.trials_study != other.trials_study
 
 
+def test_a_study_made_again_does_not_inherit_pairs(noisy, storage, console):
+    """SQLite gives the numbers of deleted rows away again; the old pairs are still in the store."""
+    one = verify(noisy, **CONTRAST, pairs=2, storage=storage, console=console)
+    optuna.delete_study(study_name="fake-quick", storage=storage)
+    run(noisy, trials=12, storage=storage, console=console)
+    other = verify(noisy, **CONTRAST, pairs=3, storage=storage, console=console)
+    assert one.trials_study == "fake-quick-verify-1"
+    assert other.trials_study == "fake-quick-verify-2"
+    assert len(other.gains) == 3
+
+
 def test_an_interrupted_verification_goes_on(noisy, storage, console):
     torn = noisy.but(bad="interrupt once", epochs=2)
     with Store.open(storage) as store:  # the same study, but that its runs are interrupted once
@@ -134,8 +140,6 @@ RUNNER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from conftest import FakePreset, FakeSpec
-from hpsearch.analysis import refits
-refits.N_REFITS = 10
 from hpsearch.verifying import verify
 options = json.load(sys.stdin)
 verify(FakeSpec(FakePreset(settings=options.pop("settings"))), **options)
