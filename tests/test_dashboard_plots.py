@@ -18,7 +18,6 @@ from optuna_dashboard import get_note, save_note
 from selenium.common.exceptions import WebDriverException
 from typer.testing import CliRunner
 
-from hpsearch.analysis import refits
 from hpsearch.cli import app
 from hpsearch.store import Store
 
@@ -58,7 +57,6 @@ def study(tmp_path):
 @pytest.fixture
 def explain(tmp_path, monkeypatch):
     """`hpsearch explain` with these arguments."""
-    monkeypatch.setattr(refits, "N_REFITS", 10)  # of intervals, which nothing here reads
     monkeypatch.setenv("HPSEARCH_STORAGE", f"sqlite:///{tmp_path / 'store.db'}")
 
     def run(*arguments):
