@@ -80,9 +80,14 @@ def local_quadratic(
 
 def floor_bandwidth(scatter: Scatter, points: Floats, bandwidth: float) -> Floats:
     """`bandwidth` at each point (P,), wider where fewer than MIN_NEIGHBOURS lie within it."""
-    near = min(MIN_NEIGHBOURS, len(scatter.index)) - 1
-    distance = np.abs(scatter.x[scatter.index][None, :] - points[:, None])
-    return np.asarray(np.maximum(bandwidth, np.partition(distance, near, axis=1)[:, near]))
+    ordered = np.sort(scatter.x[scatter.index])
+    near = min(MIN_NEIGHBOURS, len(ordered))
+    # The nearest ones are neighbours in the order: one of these stretches holds them.
+    first = np.searchsorted(ordered, points)[:, None] - near + np.arange(near + 1)
+    first = np.clip(first, 0, len(ordered) - near)
+    at = points[:, None]
+    reach = np.maximum(at - ordered[first], ordered[first + near - 1] - at).min(axis=1)
+    return np.asarray(np.maximum(bandwidth, reach))
 
 
 def choose_bandwidth(scatter: Scatter) -> float:
