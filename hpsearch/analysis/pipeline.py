@@ -33,6 +33,7 @@ def explain(
     metric: str | None = None,
     surrogate: str = "forest",
     seed: int = 0,
+    good_region: float | None = None,
 ) -> Explanation:
     """Explain what the trials of any Optuna study say about its parameters.
 
@@ -42,6 +43,8 @@ def explain(
         metric: name or number of the objective, needed when there are several.
         surrogate: "forest", or "exact" for tables that hold every combination.
         seed: of the forests; the same seed gives the same explanation.
+        good_region: the share of trials, the best ones, that keep their values; all others count
+            like the worst of these, so that a few disasters do not own the whole variance.
 
     Raises:
         InputError: one sentence, when nothing can be learned from the study.
@@ -53,6 +56,8 @@ def explain(
     if seed < 0:
         raise InputError(f"seed is {seed}: give 0 or a larger number.")
     frame = read_study(_one(study_or_studies), metric)
+    if good_region is not None:
+        frame = _clipped(frame, good_region)
     found, notes = subspaces(frame)
     if not found:
         raise InputError(
@@ -66,6 +71,19 @@ def explain(
     return _assemble(
         frame, parts, notes, _stream(seed, 0), level=level, surrogate=surrogate, seed=seed
     )
+
+
+def _clipped(frame: Frame, share: float) -> Frame:
+    """The frame with values no worse than the quantile that `share` of the trials reach."""
+    if not 0 < share <= 1:
+        raise InputError(f"good_region is {share:g}: give a share above 0 and at most 1.")
+    known = frame.final[np.isfinite(frame.final)]
+    worst = float(np.quantile(known, 1 - share if frame.maximize else share))
+    final = (np.maximum if frame.maximize else np.minimum)(frame.final, worst)
+    if np.ptp(final[np.isfinite(final)]) == 0:
+        raise InputError(f"good_region {share:g} leaves one value only: give a larger share.")
+    note = f"Values worse than {worst:.4g} are read as that: the best {share:.0%} keep theirs."
+    return replace(frame, final=final, notes=(*frame.notes, note))
 
 
 def _stream(seed: int, n_rows: int) -> np.random.SeedSequence:

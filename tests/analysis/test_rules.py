@@ -91,3 +91,13 @@ def test_slopes_are_right_where_trials_fill_the_space_evenly(studies):
         effect = next(e for e in explain(study).effects if e.param == "x2")
         ratios.append((effect.mean[95] - effect.mean[5]) / 0.9)
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_few_disasters_do_not_own_the_variance_of_the_good_region(studies):
+    """x0 ruins one trial in ten; among the others only x1 matters."""
+    points = np.random.default_rng(0).random((150, 2))
+    values = points[:, 1] - 50.0 * (points[:, 0] > 0.9)
+    rows = [{"x0": float(a), "x1": float(b)} for a, b in points]
+    study = studies.of(rows, values, {"x0": studies.unit, "x1": studies.unit})
+    assert explain(study).main_importances[0].params == ("x0",)
+    assert explain(study, good_region=0.6).main_importances[0].params == ("x1",)
