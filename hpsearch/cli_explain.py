@@ -99,7 +99,8 @@ def explain(
                 if source.reason:
                     console.print(Text(f"\n{source.reason}"), soft_wrap=True)
             if sources[0].store is not None:
-                again = command_line("dashboard", sources[0].shown if storage else None)
+                given = storage[0] if storage and "://" in storage[0] else sources[0].shown
+                again = command_line("dashboard", given if storage else None)
                 console.print(Text(f"\nSee the trials: {again}"), soft_wrap=True)
         if refused and names:  # it was asked for by name
             raise typer.Exit(refused[0].exit_status)

@@ -68,6 +68,11 @@ class Reports:
     step: Floats
     value: Floats
 
+    def only(self, kept: NDArray[np.bool_], row: Ints) -> Reports:
+        """Of the trials in a mask (n,), which become the rows `row` (n,)."""
+        mine = kept[self.row]
+        return Reports(row[self.row[mine]], self.step[mine], self.value[mine])
+
 
 NO_REPORTS = Reports(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
@@ -109,6 +114,7 @@ class TrialColumns:
             last_step=self.last_step[kept],
             last_report=self.last_report[kept],
             seconds=self.seconds[kept],
+            reports=self.reports.only(kept, row),
             params={name: param for name, param in params.items() if len(param.row)},
             attrs={
                 key: {int(row[at]): one for at, one in held.items() if kept[at]}
