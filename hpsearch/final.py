@@ -18,6 +18,7 @@ from rich.text import Text
 
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
+from hpsearch.search.attempts import halved
 from hpsearch.search.circumstances import default_device, versions
 from hpsearch.search.display import describe_params, duration
 from hpsearch.search.planning import choose_language_model, plain, study_name
@@ -123,7 +124,8 @@ def best_params(store: Store, spec: StudySpec, preset: str) -> dict[str, Any]:
     best = reading.best(store.engine, study._study_id, study.directions[0])
     if best is None:
         raise InputError(f"The study {study.study_name} has no finished trial yet.")
-    return next(dict(one.params) for one in study.get_trials() if one.number == best[1])
+    trial = next(one for one in study.get_trials() if one.number == best[1])
+    return {**trial.params, **halved(trial.user_attrs)}
 
 
 def stored_study(store: Store, spec: StudySpec, preset: str) -> optuna.Study:

@@ -22,7 +22,7 @@ from hpsearch.final import (
     stored_study,
     write_plan,
 )
-from hpsearch.search.attempts import BATCH, HALVED
+from hpsearch.search.attempts import halved
 from hpsearch.search.circumstances import default_device, versions
 from hpsearch.search.display import describe_params, duration
 from hpsearch.search.planning import plain
@@ -103,9 +103,8 @@ def _settings(
     study: optuna.Study, trial: FrozenTrial, sets: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings and parameters as the trial had them, with the values of `sets` in their place."""
-    settings, params = dict(study.user_attrs["hps_settings"]), dict(trial.params)
-    if HALVED in trial.user_attrs:
-        params[BATCH] = trial.user_attrs[HALVED]
+    settings = dict(study.user_attrs["hps_settings"])
+    params = {**trial.params, **halved(trial.user_attrs)}
     for text in sets:
         for key, value in parse_set(text).items():
             if key in params:

@@ -59,8 +59,7 @@ def train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
     written to, and a trial that ran out of memory is trained again with half of its batch if the
     job says so. Raises DiskFullError, and whatever else the training raises.
     """
-    halved = trial.user_attrs.get(HALVED)
-    attempt = Attempt({} if halved is None else {BATCH: halved}, writes=_writable(bench, trial))
+    attempt = Attempt(halved(trial.user_attrs), writes=_writable(bench, trial))
     while True:
         try:
             return _train(bench, trial, report, attempt)
@@ -72,6 +71,14 @@ def train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
             # The traceback keeps everything that the training had in memory.
             traceback.clear_frames(error.__traceback__)
         free_memory()
+
+
+def halved(user_attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial was trained with instead of its own parameters: half of its batch, or nothing.
+
+    `user_attrs` are the trial's.
+    """
+    return {BATCH: user_attrs[HALVED]} if HALVED in user_attrs else {}
 
 
 def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) -> TrainResult:

@@ -8,7 +8,7 @@ The servers are this program's own, on free ports, with their files in a tempora
 be run by root, and needs the programs of both servers). The trainer is the formula of tests/search,
 with checkpoints. Exits with 1 unless every study ends complete: no trial is lost, none is counted
 twice, every value is that of the formula (which an uninterrupted run gives), every epoch has one
-row, and what the store says of itself is consistent.
+row, and `hpsearch doctor` finds nothing.
 """
 
 # ruff: noqa: E402
@@ -26,15 +26,14 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "search"), str(Path(__file__).parents[1])]
 
-import sqlalchemy as sa
 from conftest import TRAINER, FakePreset, FakeSpec
 from optuna.trial import TrialState
 from outages import MariaDB, Network, Postgres
 from run_processes import entries, launch, wait_until
 
+from hpsearch.doctor import examine
 from hpsearch.search.circumstances import cores
 from hpsearch.store import Store
-from hpsearch.store.orphans import find_orphaned
 
 EPOCHS = 4
 
@@ -80,13 +79,7 @@ def check(spec, storage, trials):
         epochs = [(row["number"], row["epoch"]) for row in store.epochs("fake-quick")]
         if sorted(epochs) != [(n, e) for n in range(trials) for e in range(1, EPOCHS + 1)]:
             wrong.append(f"{len(epochs)} rows of hps_epoch, {len(set(epochs))} different")
-        if find_orphaned(store.engine, summary.study_id, 90):
-            wrong.append("trials of dead workers are still running")
-        if store.url.drivername.startswith("sqlite"):
-            with store.engine.connect() as connection:
-                found = connection.execute(sa.text("PRAGMA integrity_check")).scalar()
-            if found != "ok":
-                wrong.append(f"integrity_check: {found}")
+        wrong += [f"doctor: {one.what}: {one.text}" for one in examine(store) if not one.fine]
         import optuna
 
         study = optuna.load_study(study_name="fake-quick", storage=store.optuna)

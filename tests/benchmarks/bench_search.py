@@ -6,7 +6,7 @@
 `overhead`: the same instant trials (a formula, three epochs) once through `hpsearch run` with one
 worker and once through Optuna's `optimize`, with the same TPE sampler, median pruner, storage and
 reports; hpsearch also writes its own rows. Both in turns, the median of three rounds each. Default
-URLs: a new SQLite file in the working folder, and the PostgreSQL of the tests. `workers`: trials of
+URLs: a new SQLite file in the temporary folder, and the PostgreSQL of the tests. `workers`: trials of
 a fixed second each, with one worker and with two. Exits with 1 if hpsearch takes more than 1.2
 times as long as Optuna, or two workers more than 0.55 times as long as one.
 """
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import uuid
+import warnings
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "search"), str(Path(__file__).parents[1])]
@@ -144,9 +145,10 @@ def main():
     options = parser.parse_args()
     options.trials = options.trials or {"overhead": 200, "workers": 60}[options.what]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     measure = {"overhead": overhead, "workers": workers}[options.what]
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        good = measure(options, Path(folder).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        good = measure(options, Path(folder))
     sys.exit(not good)
 
 
