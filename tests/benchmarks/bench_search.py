@@ -6,8 +6,8 @@
 `overhead`: the same instant trials (a formula, three epochs) once through `hpsearch run` with one
 worker and once through Optuna's `optimize`, with the same TPE sampler, median pruner, storage and
 reports; hpsearch also writes its own rows. Both in turns, the median of three rounds each. Default
-URLs: a new SQLite file in the temporary folder, and the PostgreSQL of the tests. `workers`: trials of
-a fixed second each, with one worker and with two. Exits with 1 if hpsearch takes more than 1.2
+URLs: a new SQLite file in the temporary folder, and the PostgreSQL of the tests. `workers`: trials
+of a fixed second each, with one worker and with two. Exits with 1 if hpsearch takes more than 1.2
 times as long as Optuna, or two workers more than 0.55 times as long as one.
 """
 
