@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import optuna
 from rich.console import Console
 from rich.text import Text
 
@@ -40,7 +39,9 @@ def explain_all(
                 keep_rules(source.store, summary.study_id, explanation)
             explanations.append(explanation)
             if _is_own(source, summary) if push is None else push:
-                _push(source, study, explanation)
+                if not source.writable:
+                    raise InputError(f"{source.shown} can only be read: leave --push away.")
+                explanation.push(study)
         except HpsearchError as error:
             refused.append(error)
     if not explanations:
@@ -50,12 +51,3 @@ def explain_all(
 
 def _is_own(source: Source, summary: StudySummary) -> bool:
     return source.store is not None and "hps_study" in summary.attrs
-
-
-def _push(source: Source, study: optuna.Study, explanation: Explanation) -> None:
-    """Raises InputError where nothing may be written."""
-    from hpsearch.analysis.report.dashboard import push  # a second, for what few calls need
-
-    if not source.writable:
-        raise InputError(f"{source.shown} can only be read: leave --push away.")
-    push(study, explanation)

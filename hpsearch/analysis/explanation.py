@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import optuna
 from rich.console import RenderableType
 
 from hpsearch.analysis.axes import Floats, Value
@@ -157,6 +158,15 @@ class Explanation:
         from hpsearch.analysis.report.table import render_table
 
         return render_table(self, everything=everything)
+
+    def push(self, study: optuna.Study) -> None:
+        """Put plots and rules into `study`, whose Optuna dashboard then shows them.
+
+        They replace what was pushed before, and leave alone what people wrote in its note.
+        """
+        from hpsearch.analysis.report.dashboard import push
+
+        push(study, self)
 
     def __rich__(self) -> RenderableType:
         return self.to_table()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from browser import chromium, show_as, wait_for
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 from selenium.webdriver import ActionChains
 
@@ -17,18 +20,22 @@ def page(studies, tmp_path_factory):
     rng = np.random.default_rng(1)
     study = studies.optuna.create_study(direction="minimize", study_name="every <kind> of plot")
     space = {f"x{j}": studies.unit for j in range(3)}
+    space["kind"] = CategoricalDistribution(["plain", "fancy"])
     for number in range(90):
-        params = {name: float(rng.random()) for name in space}
+        params = {f"x{j}": float(rng.random()) for j in range(3)}
+        params["kind"] = ("plain", "fancy")[rng.integers(2)]
         if number % 9 == 8:
             params = dict(study.get_trials()[-1].params)
-        x, y = params["x0"], params["x1"]
+        x, y, fancy = params["x0"], params["x1"], params["kind"] == "fancy"
         failed = x > 0.8 and rng.random() < 0.6
         study.add_trial(
             create_trial(
                 params=params,
                 distributions=space,
                 state=TrialState.FAIL if failed else TrialState.COMPLETE,
-                value=None if failed else 3 * (x - 0.4) * (y - 0.5) + y + 0.02 * rng.normal(),
+                value=None
+                if failed
+                else 3 * (x - 0.4) * (y - 0.5) + y + fancy + 0.02 * rng.normal(),
             )
         )
     path = tmp_path_factory.mktemp("page") / "report.html"
@@ -95,13 +102,27 @@ def test_plots_fit_on_paper(page):
     assert all(svg <= room <= 681 for room, svg in widths)  # 180 mm are 680.3 pixels
 
 
+def hover_label(page, title, marks):
+    """What is said over one of the marks of the plot with this title."""
+    figures = page.find_elements("css selector", "figure")
+    figure = next(f for f in figures if f.find_element("css selector", "h3").text == title)
+    mark = figure.find_elements("css selector", marks)[-1]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    ActionChains(page).move_to_element(mark).perform()
+    labels = wait_for(lambda: figure.find_elements("css selector", ".hoverlayer text"), seconds=10)
+    return " ".join(label.get_attribute("textContent") for label in labels)
+
+
 def test_hovering_tells_the_numbers(page):
     show_as(page, 1400)
-    bar = wait_for(lambda: page.find_elements("css selector", ".plot .bars .point path"))[-1]
-    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", bar)
-    ActionChains(page).move_to_element(bar).perform()
-    label = wait_for(lambda: page.find_elements("css selector", ".hoverlayer text"), seconds=10)
-    assert "% of the variance" in label[0].get_attribute("textContent")
+    bar = hover_label(page, "Shares of the variance", ".bars .point path")
+    assert "kind" in bar
+    assert "% of the variance" in bar
+    level = hover_label(page, "kind", ".trace.scatter .points path")
+    assert "NaN" not in level
+    assert "fancy" in level or "plain" in level
+    number = hover_label(page, "x0", ".trace.scatter .points path")
+    assert re.search(r"trial \d+\s*0?\.\d+: -?\d", number)
 
 
 def test_every_plot_has_words_and_most_have_numbers(page):

@@ -149,6 +149,10 @@ def test_refusal_is_said_in_every_format(studies):
     assert "No rules yet." in printed(noise)
     assert "No rules yet." in noise.to_markdown()
     assert "No rules yet." in noise.to_html()
+    assert noise.next_steps
+    for step in noise.next_steps:
+        assert escape(step) in noise.to_html()
+        assert step in noise.to_markdown()
     document = json.loads(noise.to_json())
     assert document["rules"] == []
     assert document["reason"]

@@ -21,6 +21,7 @@ from hpsearch.analysis.report.plot import (
     aim,
     axis_look,
     column_of,
+    hovered,
     metric_title,
     places,
     styled,
@@ -76,8 +77,8 @@ def surface_plot(e: Explanation, surface: Surface) -> Plot:
             z=z[np.ix_(up, right)],
             colorscale="Viridis" if e.maximize else "Viridis_r",
             colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": ""}},
-            hovertemplate="%{xaxis.title.text} %{x:.3~g}<br>%{yaxis.title.text} %{y:.3~g}"
-            "<br><b>%{z:.4~g}</b><extra></extra>",
+            hovertemplate=f"%{{xaxis.title.text}} {hovered(across)}<br>"
+            f"%{{yaxis.title.text}} {hovered(along, 'y')}<br><b>%{{z:.4~g}}</b><extra></extra>",
         )
     )
     figure.update_xaxes(**axis_look(across))
@@ -117,7 +118,7 @@ def _add_trials(figure: go.Figure, e: Explanation, axis: Axis) -> tuple[int, int
             mode="markers",
             customdata=frame.number[rows],
             marker={"color": GREY, "size": 5, "opacity": 0.55},
-            hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4g}<extra></extra>",
+            hovertemplate=f"trial %{{customdata}}<br>{hovered(axis)}: %{{y:.4~g}}<extra></extra>",
             name="trials",
         )
     )
@@ -136,7 +137,7 @@ def _add_curve(figure: go.Figure, effect: Effect) -> None:
             mode="lines",
             line={"color": BLUE, "width": 3},
             customdata=np.column_stack([effect.low, effect.high]),
-            hovertemplate="%{x:.4g}: %{y:.4g}<br>%{customdata[0]:.4g} to %{customdata[1]:.4g}"
+            hovertemplate="%{x:.4~g}: %{y:.4~g}<br>%{customdata[0]:.4~g} to %{customdata[1]:.4~g}"
             "<extra></extra>",
         )
     )
@@ -159,7 +160,7 @@ def _add_levels(figure: go.Figure, effect: Effect, axis: Axis) -> None:
             error_y=error,
             mode="markers",
             marker={"color": BLUE, "size": 12, "symbol": "diamond"},
-            hovertemplate="%{x}: %{y:.4g}<extra></extra>",
+            hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
         )
     )
 

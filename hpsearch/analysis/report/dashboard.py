@@ -20,7 +20,7 @@ from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.report.curve_plots import surface_plot
 from hpsearch.analysis.report.figures import effect_plots, importance_plot
-from hpsearch.analysis.report.markdown import rule_lines
+from hpsearch.analysis.report.markdown import next_lines, rule_lines
 from hpsearch.analysis.report.plot import GREY, Plot, literal, styled, to_plain
 from hpsearch.analysis.report.trial_plots import failure_plots, noise_plot, prediction_plot
 
@@ -107,7 +107,7 @@ def _titled(figure: go.Figure, title: str) -> go.Figure:
 
 def _note(e: Explanation, name: str) -> str:
     heading = "## Found by hpsearch"
-    rules = "\n".join(line.replace("## Rules", "### Rules") for line in rule_lines(e))
+    rules = "\n".join(re.sub("^## ", "### ", line) for line in [*rule_lines(e), *next_lines(e)])
     hint = "`hpsearch explain --format html --output report.html` writes all of it to one file."
     return "\n\n".join([BEGIN.format(name), heading, rules, hint, END.format(name)])
 

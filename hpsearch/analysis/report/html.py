@@ -22,6 +22,7 @@ from hpsearch.analysis.report.figures import Group, plot_groups
 from hpsearch.analysis.report.plot import Plot, aim, to_plain
 from hpsearch.analysis.report.rule_cards import rules_html
 from hpsearch.analysis.report.shares import HEADER, legend, share_rows
+from hpsearch.analysis.rules import show
 
 LONGEST_NAME = 48  # characters, in a column of a table
 HERE = Path(__file__).parent
@@ -32,7 +33,8 @@ def render_html(explanation: Explanation) -> str:
     e = explanation
     groups = plot_groups(e)
     figures = [to_plain(plot.figure) for group in groups for plot in group.plots]
-    body = [_header(e), "<main>", "<section><h2>Rules</h2>", rules_html(e), "</section>"]
+    body = [_header(e), "<main>", "<section><h2>Rules</h2>", rules_html(e), _next(e), _ranges(e)]
+    body.append("</section>")
     for group in groups:
         body += [f"<section><h2>{escape(group.title)}</h2>", _plots(group)]
         if group is groups[0]:
@@ -88,6 +90,24 @@ def _header(e: Explanation) -> str:
         "or later can): their numbers are below.</p>"
         "<noscript><style>.plot { display: none; }</style></noscript></header>"
     )
+
+
+def _next(e: Explanation) -> str:
+    if not e.next_steps:
+        return ""
+    return f"<h3>Next</h3><pre>{escape(chr(10).join(e.next_steps))}</pre>"
+
+
+def _ranges(e: Explanation) -> str:
+    """Where the rules hold: what was searched."""
+    rows = [
+        (axis.name, ", ".join(map(show, axis.choices)), "")
+        if axis.is_categorical
+        else (axis.name, f"{show(axis.low)} to {show(axis.high)}", "log" if axis.log else "linear")
+        for axis in e.frame.axes
+    ]
+    table = table_html(("parameter", "searched", "scale"), rows)
+    return f"<details><summary>The ranges within which this holds</summary>{table}</details>"
 
 
 def _plots(group: Group) -> str:

@@ -21,8 +21,7 @@ def render_markdown(explanation: Explanation) -> str:
     if best:
         header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")
         lines += ["", "## Best values", "", *_table(header, best)]
-    if e.next_steps:
-        lines += ["", "## Next", "", "```", *e.next_steps, "```"]
+    lines += next_lines(e)
     if e.notes:
         lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
     return "\n".join(lines) + "\n"
@@ -39,6 +38,11 @@ def rule_lines(e: Explanation) -> list[str]:
     elif not e.rules:
         lines.append("The trials tell parameters apart, but support no rule yet.")
     return lines
+
+
+def next_lines(e: Explanation) -> list[str]:
+    """What to do next, as lines to paste."""
+    return ["", "## Next", "", "```", *e.next_steps, "```"] if e.next_steps else []
 
 
 def _best_rows(e: Explanation) -> list[tuple[str, ...]]:

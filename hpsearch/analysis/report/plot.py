@@ -114,6 +114,11 @@ def axis_look(axis: Axis) -> dict[str, Any]:
     return {"title": title, "type": "log" if axis.log else "linear"}
 
 
+def hovered(axis: Axis, letter: str = "x") -> str:
+    """A parameter's value in a hover label; Plotly would make NaN of a category it formats."""
+    return f"%{{{letter}}}" if axis.is_categorical else f"%{{{letter}:.4~g}}"
+
+
 def column_of(e: Explanation, param: str) -> int:
     """The column of a parameter in the frame."""
     return next(c for c, axis in enumerate(e.frame.axes) if axis.name == param)

@@ -12,12 +12,12 @@ MIN_PAIR_SHARE = 0.02  # of the variance: weaker interactions are not shown
 
 HEADER = ("parameter", "share of the variance", "of the better half", "R² lost", "PED-ANOVA")
 LEGEND = (
-    "Share: functional ANOVA of the forest over the searched ranges. Of the better half: the same "
-    "with all values worse than the median set to it, for which a few disasters count no more than "
-    "a bad trial. R² lost when the parameter is shuffled: permutation importance, out of bag, in "
-    "points of 100; it counts interactions and is about twice the total share. PED-ANOVA "
-    "(Optuna's): what sets the best tenth of the trials apart, which is another question. A dash: "
-    "no answer (interactions, or fewer than 50 complete trials)."
+    "Share: functional ANOVA of the forest over the searched ranges. Of the better half: the "
+    "forest's shares when all values worse than the median are set to it, for which a few "
+    "disasters count no more than a bad trial. R² lost when the parameter is shuffled: permutation "
+    "importance, out of bag, in points of 100; it counts interactions and is about twice the total "
+    "share. PED-ANOVA (Optuna's): what sets the best tenth of the trials apart, which is another "
+    "question. A dash: no answer (interactions, or fewer than 50 complete trials)."
 )
 DASH = "—"
 

@@ -21,6 +21,7 @@ from hpsearch.analysis.report.plot import (
     aim,
     axis_look,
     column_of,
+    hovered,
     metric_title,
     places,
     styled,
@@ -158,7 +159,7 @@ def _failure_plot(e: Explanation, name: str) -> Plot:
             name="P(failure)",
             line={"color": RED, "width": 3},
             marker={"color": RED, "size": 12, "symbol": "diamond"},
-            hovertemplate="%{x:.4~g}: %{y:.0f}%<extra></extra>",
+            hovertemplate=f"{hovered(axis)}: %{{y:.0f}}%<extra></extra>",
         )
     )
     for rule in e.rules:
@@ -184,7 +185,7 @@ def _add_outcomes(figure: go.Figure, e: Explanation, axis: Axis) -> None:
         outcome = "failed" if failed else "ran through"
         x = places(axis, map(axis.from_unit, unit[rows]))
         dots = _dots(x, np.full(len(rows), y), outcome, color, frame.number[rows])
-        hover = f"trial %{{customdata}} {outcome}<br>%{{x:.4~g}}<extra></extra>"
+        hover = f"trial %{{customdata}} {outcome}<br>{hovered(axis)}<extra></extra>"
         dots.update(marker={"symbol": symbol, "opacity": 0.5}, hovertemplate=hover)
         figure.add_trace(dots)
 
