@@ -141,6 +141,7 @@ def explain(
     metric: str | int | None = None,
     surrogate: str = "forest",
     seed: int = 0,
+    good_region: float | None = None,
 ) -> Explanation:
     """What the trials of any Optuna study say about its parameters (see hpsearch.analysis).
 
@@ -149,7 +150,14 @@ def explain(
     from hpsearch.analysis import explain as analyse
 
     chosen = None if metric is None else str(metric)
-    return analyse(study_or_studies, level=level, metric=chosen, surrogate=surrogate, seed=seed)
+    return analyse(
+        study_or_studies,
+        level=level,
+        metric=chosen,
+        surrogate=surrogate,
+        seed=seed,
+        good_region=good_region,
+    )
 
 
 def pool(

@@ -52,6 +52,10 @@ def explain(
         str | None, typer.Option(help="Which objective, if the study has several.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
+    good_region: Annotated[
+        float | None,
+        typer.Option(help="The share of trials that keep their values; worse ones are clipped."),
+    ] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="All parameters in the table, and second opinions.")
     ] = False,
@@ -84,7 +88,13 @@ def explain(
             what = f"A {format} file holds" if trial is None else "A trial is of"
             raise InputError(f"{what} one study: name one of {known}.")
         explanations, refused = explain_all(
-            found, console, level=level, metric=metric, seed=seed, push=push
+            found,
+            console,
+            level=level,
+            metric=metric,
+            seed=seed,
+            push=push,
+            good_region=good_region,
         )
         for problem in refused:
             complain(str(problem))

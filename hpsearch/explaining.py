@@ -22,11 +22,13 @@ def explain_all(
     metric: str | None,
     seed: int,
     push: bool | None = None,
+    good_region: float | None = None,
 ) -> tuple[list[Explanation], list[HpsearchError]]:
     """The explanation of each study, or why there is none.
 
     `push` puts plots and rules into the studies for the Optuna dashboard; None: into those that
-    hpsearch ran. Raises the first reason if there is no explanation at all.
+    hpsearch ran. Rules of a `good_region` are not kept, those of the study being of all trials.
+    Raises the first reason if there is no explanation at all.
     """
     explanations: list[Explanation] = []
     refused: list[HpsearchError] = []
@@ -34,11 +36,14 @@ def explain_all(
         try:
             with console.status(Text(f"Explaining {summary.name} ...")):
                 study = source.load(summary)
-                explanation = explain(study, level=level, metric=metric, seed=seed)
-            if source.store is not None:
-                keep_rules(source.store, summary.study_id, explanation)
+                explanation = explain(
+                    study, level=level, metric=metric, seed=seed, good_region=good_region
+                )
+            store = source.store if good_region is None else None
+            if store is not None:
+                keep_rules(store, summary.study_id, explanation)
             explanations.append(explanation)
-            if _is_own(source, summary) if push is None else push:
+            if (store is not None and "hps_study" in summary.attrs) if push is None else push:
                 if not source.writable:
                     raise InputError(f"{source.shown} can only be read: leave --push away.")
                 explanation.push(study)
@@ -47,7 +52,3 @@ def explain_all(
     if not explanations:
         raise refused[0]
     return explanations, refused
-
-
-def _is_own(source: Source, summary: StudySummary) -> bool:
-    return source.store is not None and "hps_study" in summary.attrs

@@ -169,6 +169,7 @@ def test_foreign_studies_are_left_alone_unless_asked(study, explain, tmp_path):
     assert len({key.split(":")[2] for key in pushed(theirs)}) == len(PLACES)
     assert "Found by hpsearch" in get_note(theirs)
     explain("mine", "--no-push")
+    assert "keep theirs" in " ".join(explain("mine", "--good-region", "0.5").split())
     assert pushed(study) == {}
 
 
