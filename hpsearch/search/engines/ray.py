@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 import time
 import uuid
 import warnings
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from hpsearch.search.engines import Cluster
 
 LOOK_S = 0.5
+KNOCK_S = 10.0
 
 
 def connect(address: str) -> ModuleType:
@@ -53,13 +55,22 @@ def connect(address: str) -> ModuleType:
         ) from error
     if not ray.is_initialized():
         try:
+            _knock(address)
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"No Ray cluster answers at {address}: start one with `ray start --head`, "
                 "or give its --address as HOST:PORT."
             ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError where nothing listens: Ray itself would try for a minute."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=KNOCK_S):
+            pass
 
 
 def room(cluster: Cluster) -> tuple[int, Cluster]:
