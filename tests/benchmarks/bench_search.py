@@ -1,7 +1,7 @@
 """What the search costs beside the training, next to plain Optuna; and what a second worker brings.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_search.py overhead [--trials 200] [URL ...]
-    OMP_NUM_THREADS=1 python tests/benchmarks/bench_search.py workers [--trials 40]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_search.py workers [--trials 100]
 
 `overhead`: the same instant trials (a formula, three epochs) once through `hpsearch run` with one
 worker and once through Optuna's `optimize`, with the same TPE sampler, median pruner, storage and
@@ -48,9 +48,10 @@ def make_spec(folder, **settings):
     return FakeSpec(FakePreset(settings=settings))
 
 
-def ours(spec, url, trials, workers=1):
-    """Seconds for the trials through hpsearch, in a study that is there already."""
-    options = {"search": {"design_share": 0.0}, "storage": url, "workers": workers}
+def ours(spec, url, trials, workers=1, pruner="median"):
+    """Seconds for the trials through hpsearch."""
+    search = {"design_share": 0.0, "pruner": pruner}
+    options = {"search": search, "storage": url, "workers": workers}
     options["console"] = Console(file=io.StringIO())
     began = time.perf_counter()
     run(spec, trials=trials, **options)
@@ -129,7 +130,8 @@ def overhead(options, folder):
 def workers(options, folder):
     spec = make_spec(folder, sleep=1 / EPOCHS)
     one, two = (
-        ours(spec, f"sqlite:///{folder / str(n)}.db", options.trials, workers=n) for n in (1, 2)
+        ours(spec, f"sqlite:///{folder / str(n)}.db", options.trials, workers=n, pruner="none")
+        for n in (1, 2)
     )
     print(f"{options.trials} trials of 1 s: one worker {one:.1f} s, two {two:.1f} s: "
           f"{two / one:.3f} (wanted: 0.55)")  # fmt: skip
@@ -143,7 +145,7 @@ def main():
     parser.add_argument("--trials", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    options.trials = options.trials or {"overhead": 200, "workers": 60}[options.what]
+    options.trials = options.trials or {"overhead": 200, "workers": 100}[options.what]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     measure = {"overhead": overhead, "workers": workers}[options.what]
