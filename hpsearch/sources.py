@@ -64,7 +64,7 @@ def open_source(storage: str | None, *, keep: bool = False, push: bool = False) 
     """
     text = storage or os.environ.get("HPSEARCH_STORAGE") or DEFAULT_URL
     found: URL | optuna.storages.JournalStorage
-    found = open_file(Path(text)) if "://" not in text and Path(text).is_file() else parse_url(text)
+    found = open_file(Path(text)) if _is_file(text) else parse_url(text)
     if not isinstance(found, URL):
         return Source(
             text, found, _summaries(found), None,
@@ -82,6 +82,14 @@ def open_source(storage: str | None, *, keep: bool = False, push: bool = False) 
     if is_writable(found):
         reason = f"Rules are not kept in {shown}, which hpsearch did not make (--keep keeps them)."
     return Source(shown, rdb, summaries, None, reason, writable)
+
+
+def _is_file(text: str) -> bool:
+    """Whether it names a file and is no URL. Raises InputError where nobody may look."""
+    try:
+        return "://" not in text and Path(text).is_file()
+    except OSError as error:
+        raise InputError(f"{text} cannot be read: {error.strerror or error}.") from error
 
 
 @contextmanager

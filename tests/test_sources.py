@@ -6,6 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -118,15 +120,21 @@ from typer.testing import CliRunner
 # While Python itself can still be read, on a copy.
 CliRunner().invoke(hpsearch.cli.app, ["explain", "--storage", sys.argv[2]])
 os.setgid(65534); os.setuid(65534)
-sys.argv = ["hpsearch", "explain", "--storage", sys.argv[1]]
+sys.argv = ["hpsearch", "explain", "--debug", "--storage", sys.argv[1]]
 hpsearch.cli.main()
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to give up rights one must have them")
 @pytest.mark.parametrize("kind", ["optuna", "wal", "ours", "journal"])
-def test_a_read_only_folder_is_explained(tmp_path_factory, kind):
-    tmp_path, copies = tmp_path_factory.mktemp("mine"), tmp_path_factory.mktemp("copies")
+def test_a_read_only_folder_is_explained(tmp_path, kind):
+    copies = tmp_path / "copies"
+    # Not in pytest's folder, which every new session closes to other users.
+    with tempfile.TemporaryDirectory(prefix="hpsearch-test-") as folder:
+        explain_read_only(Path(folder), copies, kind)
+
+
+def explain_read_only(tmp_path, copies, kind):
     path = tmp_path / "store.db"
     if kind == "journal":
         backend = optuna.storages.journal.JournalFileBackend(str(path))
@@ -145,15 +153,14 @@ def test_a_read_only_folder_is_explained(tmp_path_factory, kind):
     shutil.copytree(tmp_path, copies, dirs_exist_ok=True)
     for file in tmp_path.iterdir():
         file.chmod(0o444)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     tmp_path.chmod(0o555)
     before = state(tmp_path)
     start = "" if kind == "journal" else "sqlite:///"
     command = [sys.executable, "-c", READER, f"{start}{path}", f"{start}{copies / path.name}"]
     done = subprocess.run(command, capture_output=True, text=True)
     tmp_path.chmod(0o755)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
+    assert done.returncode == 0
     assert "theirs" in done.stdout
     assert "Rules are not kept" in done.stdout
     assert state(tmp_path) == before
@@ -262,6 +269,15 @@ def test_an_older_schema_and_files_that_are_no_store(tmp_path, their_database):
     connection.close()
     with pytest.raises(InputError, match="There is no store"):
         explain("--storage", str(tmp_path / "empty.db"))
+
+
+def test_a_name_that_nobody_may_look_at_is_told(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(InputError, match=r"secret/journal\.log cannot be read: Permission denied"):
+        open_source("secret/journal.log")
 
 
 def test_a_store_of_ours_keeps_its_rules(tmp_path):
