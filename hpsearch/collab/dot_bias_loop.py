@@ -12,21 +12,14 @@ import torch
 from torch import Tensor
 
 from hpsearch.collab.model import DotBias, Link
+from hpsearch.training.optimiser import AdamW, Part
 from hpsearch.training.schedule import OneCycle
 
-BETA2, EPS = 0.99, 1e-5
 
-
-def new_optimiser(model: DotBias, wd: float) -> torch.optim.AdamW:
-    """AdamW over the whole table; its state exists from the start, so that it can be kept."""
-    table = model.table
-    optimiser = torch.optim.AdamW([table], betas=(0.9, BETA2), eps=EPS, weight_decay=wd, fused=True)
-    optimiser.state[table] = {
-        "step": torch.zeros((), device=table.device),
-        "exp_avg": torch.zeros_like(table),
-        "exp_avg_sq": torch.zeros_like(table),
-    }
-    return optimiser
+def new_optimiser(model: DotBias, wd: float) -> AdamW:
+    """AdamW over the whole table, whose gradient is zero between the steps."""
+    table = model.table.detach()
+    return AdamW([Part(table, torch.zeros_like(table), wd)])
 
 
 class DotBiasLoop:
@@ -39,18 +32,16 @@ class DotBiasLoop:
     def __init__(
         self,
         model: DotBias,
-        optimiser: torch.optim.AdamW,
+        optimiser: AdamW,
         link: Link,
         wd: float,
         bs: int,
         bias_wd: float | None = None,
     ) -> None:
-        self.table, self.link, self.wd = model.table.detach(), link, wd
+        self.optimiser, self.link = optimiser, link
+        self.table, self.grad, _ = optimiser.parts[0]
         self.spared_wd = 0.0 if bias_wd is None else wd - bias_wd
-        state = optimiser.state[model.table]
         self.n_users, self.bs = model.n_users, bs
-        self.step_count, self.m, self.v = (state[k] for k in ("step", "exp_avg", "exp_avg_sq"))
-        self.grad = torch.zeros_like(self.table)
         width = self.table.shape[1]
         self.rows = self.table.new_empty(2 * bs, width)
         self.row_grads = self.table.new_empty(2 * bs, width)
@@ -121,12 +112,7 @@ class DotBiasLoop:
         """One AdamW step over the whole table; the gradient is zero again after it."""
         biases = self.table[:, -1]
         kept = biases * (lr * self.spared_wd) if self.spared_wd else None
-        self.step_count.add_(1)
-        torch._fused_adamw_(
-            [self.table], [self.grad], [self.m], [self.v], [], [self.step_count],
-            lr=lr, beta1=momentum, beta2=BETA2, weight_decay=self.wd, eps=EPS,
-            amsgrad=False, maximize=False,
-        )  # fmt: skip
+        self.optimiser.step(lr, momentum)
         if kept is not None:
             biases.add_(kept)
         self.grad.index_fill_(0, rows, 0.0)

@@ -23,6 +23,7 @@ from hpsearch.collab.model import (
 from hpsearch.collab.splits import Negatives
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import optimiser_step
+from hpsearch.training.optimiser import AdamW, Optimiser
 from hpsearch.training.param_groups import make_adam
 from hpsearch.training.schedule import OneCycle
 from hpsearch.training.stages import Epoch, Stage
@@ -53,7 +54,7 @@ class CollabRun:
             "users": torch.bincount(self.pairs[:, 0], minlength=n_users).float(),
             "items": torch.bincount(self.pairs[:, 1], minlength=n_items).float(),
         }
-        self.optimiser: torch.optim.Optimizer
+        self.optimiser: Optimiser
 
     def start_stage(self, stage: Stage) -> None:
         """A new optimiser, without memory."""
@@ -117,7 +118,7 @@ class CollabRun:
     ) -> Tensor:
         """Train on the pairs in their order with the rates of step `first` on; the mean loss."""
         if isinstance(self.model, DotBias):
-            assert isinstance(self.optimiser, torch.optim.AdamW)
+            assert isinstance(self.optimiser, AdamW)
             config = self.config
             loop = DotBiasLoop(
                 self.model, self.optimiser, self.link, config.wd, self.bs, config.bias_wd
@@ -146,6 +147,7 @@ class CollabRun:
         progress: Callable[[int, int], None],
     ) -> Tensor:
         """Steps of the network by autograd; its mean loss (scalar)."""
+        assert isinstance(self.optimiser, torch.optim.Optimizer)
         model.train()
         total = torch.zeros((), device=self.device)
         for i, (pairs, wanted) in enumerate(batches):

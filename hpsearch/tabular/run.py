@@ -16,7 +16,6 @@ from hpsearch.tabular.config import TabularConfig, parse_layers
 from hpsearch.tabular.model import DropMasks, LossOf, Sizes, TabularModel
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.masks import Masks
-from hpsearch.training.param_groups import set_rates
 from hpsearch.training.schedule import OneCycle
 from hpsearch.training.stages import Epoch, Stage
 
@@ -108,8 +107,7 @@ class TabularRun:
         """Train on one batch with the rates of step `i`; its mean loss."""
         loss = self.model.gradient(places, numbers, targets, drop, self.loss_of)
         share, momentum = self.cycle.at(i)
-        set_rates(self.optimiser, [lr * share for lr in self.lrs], momentum)
-        self.optimiser.step()
+        self.optimiser.step(self.lrs[0] * share, momentum)
         return loss
 
     def endless_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, DropMasks]]:

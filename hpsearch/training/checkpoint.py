@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hpsearch.training.contract import EpochRecord
+from hpsearch.training.optimiser import Optimiser
 
 _NAME = "state.safetensors"
 
@@ -25,7 +26,7 @@ _NAME = "state.safetensors"
 def save_checkpoint(
     folder: Path,
     model: nn.Module,
-    optimisers: Sequence[torch.optim.Optimizer],
+    optimisers: Sequence[Optimiser],
     records: list[EpochRecord],
 ) -> None:
     """Keep model, optimisers and records so far, in one file that appears whole or not at all."""
@@ -66,7 +67,7 @@ def restore_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None
 
 
 def restore_optimisers(
-    optimisers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, torch.Tensor]
+    optimisers: Sequence[Optimiser], tensors: Mapping[str, torch.Tensor]
 ) -> None:
     """Put the checkpoint's states into optimisers made anew over the same parameter groups."""
     for k, optimiser in enumerate(optimisers):

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hpsearch.training.optimiser import AdamW, Part
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -29,14 +31,12 @@ class FlatWeights:
         self.weight = _views(self.all, shapes, sizes)
         self.grad = _views(self.grads, shapes, sizes)
 
-    def optimiser(self, wd: float) -> torch.optim.AdamW:
+    def optimiser(self, wd: float) -> AdamW:
         """Adam with decoupled weight decay `wd`, as `param_groups.make_adam` makes it."""
-        groups = []
-        for part, decay in ((slice(self.n_decayed), wd), (slice(self.n_decayed, None), 0.0)):
-            weights = self.all[part]
-            weights.grad = self.grads[part]
-            groups.append({"params": [weights], "weight_decay": decay, "layer_group": 0})
-        return torch.optim.AdamW(groups, betas=(0.9, 0.99), eps=1e-5, fused=True)
+        decayed, plain = slice(self.n_decayed), slice(self.n_decayed, None)
+        return AdamW(
+            [Part(self.all[s], self.grads[s], w) for s, w in ((decayed, wd), (plain, 0.0))]
+        )
 
 
 def _views(flat: Tensor, shapes: Shapes, sizes: list[int]) -> dict[str, Tensor]:

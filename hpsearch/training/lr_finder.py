@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.training.optimiser import Optimiser
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _BETA = 0.98
@@ -39,7 +40,7 @@ class LrTest(NamedTuple):
 
     step: Callable[[float], float]
     model: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
 
 
 class Suggestions(NamedTuple):
@@ -158,7 +159,7 @@ def steepest(lrs: Points, losses: Points) -> float:
 @contextmanager
 def restored(
     modules: Sequence[nn.Module],
-    optimisers: Sequence[torch.optim.Optimizer] = (),
+    optimisers: Sequence[Optimiser] = (),
     generators: Sequence[Generator] = (),
 ) -> Iterator[None]:
     """Leave no trace of what happens inside, not one bit, even if it fails.
@@ -196,7 +197,7 @@ def _remember_module(module: nn.Module) -> Callable[[], None]:
     return put_back
 
 
-def _remember_optimiser(optimiser: torch.optim.Optimizer) -> Callable[[], None]:
+def _remember_optimiser(optimiser: Optimiser) -> Callable[[], None]:
     state = deepcopy(optimiser.state_dict())
     return lambda: optimiser.load_state_dict(state)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import nn
 
 from hpsearch.training.checkpoint import (
@@ -17,6 +16,7 @@ from hpsearch.training.checkpoint import (
     save_checkpoint,
 )
 from hpsearch.training.contract import EpochRecord, Report
+from hpsearch.training.optimiser import Optimiser
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Run(Protocol):
         """What is trained."""
 
     @property
-    def optimiser(self) -> torch.optim.Optimizer:
+    def optimiser(self) -> Optimiser:
         """That of the stage begun last."""
 
     def start_stage(self, stage: Stage) -> None:

@@ -14,7 +14,6 @@ from fastai.optimizer import Adam
 from fastai.tabular.model import TabularModel as Peer
 
 from hpsearch.tabular.model import DropMasks, Sizes, TabularModel
-from hpsearch.training.param_groups import set_rates
 from hpsearch.training.schedule import OneCycle
 
 STEPS, BS, LR, WD = 20, 64, 1e-2, 0.1
@@ -64,8 +63,7 @@ def compare(sizes, y_range):
         theirs.step()
         theirs.zero_grad()
         mine = model.gradient(model.places(codes), numbers, targets, drop).item()
-        set_rates(ours, [LR * share], momentum)
-        ours.step()
+        ours.step(LR * share, momentum)
         worst = max(worst, abs(mine / loss.item() - 1))
     return worst
 

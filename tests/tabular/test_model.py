@@ -121,13 +121,11 @@ def test_tables_of_one_kind_of_column_and_models_without_hidden_layers(sizes):
     codes, numbers = batch(sizes, 64)
     of = codes[:, 0] == 1 if sizes.n_categories else numbers[:, 0] > 0
     optimiser = model.flat.optimiser(0.0)
-    for group in optimiser.param_groups:
-        group["lr"] = 0.05
     losses = []
     for _ in range(60):
         drop = DropMasks(None, [None] * len(sizes.layers))
         losses.append(model.gradient(model.places(codes), numbers, of.long(), drop).item())
-        optimiser.step()
+        optimiser.step(0.05, 0.9)
     assert losses[-1] < 0.2 * losses[0]
 
 
@@ -139,4 +137,4 @@ def test_only_embeddings_and_matrices_decay():
     flat = TabularModel(SIZES).flat
     decaying = sum(flat.weight[name].numel() for name in flat.weight if "norm" not in name) - 3
     assert flat.n_decayed == decaying
-    assert [group["weight_decay"] for group in flat.optimiser(0.1).param_groups] == [0.1, 0.0]
+    assert [part.wd for part in flat.optimiser(0.1).parts] == [0.1, 0.0]
