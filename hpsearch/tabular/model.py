@@ -101,7 +101,8 @@ class TabularModel(nn.Module):
 
     def places(self, codes: Tensor) -> Tensor:
         """codes (B, C) -> where each number of their embeddings lies in `weights`, (B, E)."""
-        return codes.long()[:, self._column].mul_(self._width).add_(self._base)
+        of = codes.long().gather(1, self._column.expand(len(codes), -1))
+        return of.mul_(self._width).add_(self._base)
 
     def init_weights(self, generator: torch.Generator) -> None:
         """Embeddings normal(0, .01) cut at two deviations, layers uniform(+-1/sqrt(inputs)), norms
@@ -134,7 +135,6 @@ class TabularModel(nn.Module):
             x = self._normalised(i + 1, x, training=False)[0]
         return self._ranged(torch.addmm(weight["out.bias"], x, weight["out"].t()))
 
-    @torch.no_grad()
     def gradient(
         self,
         places: Tensor,

@@ -48,9 +48,10 @@ class AdamW:
             for i, part in enumerate(parts)
         }
 
-    @torch.no_grad()
     def step(self, lr: float, momentum: float) -> None:
-        """One step with the gradients as they are; `momentum` is beta1."""
+        """One step with the gradients as they are; `momentum` is beta1.
+
+        The weights must be ones that autograd does not follow."""
         for part, state in zip(self.parts, self.state.values(), strict=True):
             state["step"].add_(1)
             torch._fused_adamw_(
