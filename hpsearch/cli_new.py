@@ -42,10 +42,11 @@ def new(
     from hpsearch.search.progress import shown_progress
     from hpsearch.studies import load_spec
     from hpsearch.tabular.columns import infer_columns
+    from hpsearch.tabular.preprocess import check_whole, coded_missing
     from hpsearch.tabular.template import path_from, study_name, study_text
     from hpsearch.urls import without_password
 
-    if file.is_dir() or not file.suffix:
+    if file.is_dir() or file.suffix != ".toml":
         file = file / "study.toml"
     if file.exists():
         raise InputError(f"{file} is there already: remove it, or name another file.")
@@ -57,6 +58,7 @@ def new(
             f"Which column is to be predicted? Add --target, one of {', '.join(rows.columns)}."
         )
     columns = infer_columns(rows, target)
+    check_whole(target, coded_missing(rows[target]))
     if table is not None:
         data["path"] = path_from(table.expanduser(), file)
     adult = load_spec("adult")

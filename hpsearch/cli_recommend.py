@@ -58,6 +58,7 @@ def recommend(
     """Recommend what was not rated yet, with the prediction and the rated item most like it."""
     from hpsearch.collab.answers import known_answers
     from hpsearch.collab.recommend import load_recommender
+    from hpsearch.data.words import how_many
     from hpsearch.files import check_writable
     from hpsearch.predicting import write_table
 
@@ -75,8 +76,9 @@ def recommend(
         assert ratings is not None
         rated, values = known_answers(recommender, ratings, _say)
         found = recommender.for_ratings(rated, values, top)
-        what = "choices" if recommender.saved.implicit else "ratings"
-        title = f"For somebody with these {len(rated):,} {what}"
+        what = "choice" if recommender.saved.implicit else "rating"
+        these = "this" if len(rated) == 1 else "these"
+        title = f"For somebody with {these} {how_many(len(rated), what)}"
     if output is not None:
         write_table(found, output)
         console.print(Text(f"Wrote {len(found):,} items to {output}"), soft_wrap=True)

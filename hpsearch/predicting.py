@@ -39,6 +39,8 @@ def predict_file(
     can be no prediction have an empty one, and `say` is told how many. Raises InputError if the
     folder holds no such model, or the file does not fit it.
     """
+    if file == "-" and not (folder / "classifier.json").is_file():
+        raise InputError("Only texts are read from stdin: give a CSV or Parquet file.")
     if (folder / "tabular.json").is_file():
         return _predict_rows(folder, file, progress)
     if (folder / "recommender.json").is_file():

@@ -166,7 +166,8 @@ def load_collab(folder: Path) -> SavedCollab:
     """What `save_collab` wrote. Raises InputError if the folder holds no whole recommender."""
     if not (folder / CONTENT).is_file():
         raise InputError(
-            f"{folder} holds no recommender: give a folder that `hpsearch train` wrote."
+            f"{folder} holds no recommender: give a folder that `hpsearch train` wrote of a study"
+            " of collaborative filtering, such as movielens."
         )
     try:
         content = json.loads((folder / CONTENT).read_text("utf-8"))

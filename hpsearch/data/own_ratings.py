@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LARGEST = 3.4e38  # rating that a float32 holds
+DECIMAL_COMMA = r"^([+-]?\d+),(\d\d?)$"  # three digits may be a thousand's
 LATEST = 2.0**53  # seconds that a float64 counts exactly
 HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
 GIVE = "give a .csv or .parquet file"
@@ -130,12 +131,14 @@ def read_ids(path: Path, raw: pa.Table, name: str) -> pd.Series[str]:
 
 
 def read_numbers(path: Path, raw: pa.Table, name: str, hint: str) -> np.ndarray[Any, Any]:
-    """A column as float64, NaN where it is empty. Raises InputError, which ends with `hint`, where
-    it has something else."""
+    """A column as float64, NaN where it is empty; 3,5 is 3.5. Raises InputError, which ends with
+    `hint`, where it has something else."""
     import numpy as np
 
     text = strings(path, raw, name).to_pandas().astype("str").str.strip()
     numbers = _as_floats(text)
+    if np.isnan(numbers).any():
+        numbers = _as_floats(text.str.replace(DECIMAL_COMMA, r"\1.\2", regex=True))
     blank = text.isin(["", "nan", "NaN", "NA"]).to_numpy()
     if wrong := np.flatnonzero(np.isnan(numbers) & ~blank).tolist():
         raise InputError(

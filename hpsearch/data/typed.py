@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.data.decimal_commas import numbers_with_commas
 from hpsearch.data.fetch import why
 from hpsearch.data.quotes import check_quotes
 from hpsearch.data.tables import CSV, LONGEST_ROW, csv_problem, is_table, read_header
@@ -30,7 +31,8 @@ def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
 
     In a CSV a column is of numbers where every cell is a number, empty, or a word such as NA or
     NaN; otherwise, or where it is among `strings`, it is text as it stands: of text only an empty
-    cell (or one of spaces) is missing. Raises InputError where the file cannot be read.
+    cell (or one of spaces) is missing. Where columns are not separated by commas, 3,5 is a number,
+    too. Raises InputError where the file cannot be read.
     """
     path = path.expanduser()
     if not is_table(path):
@@ -76,6 +78,14 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
         text = _parse(path, header, delimiter, dict.fromkeys(again, pa.large_string()), again)
         for name in again:
             table = table.set_column(table.column_names.index(name), name, text[name])
+    if delimiter == ",":
+        return table
+    for i, name in enumerate(table.column_names):
+        if (
+            name not in strings
+            and (numbers := numbers_with_commas(table[name], delimiter)) is not None
+        ):
+            table = table.set_column(i, name, numbers)
     return table
 
 

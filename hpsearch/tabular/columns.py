@@ -18,7 +18,7 @@ from hpsearch.wording import nearest
 FEW = 20
 """Whole numbers with at most so many distinct values are categories, as fastai's
 `cont_cat_split` would have it."""
-_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d", re.ASCII)
+_DATE = re.compile(r"\s*(\d{4}-\d\d-\d\d|\d\d\.\d\d\.\d{4})", re.ASCII)
 Task = Literal["classification", "regression"]
 
 
@@ -71,6 +71,8 @@ def infer_columns(
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
     found, why = _guess_task(table[target])
+    if (task or found) == "classification":
+        _check_classes(table[target])
     reasons[target] = why if task in (None, found) else f"as the study says, not {found}: {why}"
     return Columns(
         target,
@@ -121,7 +123,7 @@ def _is_whole(column: pd.Series) -> bool:
 
 
 def _says_dates(column: pd.Series) -> bool:
-    """Whether all cells of a column of texts are dates such as 2026-11-24, or missing."""
+    """Whether all cells of a column of texts are dates as `parse_dates` knows them, or missing."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = pd.Series(column.cat.categories, name=column.name)
     column = column.dropna()
@@ -137,9 +139,8 @@ def _says_dates(column: pd.Series) -> bool:
 def _guess_task(target: pd.Series) -> tuple[Task, str]:
     kind, n_values = target.dtype, target.nunique(dropna=True)
     if n_values < 2:
-        raise InputError(
-            f"The target {target.name!r} has {n_values} distinct values: there is nothing to learn."
-        )
+        has = "one value only" if n_values else "no values"
+        raise InputError(f"The target {target.name!r} has {has}: there is nothing to learn.")
     if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind):
         if types.is_float_dtype(kind) and not _is_whole(target):
             return "regression", "numbers with fractions"
@@ -147,6 +148,18 @@ def _guess_task(target: pd.Series) -> tuple[Task, str]:
             return "regression", f"{n_values:,} whole numbers"
         return "classification", f"{n_values} whole numbers"
     return "classification", f"{n_values:,} values"
+
+
+def _check_classes(target: pd.Series) -> None:
+    """Raises InputError where most classes have one row only, so that nothing is learnt of them."""
+    counts = target.value_counts()
+    counts = counts[counts > 0]
+    if len(counts) > FEW and 2 * int((counts == 1).sum()) > len(counts):
+        raise InputError(
+            f"The target {target.name!r} has {len(counts):,} classes, most of them in one row only,"
+            f" such as {str(counts.index[-1])[:40]!r}: name another column, or write its numbers as"
+            " 1234.5 if it is one of numbers."
+        )
 
 
 def _check_named(table: pd.DataFrame, target: str, groups: Collection[Sequence[str]]) -> None:

@@ -39,7 +39,8 @@ def part_names(column: str) -> dict[str, str]:
 
 
 def parse_dates(column: pd.Series) -> pd.Series:
-    """The column as datetimes, NaT where a cell is missing; texts must have the form of ISO 8601.
+    """The column as datetimes, NaT where a cell is missing; texts must have the form of ISO 8601,
+    or begin with a day such as 24.11.2026.
 
     Times with a zone keep the hour of their own clock. Raises InputError naming the first cell
     that is no date.
@@ -53,6 +54,7 @@ def parse_dates(column: pd.Series) -> pd.Series:
     texts = column.astype(pd.StringDtype("python", na_value=np.nan)).str.strip()
     # A date says the same with and without the zone of its clock, and a column may hold several.
     clock = texts.str.replace(r"(?<=\d\d:\d\d)(.*?)\s*(Z|[+-]\d\d:?\d\d)$", r"\1", regex=True)
+    clock = clock.str.replace(r"^(\d\d)\.(\d\d)\.(\d{4})(?!\d)", r"\3-\2-\1", regex=True)
     dates = pd.to_datetime(clock, format="ISO8601", errors="coerce")
     empty = texts.isna() | (texts == "")
     wrong = texts[dates.isna() & ~empty]

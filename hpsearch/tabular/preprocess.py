@@ -161,7 +161,7 @@ class Target:
                 )
             return Target(columns.target, known, 0.0, 1.0)
         numbers = numbers_of(column)
-        _check_whole(columns.target, np.isnan(numbers))
+        check_whole(columns.target, np.isnan(numbers))
         std = float(numbers.std())
         return Target(columns.target, (), float(numbers.mean()), std if std > 0 else 1.0)
 
@@ -172,10 +172,10 @@ class Target:
         """
         if not self.classes:
             numbers = numbers_of(column)
-            _check_whole(self.name, np.isnan(numbers))
+            check_whole(self.name, np.isnan(numbers))
             return numbers.astype(np.float32)
         codes = _encode(column, self.classes).astype(np.int64) - 1
-        _check_whole(self.name, coded_missing(column))
+        check_whole(self.name, coded_missing(column))
         if (unknown := codes < 0).any():
             found = column[unknown].iloc[0]
             raise InputError(
@@ -199,7 +199,8 @@ def coded_missing(column: pd.Series) -> npt.NDArray[np.bool_]:
     return missing[codes]
 
 
-def _check_whole(name: str, missing: npt.NDArray[np.bool_]) -> None:
+def check_whole(name: str, missing: npt.NDArray[np.bool_]) -> None:
+    """Raises InputError where a cell of the target `name` is missing."""
     if missing.any():
         raise InputError(
             f"The target {name!r} is missing in {int(missing.sum()):,} of {len(missing):,} rows "

@@ -117,7 +117,9 @@ def _values(column: pd.Series) -> tuple[int, str]:
 
 def _span(column: pd.Series) -> str:
     dates = parse_dates(column)
-    return f"{dates.min()} to {dates.max()}"
+    days = dates.dropna().dt.normalize().eq(dates.dropna()).all()
+    first, last = (f"{end:%Y-%m-%d}" if days else str(end) for end in (dates.min(), dates.max()))
+    return f"{first} to {last}"
 
 
 def _cut(text: str) -> str:

@@ -20,6 +20,7 @@ from hpsearch.data import TableDataset, frames, load_table, typed
 from hpsearch.data.fetch import Archive
 from hpsearch.data.known import ADULT
 from hpsearch.data.mirror import Wheel
+from hpsearch.data.typed import read_typed
 from hpsearch.errors import InputError
 
 ONE = "{}, Private, 1, Some-college, 9, Never-married, {}, Wife, White, Male, 2, 3, 40, ?, {}\n"
@@ -61,6 +62,20 @@ def test_numbers_are_numbers_and_all_else_is_text(tmp_path) -> None:
     assert table["none"].dtype == np.float64
     assert table["none"].isna().all()
     np.testing.assert_array_equal(table["inf"], [np.inf, 1, -np.inf, 2])
+
+
+def test_a_comma_is_a_decimal_point_where_it_separates_no_columns(tmp_path) -> None:
+    text = "price;mass;code;n;word\n3,5;1,234;1,2;7;a,b\n-0,25;NA;1,3;8;1,5\n4;2,500;1,2;9;\n"
+    table = own(tmp_path, text).table
+    assert table["price"].tolist() == [3.5, -0.25, 4]
+    np.testing.assert_array_equal(table["mass"], [1.234, np.nan, 2.5])
+    assert table["n"].tolist() == [7, 8, 9]
+    assert table["word"].tolist()[:2] == ["a,b", "1,5"]
+    strings = read_typed(tmp_path / "own.csv", strings=("code",))
+    assert strings["code"].tolist() == ["1,2", "1,3", "1,2"]
+    tabs = own(tmp_path, text.replace(";", "\t"), "own.tsv").table
+    assert tabs["price"].tolist() == [3.5, -0.25, 4]
+    assert tabs["mass"].tolist() == ["1,234", "NA", "2,500"]  # which may be thousands
 
 
 def test_layouts_of_the_same_rows_are_one_table(tmp_path) -> None:

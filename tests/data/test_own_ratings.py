@@ -41,6 +41,13 @@ def test_own_ratings_stay_what_the_file_says(tmp_path) -> None:
     assert load(**{"path": str(file), **columns}).fingerprint == dataset.fingerprint
 
 
+def test_ratings_may_have_decimal_commas_but_no_thousands(tmp_path) -> None:
+    dataset = own(tmp_path, "user;item;rating\na;x;3,5\na;y;4\nb;x;\n", rating="rating")
+    assert dataset.ratings["rating"].tolist() == [3.5, 4]
+    with pytest.raises(InputError, match="'1,234' in row 1, which is no number"):
+        own(tmp_path, "user;item;rating\na;x;1,234\n", rating="rating")
+
+
 def test_without_a_rating_the_feedback_is_implicit(tmp_path) -> None:
     dataset = own(tmp_path, "user,item\n1,a\n2,a\n")
     assert list(dataset.ratings) == ["user", "item"]

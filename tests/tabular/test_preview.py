@@ -54,7 +54,7 @@ def test_columns_are_shown_with_the_reason_gaps_and_content(tmp_path, frame):
     assert "to 5,000, median 9.9" in line(text, "amount")
     assert "long tail" in line(text, "amount")
     assert "long tail" not in line(text, "city")
-    assert "2026-01-01 00:00:00 to 2027-02-04" in line(text, "joined")
+    assert "2026-01-01 to 2027-02-04" in line(text, "joined")
     assert "300 rows to train on, 100 held out" in text
     assert "no training row has, held out: city 1.0%" in text
     share = (frame["left"][:300] == "yes").mean()

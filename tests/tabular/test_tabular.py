@@ -10,6 +10,7 @@ from hpsearch.predicting import predict_file
 from hpsearch.studies import builtin_folder, load_spec
 from hpsearch.tabular import train as trainer
 from hpsearch.tabular.columns import infer_columns
+from hpsearch.tabular.dates import parse_dates
 from hpsearch.tabular.preprocess import Preprocessor, Target
 from hpsearch.tabular.saved import load_tabular
 from hpsearch.tabular.splits import split_rows
@@ -209,6 +210,27 @@ def test_texts_that_are_dates_are_dates():
     said = infer_columns(table, "y", categorical=["day"])
     assert said.categorical == ("day",)
     assert said.reasons["day"] == "as the study says, not date: texts that are dates"
+
+
+def test_dates_with_the_day_first_are_dates():
+    days = pd.date_range("2026-01-01", periods=30, freq="D")
+    table = pd.DataFrame({"day": days.strftime("%d.%m.%Y"), "y": ["a", "b"] * 15})
+    assert infer_columns(table, "y").dates == ("day",)
+    assert parse_dates(table["day"]).tolist() == days.tolist()
+    assert parse_dates(pd.Series(["24.11.2026 13:05"])).tolist() == [
+        pd.Timestamp(2026, 11, 24, 13, 5)
+    ]
+
+
+def test_a_target_whose_classes_have_a_row_each_is_no_target():
+    table = pd.DataFrame({"x": np.arange(40) % 7, "y": [f"${i},00" for i in range(40)]})
+    with pytest.raises(InputError, match=r"40 classes, most of them in one row only.*1234\.5"):
+        infer_columns(table, "y")
+    table["y"] = [f"class {i % 30}" for i in range(40)]
+    with pytest.raises(InputError, match="30 classes"):
+        infer_columns(table, "y")
+    table["y"] = [f"class {i % 20}" for i in range(40)]
+    assert infer_columns(table, "y").task == "classification"
 
 
 def test_a_column_that_counts_the_rows_or_splits_them_is_not_learnt_from(prepare, tmp_path):
