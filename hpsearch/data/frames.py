@@ -102,8 +102,16 @@ def _second_file(
     """The rows of the study's test file; what is text in the table is text there too."""
     if data.get("test") is None:
         return test
-    text = [str(name) for name in table.columns if table[name].dtype.kind == "O"]
+    text = [str(name) for name in table.columns if _is_text(table[name])]
     return read_typed(Path(str(data["test"])), strings=text)
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Whether another file's cells must be read as they stand: these are text, or whole numbers
+    that would be others if a fraction among them made theirs a column of floats."""
+    if column.dtype.kind in "iu":
+        return len(column) > 0 and bool(max(column.max(), -int(column.min())) >= 2**53)
+    return bool(column.dtype.kind == "O")
 
 
 def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:

@@ -8,6 +8,7 @@ a value is known by its text (see `values.name_of`), never by a code of its colu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,8 +94,13 @@ class Preprocessor:
     @property
     def texts(self) -> list[str]:
         """The categorical columns to be read from a CSV as they stand: among their categories are
-        such as 01, which is not 1, though a file that has no others would look like numbers."""
-        return [name for name, known in self.categories.items() if not all(map(_is_number, known))]
+        such as 01, which is not 1, though a file that has no others would look like numbers, or
+        whole numbers that a column with fractions does not hold."""
+        return [
+            name
+            for name, known in self.categories.items()
+            if not all(_is_number(one) and abs(float(one)) < 2**53 for one in known)
+        ]
 
     def transform(self, table: pd.DataFrame) -> Encoded:
         """Any rows; columns may stand in any order, others beside them.
@@ -226,16 +232,20 @@ def _in_order(name: str) -> tuple[bool, float, str]:
 
 
 def _is_number(name: str) -> bool:
-    """Whether a cell that was read as a number would have this name."""
-    return _as_number(name) == name
+    """Whether a cell that was read as a number may have this name."""
+    return name in _as_number(name)
 
 
-def _as_number(name: str | None) -> str | None:
-    """The name that a text has where it is read as a number; None if it is none."""
-    try:
-        return name_of(float(name)) if name is not None and "_" not in name else None
-    except ValueError:
-        return None
+def _as_number(name: str | None) -> list[str]:
+    """The names that a text has where it is read as a number: in a column of whole numbers, and
+    among fractions, which hold whole numbers below 2**53 only. Empty if it is none."""
+    if name is None or "_" in name:
+        return []
+    found: list[str | None] = []
+    for read in (int, float):
+        with suppress(ValueError):
+            found.append(name_of(read(name)))
+    return [one for one in found if one is not None]
 
 
 def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
@@ -248,7 +258,10 @@ def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
     code_of = {name: i for i, name in enumerate(known, start=1)}
     names = names_of(values)
     if all(map(_is_number, known)):
-        names = [name if name in code_of else _as_number(name) for name in names]
+        names = [
+            next((one for one in (name, *_as_number(name)) if one in code_of), None)
+            for name in names
+        ]
     table = [code_of.get(name, 0) if name is not None else 0 for name in names]
     return np.array([*table, 0], np.int32)[codes]
 
