@@ -15,6 +15,7 @@ from hpsearch.text.config import ClassifierConfig
 from hpsearch.text.saved_classifier import predict_documents
 from hpsearch.text.vocab import Vocab
 from hpsearch.training.contract import DivergedError
+from hpsearch.training.stage_cache import stage_folder
 from hpsearch.training.stages import Epoch
 
 from .conftest import PARAMS, SETTINGS
@@ -161,12 +162,12 @@ def test_the_language_model_learned_something(prepared):
     assert weights["encoder.embedding.weight"].shape == (len(vocab), 16)
 
 
-def test_a_damaged_language_model_is_one_sentence(prepared, tmp_path):
+def test_a_damaged_language_model_is_one_sentence(prepared):
     stage = prepared.language_models[0]
-    broken = shutil.copytree(stage.folder, tmp_path / "lm")
+    broken = shutil.copytree(stage.folder, stage_folder("broken"))
     (broken / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(HpsearchError, match=str(broken)):
-        fit(replace(prepared, language_models=(replace(stage, folder=broken),)))
+        fit(replace(prepared, language_models=(replace(stage, name="broken"),)))
 
 
 @pytest.mark.parametrize("name", ["train_ids.npy", "valid_labels.npy", "vocab.json"])
