@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -225,14 +226,19 @@ def _lifeline(stop: Stopper) -> None:
 
 
 def _serve(job: Job, stop: Stopper) -> None:
+    # What torch, pandas and Alembic define stays for good: to look through it for garbage again and
+    # again while it grows would take a quarter of the worker's start.
+    gc.disable()
     trainer = cast(Trainer, importlib.import_module(job.trainer))
-    prepared = trainer.prepare(
-        job.data,
-        job.settings,
-        data_path=job.path,
-        device=job.device,
-        progress=lambda what, done, total: None,
-        say=lambda sentence: None,
-    )
     with Store.open(job.storage, create=False) as store:
+        gc.freeze()
+        gc.enable()
+        prepared = trainer.prepare(
+            job.data,
+            job.settings,
+            data_path=job.path,
+            device=job.device,
+            progress=lambda what, done, total: None,
+            say=lambda sentence: None,
+        )
         work(job, store, trainer, prepared, stop)
