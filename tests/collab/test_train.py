@@ -186,6 +186,13 @@ def test_a_training_that_diverges_says_so(explicit):
         fit(explicit, params={"lr": 1e25, "y_range": "none", "epochs": 4, "wd": 0.0})
 
 
+def test_a_range_that_leaves_ratings_out_is_told_before_training(explicit, choices):
+    with pytest.raises(InputError, match=r"from \S+ to 5, but y_range = 0/4 keeps"):
+        fit(explicit, params={"y_range": "0/4"})
+    fit(explicit, params={"y_range": "none", "epochs": 1})
+    fit(choices, params={"y_range": "3/4", "epochs": 1})  # of choices it says nothing
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_kept_model_predicts_as_measured_in_the_order_asked(few_steps, explicit, tmp_path, model):
     result, _ = fit(explicit, params={"model": model}, keep=tmp_path)
