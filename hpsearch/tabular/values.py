@@ -20,9 +20,6 @@ _FRACTION = re.compile(r"-?\d+(\.\d+(e[+-]?\d+)?|e[+-]\d+)", re.ASCII)
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d.*)", re.ASCII)
 _BOOLEANS = {"true": "True", "TRUE": "True", "false": "False", "FALSE": "False"}
 _TEXT = pd.StringDtype("python", na_value=np.nan)
-_EXACT = 2.0**53
-"""Integers from it on are known by the nearest float64, as which they are read in a file where the
-column has a gap or a fraction."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -64,11 +61,6 @@ def names_of(values: pd.Index) -> list[str | None]:
     """`name_of` each of the distinct values."""
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object:
         values = pd.Index(values.astype(object).astype(_TEXT))
-    if (
-        types.is_integer_dtype(values.dtype)
-        and (np.abs(values.to_numpy(np.float64)) >= _EXACT).any()
-    ):
-        values = values.astype(np.float64)
     # A float32 knows its own shortest form: 0.1, where a Python float would be 0.10000000149.
     cells = values.to_numpy() if types.is_float_dtype(values.dtype) else list(values)
     return [name_of(value) for value in cells]
