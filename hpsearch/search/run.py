@@ -86,7 +86,10 @@ def run(
                 store, spec, resolved, prepared,
                 trials=wanted, seed=seed, search=chosen, workers=crew.workers, engine=engine,
             )  # fmt: skip
-            job = _job(store, spec, resolved, planned, trainer, path, crew, chosen, timeout, limits)
+            job = make_job(
+                store, spec, resolved, planned, trainer, path, crew.devices[0], chosen,
+                timeout, limits,
+            )  # fmt: skip
             runs.keep_job(store.engine, planned.run_id, job.shared())
         _announce(console, planned, seed)
         carry_out(job, store, planned, trainer, prepared, crew, stop, console)
@@ -142,18 +145,19 @@ def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials:
     return merge(search, {"fix": fix, "tries": tries})
 
 
-def _job(
+def make_job(
     store: Store,
     spec: Spec,
     preset: Preset,
     planned: Planned,
     trainer: Trainer,
     data_path: Path | None,
-    crew: Crew,
+    device: str,
     search: Search,
-    timeout: float | None,
-    limits: Limits,
+    timeout: float | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
 ) -> Job:
+    """What the workers of a planned run need to know. `timeout` is in seconds from now."""
     return Job(
         storage=store.secret_url,
         study=planned.study.study_name,
@@ -166,7 +170,7 @@ def _job(
         data=plain(spec.data),
         data_path=None if data_path is None else str(data_path.absolute()),
         preset=preset.name,
-        device=crew.devices[0],
+        device=device,
         seed=planned.seed,
         search=search,
         deadline=None if timeout is None else time.time() + timeout,

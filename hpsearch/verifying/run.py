@@ -24,16 +24,15 @@ from hpsearch.library import VERIFIES
 from hpsearch.search import devices as found_devices
 from hpsearch.search import planning
 from hpsearch.search.engines import Crew
-from hpsearch.search.job import Job, Preset, Spec
-from hpsearch.search.run import carry_out, prepare
-from hpsearch.search.space import space_from_json, space_to_json
+from hpsearch.search.job import Preset, Spec
+from hpsearch.search.run import carry_out, make_job, prepare
+from hpsearch.search.space import space_from_json
 from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import quiet_optuna, requeue_orphans
 from hpsearch.search_options import Search
 from hpsearch.store import Store, StudySummary, queue, runs, verifications
 from hpsearch.store.identity import this_worker
 from hpsearch.store.opening import GRACE_S, translated
-from hpsearch.training.contract import Trainer
 from hpsearch.verifying.plan import Plan, make_plan, parse_value
 from hpsearch.verifying.verification import Verification
 
@@ -78,7 +77,7 @@ def verify(
         planning.check_same_data(store, spec, resolved, prepared)
         with stop.shielded(), translated(store.url):
             planned = _enqueue(store, proposing, resolved, plan, crew.workers)
-        job = _job(store, spec, resolved, planned, trainer, path, crew.devices[0])
+        job = make_job(store, spec, resolved, planned, trainer, path, crew.devices[0], RANDOM)
         if planned.trials:
             carry_out(job, store, planned, trainer, prepared, crew, stop, console)
         with translated(store.url):
@@ -218,34 +217,6 @@ def _trials(plan: Plan) -> list[queue.Planned]:
         for config, seed in zip(plan.configs, plan.seeds, strict=True)
         for one in (plan.value, plan.against)
     ]
-
-
-def _job(
-    store: Store,
-    spec: Spec,
-    preset: Preset,
-    planned: planning.Planned,
-    trainer: Trainer,
-    data_path: Path | None,
-    device: str,
-) -> Job:
-    return Job(
-        storage=store.secret_url,
-        study=planned.study.study_name,
-        uid=planned.uid,
-        run_id=planned.run_id,
-        trainer=str(getattr(trainer, "__name__", type(trainer).__name__)),
-        metric=spec.metric,
-        space=space_to_json(preset.distributions),
-        settings=planning.plain(preset.settings),
-        data=planning.plain(spec.data),
-        data_path=None if data_path is None else str(data_path.absolute()),
-        preset=preset.name,
-        device=device,
-        seed=planned.seed,
-        search=RANDOM,
-        deadline=None,
-    )
 
 
 def _conclude(store: Store, number: int, plan: Plan, study: optuna.Study) -> Verification:
