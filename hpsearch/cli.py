@@ -29,7 +29,7 @@ from hpsearch.errors import HpsearchError
 from hpsearch.printing import complain
 
 if TYPE_CHECKING:
-    from hpsearch.store import Store
+    from hpsearch.sources import Source
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -105,12 +105,13 @@ def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 8080,
 ) -> None:
-    """Serve the Optuna dashboard of the store."""
+    """Serve the Optuna dashboard of the store, or of any Optuna database or journal."""
     from hpsearch.dashboard import serve
-    from hpsearch.store import Store
+    from hpsearch.sources import open_source
 
-    with Store.open(storage, create=False) as store:
-        serve(store, host, port, console)
+    # Notes that a person types on its pages are theirs to keep, in a database of any kind.
+    with open_source(storage, push=True) as source:
+        serve(source, host, port, console)
 
 
 @app.command(epilog="Example: [bold]hpsearch studies[/]")
@@ -119,9 +120,9 @@ def studies(storage: Storage = None) -> None:
     from hpsearch import listing
 
     console.print(listing.builtin_studies())
-    with _store_if_any(storage) as store:
-        if store is not None:
-            console.print("", listing.stored_studies(store))
+    with _source_if_any(storage) as source:
+        if source is not None:
+            console.print("", listing.stored_studies(source))
 
 
 @app.command(epilog="Example: [bold]hpsearch show imdb-clas --preset quick[/]")
@@ -136,9 +137,9 @@ def show(
 
     spec = load_spec(study)
     console.print(listing.describe_spec(spec, preset))
-    with _store_if_any(storage) as store:
-        if store is not None:
-            console.print(listing.trials_so_far(store, spec))
+    with _source_if_any(storage) as source:
+        if source is not None:
+            console.print(listing.trials_so_far(source, spec))
 
 
 cli_models.register(app)
@@ -150,14 +151,17 @@ cli_verify.register(app)
 
 
 @contextmanager
-def _store_if_any(storage: str | None) -> Iterator[Store | None]:
+def _source_if_any(storage: str | None) -> Iterator[Source | None]:
     """The store; None where none was asked for and the default one is not there yet."""
-    from hpsearch.store import Store
-    from hpsearch.store.url import parse_url, sqlite_path
+    from hpsearch.sources import open_source
+    from hpsearch.store.opening import NoStoreError
 
-    path = sqlite_path(parse_url(storage))
-    if storage is None and path is not None and not path.exists():
+    try:
+        source = open_source(storage)
+    except NoStoreError:
+        if storage is not None:
+            raise
         yield None
         return
-    with Store.open(storage, create=False) as store:
-        yield store
+    with source:
+        yield source

@@ -33,12 +33,13 @@ def doctor(
     Exit status 1 if something is left that is not well.
     """
     from hpsearch.doctor import Finding, examine
-    from hpsearch.store import Store, migrate
+    from hpsearch.sources import open_ours
+    from hpsearch.store import migrate
     from hpsearch.store.opening import revision
     from hpsearch.store.url import parse_url
 
     before = revision(parse_url(storage))
-    with Store.open(storage, create=False) as store:
+    with open_ours(storage) as store:
         migrated = "" if before == migrate.HEAD else f", brought there from {before or 'none'}"
         found = [
             Finding("schema", f"{migrate.HEAD}, the newest{migrated}", mended=bool(migrated)),
@@ -65,10 +66,10 @@ def enqueue(
     from hpsearch.cli_run import parse_config
     from hpsearch.library import find_one
     from hpsearch.search.enqueueing import enqueue_trial
-    from hpsearch.store import Store
+    from hpsearch.sources import open_ours
 
     config = parse_config("enqueue", values)
-    with Store.open(storage, create=False) as store:
+    with open_ours(storage) as store:
         summary = find_one(store, study)
         number = enqueue_trial(store, summary, config)
         line = f"trial {number} of {summary.name} waits; the study's next run takes it up"

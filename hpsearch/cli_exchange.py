@@ -123,11 +123,10 @@ def export(
     from hpsearch.exchange import export_study
     from hpsearch.exchange.exporting import check_kind
     from hpsearch.library import find_one
-    from hpsearch.sources import open_source
-    from hpsearch.store import Store
+    from hpsearch.sources import open_ours, open_source
 
     if output.suffix.lower() == ZIP:
-        with Store.open(storage, create=False) as store:
+        with open_ours(storage) as store:
             count = store.export_study(find_one(store, study).study_id, output).trials
     else:
         check_kind(output)

@@ -1,4 +1,4 @@
-"""optuna-dashboard on our store."""
+"""optuna-dashboard on our store, on anybody's database, or on a journal."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import InputError
-from hpsearch.library import find
-from hpsearch.store import Store
+from hpsearch.sources import Source
 
 
-def serve(store: Store, host: str, port: int, console: Console) -> None:
+def serve(source: Source, host: str, port: int, console: Console) -> None:
     """Serve the dashboard until Ctrl-C, having said where.
 
-    Raises InputError if the store holds no study, or nothing can listen at `host`:`port`.
+    Nothing but what a person changes on its pages is written there. Raises InputError if the source
+    holds no study, or nothing can listen at `host`:`port`.
     """
-    find(store, [])
+    source.find([])
     _check_free(host, port)
     from optuna_dashboard import run_server
 
     shown = f"[{host}]" if ":" in host else host
-    where = f"The dashboard of {store.shown_url} is at http://{shown}:{port} (Ctrl-C ends it)"
+    where = f"The dashboard of {source.shown} is at http://{shown}:{port} (Ctrl-C ends it)"
     console.print(Text(where), soft_wrap=True)
-    run_server(store.optuna, host=host, port=port)
+    run_server(source.storage, host=host, port=port)
     # The server swallows Ctrl-C, the only thing that ends it.
     raise KeyboardInterrupt
 

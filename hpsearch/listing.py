@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hpsearch.params import ChoiceParam, FloatParam, IntParam
 from hpsearch.printing import new_table
-from hpsearch.store import Store
+from hpsearch.sources import Source
 from hpsearch.studies import ResolvedPreset, StudySpec, builtin_names, load_spec
 from hpsearch.urls import without_password
 
@@ -25,12 +25,12 @@ def builtin_studies() -> Table:
     return table
 
 
-def stored_studies(store: Store) -> RenderableType:
-    """The studies of a store with their counts of trials and their best."""
-    summaries = store.studies()
+def stored_studies(source: Source) -> RenderableType:
+    """The studies of a store, ours or not, with their counts of trials and their best."""
+    summaries = source.summaries
     if not summaries:
-        return Text(f"{store.shown_url} holds no study yet.")
-    table = new_table(f"In {store.shown_url}", "study", "trials", "best", "by trial")
+        return Text(f"{source.shown} holds no study yet.")
+    table = new_table(f"In {source.shown}", "study", "trials", "best", "by trial")
     for summary in summaries:
         counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items()) or "none"
         best = "" if summary.best_value is None else f"{summary.best_value:.4g}"
@@ -54,11 +54,11 @@ def describe_spec(spec: StudySpec, preset: str | None) -> RenderableType:
     )
 
 
-def trials_so_far(store: Store, spec: StudySpec) -> RenderableType:
+def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
     lines = [
         f"{summary.name}: {summary.finished} trials so far"
         + ("" if summary.best_value is None else f", best {summary.best_value:.4g}")
-        for summary in store.studies()
+        for summary in source.summaries
         if summary.attrs.get("hps_study") == spec.name
     ]
     return Text("\n" + "\n".join(lines)) if lines else Text("")

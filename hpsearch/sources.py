@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from hpsearch.library import find_among, one_of
 from hpsearch.store import Store, StudySummary, reading
 from hpsearch.store.foreign import is_ours, is_writable, open_file, open_foreign
 from hpsearch.store.opening import translated
-from hpsearch.store.url import DEFAULT_URL, parse_url, shown_url
+from hpsearch.store.url import DEFAULT_URL, EXAMPLES, full_url, parse_url, shown_url
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def open_source(storage: str | None, *, keep: bool = False, push: bool = False) 
     """
     text = storage or os.environ.get("HPSEARCH_STORAGE") or DEFAULT_URL
     found: URL | optuna.storages.JournalStorage
-    found = open_file(Path(text)) if _is_file(text) else parse_url(text)
+    found = open_file(Path(text)) if _is_file(text) else parse_url(_no_missing_file(text))
     if not isinstance(found, URL):
         return Source(
             text, found, _summaries(found), None,
@@ -72,7 +73,7 @@ def open_source(storage: str | None, *, keep: bool = False, push: bool = False) 
         )  # fmt: skip
     ours, shown = is_ours(found), shown_url(found)
     if (ours or keep) and is_writable(found):
-        store = Store.open(found.render_as_string(hide_password=False), create=False)
+        store = Store.open(full_url(found), create=False)
         return Source(shown, store.optuna, store.studies(), store)
     writable = push and is_writable(found)
     rdb = open_foreign(found, writable=writable)
@@ -84,12 +85,36 @@ def open_source(storage: str | None, *, keep: bool = False, push: bool = False) 
     return Source(shown, rdb, summaries, None, reason, writable)
 
 
+def open_ours(storage: str | None) -> Store:
+    """The store at `storage`, which must be one of ours: only there may tables of ours be changed.
+
+    Raises InputError for any other.
+    """
+    url = parse_url(storage)
+    if not is_ours(url):
+        raise InputError(
+            f"{shown_url(url)} was not made by hpsearch, which changes nothing there: "
+            "`hpsearch explain`, `dashboard` and `export --output FILE.csv` read it."
+        )
+    return Store.open(full_url(url), create=False)
+
+
 def _is_file(text: str) -> bool:
     """Whether it names a file and is no URL. Raises InputError where nobody may look."""
     try:
         return "://" not in text and Path(text).is_file()
     except OSError as error:
         raise InputError(f"{text} cannot be read: {error.strerror or error}.") from error
+
+
+def _no_missing_file(text: str) -> str:
+    """`text`. Raises InputError if it can only be the path of a file, since there is none."""
+    if "://" not in text and "@" not in text:  # with an @ it may hold a password
+        raise InputError(
+            f"There is no file {text}: name an SQLite file, a journal of Optuna, or "
+            f"a database as {EXAMPLES}."
+        )
+    return text
 
 
 @contextmanager
@@ -130,16 +155,21 @@ def _has(source: Source, name: str) -> bool:
 
 
 def _summaries(storage: optuna.storages.BaseStorage) -> list[StudySummary]:
-    """Of a storage that is no database, without counting trials."""
-    return [
-        StudySummary(
-            study_id=storage.get_study_id_from_name(one.study_name),
-            name=one.study_name,
-            directions=tuple(direction.name.lower() for direction in one.directions),
-            counts={},
-            best_value=None,
-            best_number=None,
-            attrs=one.user_attrs,
+    """Of a storage that is no database."""
+    found = []
+    for one in optuna.get_all_study_summaries(storage):
+        study_id = storage.get_study_id_from_name(one.study_name)
+        trials = storage.get_all_trials(study_id, deepcopy=False)
+        best = one.best_trial if len(one.directions) == 1 else None
+        found.append(
+            StudySummary(
+                study_id=study_id,
+                name=one.study_name,
+                directions=tuple(direction.name.lower() for direction in one.directions),
+                counts=dict(Counter(trial.state.name.lower() for trial in trials)),
+                best_value=None if best is None else best.value,
+                best_number=None if best is None else best.number,
+                attrs=one.user_attrs,
+            )
         )
-        for one in optuna.get_all_study_summaries(storage, include_best_trial=False)
-    ]
+    return found

@@ -1,6 +1,7 @@
 """Explaining what somebody else made: databases, files and journals that nothing is written to."""
 
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import optuna
+import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
@@ -212,8 +215,6 @@ def test_a_journal_and_several_objectives(tmp_path):
 
 
 def test_the_parts_of_one_trials_prediction(their_database):
-    import json
-
     _, url = their_database
     out = explain("theirs", "--storage", url, "--trial", "7")
     assert "trial 7" in out
@@ -247,8 +248,10 @@ def test_an_older_schema_and_files_that_are_no_store(tmp_path, their_database):
         connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
     connection.close()
     before = state(folder)
-    with pytest.raises(InputError, match="optuna storage upgrade"):
-        explain("--storage", url)
+    for command in ("explain", "dashboard"):
+        done = CliRunner().invoke(app, [command, "--storage", url])
+        assert isinstance(done.exception, InputError)
+        assert "optuna storage upgrade" in str(done.exception)
     with sqlite3.connect(folder / "optuna.db") as connection:
         connection.execute("DROP TABLE alembic_version")
     connection.close()
@@ -269,6 +272,41 @@ def test_an_older_schema_and_files_that_are_no_store(tmp_path, their_database):
     connection.close()
     with pytest.raises(InputError, match="There is no store"):
         explain("--storage", str(tmp_path / "empty.db"))
+
+
+def test_a_journal_that_is_missing_is_told_so():
+    with pytest.raises(
+        InputError, match=r"There is no file nofile\.log: name an SQLite file, a jou"
+    ):
+        open_source("nofile.log")
+
+
+def test_other_commands_leave_their_database_alone(their_database, monkeypatch):
+    folder, url = their_database
+    before = state(folder)
+    seen = {}
+
+    def served(storage, **_):
+        page = optuna_dashboard.wsgi(storage)
+        for path in ("/api/studies", "/api/studies/1"):  # what the pages ask for
+            environ = {"PATH_INFO": path, "QUERY_STRING": "after=0"}
+            setup_testing_defaults(environ)
+            seen[path] = json.loads(b"".join(page(environ, lambda *_: None)))
+
+    monkeypatch.setattr(optuna_dashboard, "run_server", served)
+    done = CliRunner().invoke(app, ["dashboard", "--storage", url])
+    assert [one["study_name"] for one in seen["/api/studies"]["study_summaries"]] == ["theirs"]
+    assert len(seen["/api/studies/1"]["trials"]) == 30
+    assert "The dashboard of" in done.output
+    assert "30 complete" in CliRunner().invoke(app, ["studies", "--storage", url]).output
+    for command in (
+        ["doctor"],
+        ["enqueue", "theirs", "x=1"],
+        ["export", "theirs", "--output", "x.zip"],
+    ):
+        done = CliRunner().invoke(app, [*command, "--storage", url])
+        assert "was not made by hpsearch" in str(done.exception)
+    assert state(folder) == before
 
 
 def test_a_name_that_nobody_may_look_at_is_told(monkeypatch):

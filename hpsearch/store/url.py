@@ -13,7 +13,8 @@ from hpsearch.urls import DRIVERS, EXTRAS, full_url, redact, shown_url, sqlite_p
 __all__ = ["EXTRAS", "full_url", "parse_url", "redact", "shown_url", "sqlite_path"]
 
 DEFAULT_URL = "sqlite:///hpsearch.db"
-HOW = "write it as sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
+EXAMPLES = "sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
+HOW = f"write it as {EXAMPLES}"
 
 
 def parse_url(text: str | None) -> URL:
