@@ -23,6 +23,7 @@ from hpsearch.data.tables import PARQUET
 from hpsearch.errors import InputError
 from hpsearch.exchange.cells import NOTHING, column, to_text
 from hpsearch.files import write_whole
+from hpsearch.store.sql_trials import all_trials
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def export_study(study: optuna.Study, output: str | Path) -> int:
     """
     path = Path(output)
     check_kind(path)
-    trials = study.get_trials(deepcopy=False)
+    trials = all_trials(study)
     if not trials:
         raise InputError(
             f"Study '{study.study_name}' has no trials yet: there is nothing to write."

@@ -12,7 +12,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -27,7 +26,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import InputError
 from hpsearch.files import check_writable, whole_file
 from hpsearch.store import migrate, schema
-from hpsearch.store.queue import STUDIES, TRIALS, begin
+from hpsearch.store.queue import STUDIES, TRIALS, begin, snapshot
 
 FORMAT = "hpsearch.study/1"
 MANIFEST = "manifest.json"
@@ -69,7 +68,7 @@ def write_study(engine: sa.Engine, study_id: int, path: Path) -> Moved:
     Raises InputError if it cannot be written.
     """
     check_writable(path)
-    with _snapshot(engine) as connection, whole_file(path) as raw:
+    with snapshot(engine) as connection, whole_file(path) as raw:
         name = connection.execute(
             sa.select(STUDIES.c.study_name).where(STUDIES.c.study_id == study_id)
         ).scalar_one()
@@ -88,18 +87,6 @@ def write_study(engine: sa.Engine, study_id: int, path: Path) -> Moved:
             }
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
     return Moved(name, tables["trials"]["rows"])
-
-
-@contextmanager
-def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that goes on seeing what it saw first."""
-    with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN")
-        else:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        yield connection
-        connection.rollback()
 
 
 def _write_table(

@@ -30,7 +30,7 @@ from hpsearch.store.columns import (
     TrialColumns,
     group_params,
 )
-from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, STUDIES, TRIALS
+from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, STUDIES, TRIALS, snapshot
 from hpsearch.store.reading import DIRECTIONS, STUDY_ATTRS
 
 METRIC_NAMES = "study:metric_names"
@@ -38,8 +38,8 @@ STUDY_SYSTEM_ATTRS: sa.Table = models.StudySystemAttributeModel.__table__
 
 
 def read_columns(engine: sa.Engine, study_id: int) -> TrialColumns:
-    """The columns of a study, in one transaction, so that they fit together."""
-    with engine.connect() as connection:
+    """The columns of a study as they are at one moment, so that they fit together."""
+    with snapshot(engine) as connection:
         name, directions, metric_names, study_attrs = _study(connection, study_id)
         trial_id, number, state, seconds = _trials(connection, study_id)
         row_of = _rows(trial_id)
@@ -219,9 +219,14 @@ def _params(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str,
 
 
 def _parsed(pairs: Mapping[tuple[str, str], int]) -> list[tuple[str, BaseDistribution]]:
-    with warnings.catch_warnings():  # distributions of Optuna 2 warn, and are read all the same
+    return [(name, parsed_range(text)) for name, text in pairs]
+
+
+def parsed_range(text: str) -> BaseDistribution:
+    """The range of a parameter, as Optuna stores it."""
+    with warnings.catch_warnings():  # those of Optuna 2 warn, and are read all the same
         warnings.simplefilter("ignore", FutureWarning)
-        return [(name, json_to_distribution(text)) for name, text in pairs]
+        return json_to_distribution(text)
 
 
 def _attrs(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str, dict[int, Any]]:

@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/bench_reading.py [--trials 100000]
 
 Each way reads in a process of its own: `Study.trials` of a freshly loaded study (once), and the
-columns that explain reads, up to its frame (twice, the better). Exits with 1 below 5 times. The
-trials have 10 parameters, one report, cohort and seed, and are written by `add_trials`, also timed.
+columns that explain reads, up to its frame (twice, the better), and `export` to Parquet and to CSV.
+Exits with 1 below 5 times. The trials have 10 parameters, one report, cohort and seed, and are
+written by `add_trials`, also timed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hpsearch.store import Store
 from hpsearch.store.bulk import add_trials
 
 WANTED = 5.0
+WAYS = ("ours", "optuna", "parquet", "csv")
 SPACE = {
     **{f"x{j}": FloatDistribution(1e-5, 1.0, log=True) for j in range(6)},
     "n": IntDistribution(1, 64),
@@ -61,12 +63,20 @@ def make(url, count):
 def read(url, way):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     from hpsearch.analysis.frame import read_study
+    from hpsearch.exchange import export_study
+
+    ways = {
+        "optuna": lambda study: len(study.trials),
+        "ours": lambda study: read_study(study).n_trials,
+        "parquet": lambda study: export_study(study, url.removeprefix("sqlite:///") + ".parquet"),
+        "csv": lambda study: export_study(study, url.removeprefix("sqlite:///") + ".csv"),
+    }
 
     best = (np.inf, np.inf)
-    for _ in range(1 if way == "optuna" else 2):
+    for _ in range(2 if way == "ours" else 1):
         study = optuna.load_study(study_name="large", storage=url)
         started, worked = time.perf_counter(), time.process_time()
-        found = len(study.trials) if way == "optuna" else read_study(study).n_trials
+        found = ways[way](study)
         took = time.perf_counter() - started, time.process_time() - worked
         best = min(best, took)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -77,7 +87,7 @@ def read(url, way):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--way", choices=("optuna", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.way:
@@ -87,7 +97,7 @@ def main():
         url = f"sqlite:///{Path(folder) / 'large.db'}"
         make(url, args.trials)
         found = {}
-        for way in ("ours", "optuna"):
+        for way in WAYS:
             command = [sys.executable, __file__, "--way", way, "--url", url]
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[way] = json.loads(out)
