@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -192,11 +193,17 @@ def load_spec(study: str | Path) -> StudySpec:
         if isinstance(data, dict) and isinstance(data.get(key), str):
             # Relative to the file that says it, wherever the command is typed.
             with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
-                data[key] = str(path.parent.absolute() / Path(data[key]).expanduser())
+                data[key] = _plain(path.parent.absolute() / Path(data[key]).expanduser())
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}.") from error
+
+
+def _plain(path: Path) -> str:
+    """The path without `folder/..`, unless the folder is a link and its parent is elsewhere."""
+    plain = os.path.normpath(path)
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else str(path)
 
 
 def _check_data(trainer: str, data: Mapping[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """A study.toml is read, or refused in one sentence that names file, key and reason."""
 
+from pathlib import Path
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -128,6 +130,19 @@ def test_a_path_counts_from_the_study_file(study, tmp_path, monkeypatch):
     path = study()
     monkeypatch.chdir("/")
     assert load_spec(path).data["path"] == str(tmp_path / "reviews.csv")
+
+
+def test_a_path_is_shown_without_detours(study, tmp_path):
+    path = study(('path = "reviews.csv"', 'path = "../house.csv"'))
+    (tmp_path / "my").mkdir()
+    moved = path.rename(tmp_path / "my" / "study.toml")
+    assert load_spec(moved).data["path"] == str(tmp_path / "house.csv")
+    # Beside what a link points to, not beside the link.
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    moved.rename(tmp_path / "far" / "away" / "study.toml")
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    (tmp_path / "far" / "house.csv").touch()
+    assert Path(load_spec(tmp_path / "link").data["path"]).samefile(tmp_path / "far" / "house.csv")
 
 
 def test_an_unreadable_file_is_said(tmp_path):

@@ -13,6 +13,7 @@ from pandas.api import types
 
 from hpsearch.errors import InputError
 from hpsearch.tabular.dates import parse_dates
+from hpsearch.tabular.written import DATES, NUMBERS, UNSURE, WORDS, form_of, plain
 from hpsearch.wording import nearest
 
 FEW = 20
@@ -24,7 +25,8 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table by what they are for; `reasons` says why, for people."""
+    """The columns of a table by what they are for; `reasons` says why, for people, and `forms` in
+    which of the forms of `written` the texts of a column of numbers or dates are."""
 
     target: str
     task: Task
@@ -33,6 +35,7 @@ class Columns:
     dates: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, str] = field(default_factory=dict)
 
 
 def infer_columns(
@@ -44,17 +47,21 @@ def infer_columns(
     ignore: Sequence[str] = (),
     dates: Sequence[str] = (),
     task: Task | None = None,
+    where: str = "The table",
 ) -> Columns:
     """What is not said is found out: fractions and whole numbers with more than 20 distinct values
-    are continuous, dates (and texts such as 2026-11-24) are dates, all else is categorical.
+    are continuous, dates (and texts such as 2026-11-24) are dates, all else is categorical. Texts
+    such as 1.234,56 and 24/11/2026 are numbers and dates where all of a column leave no doubt.
     Columns with one value, texts of which no two are equal, and numbers that count the rows are
     ignored.
 
-    Raises InputError if a column is not there, is named twice, or nothing is left to learn from.
+    Raises InputError if a column is not there, is named twice, or nothing is left to learn from;
+    `where` is what a sentence about a missing target begins with.
     """
-    _check_named(table, target, (categorical or (), continuous or (), ignore, dates))
+    _check_named(table, target, where, (categorical or (), continuous or (), ignore, dates))
     kinds: dict[str, list[str]] = {"categorical": [], "continuous": [], "date": [], "ignored": []}
-    reasons = {}
+    reasons: dict[str, str] = {}
+    forms: dict[str, str] = {}
     given = {
         **dict.fromkeys(categorical or (), "categorical"),
         **dict.fromkeys(continuous or (), "continuous"),
@@ -64,15 +71,24 @@ def infer_columns(
     for name in table.columns:
         if name == target:
             continue
-        guessed, why = _guess(table[name])
+        form = form_of(table[name])
+        guessed, why = _guess_written(table[name], form)
         kind = given.get(name, guessed)
+        if (kind == "continuous" and form in NUMBERS) or (kind != "categorical" and form in DATES):
+            forms[name] = str(form)
         reasons[name] = why if kind == guessed else f"as the study says, not {guessed}: {why}"
         kinds[kind].append(name)
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
-    found, why = _guess_task(table[target])
+    form = form_of(table[target])
+    if form in NUMBERS and task != "classification":
+        forms[target] = str(form)
+    goal = plain(table[target], forms[target]) if target in forms else table[target]
+    found, why = _guess_task(goal)
+    if target in forms:
+        why += f", {WORDS[forms[target]]}"
     if (task or found) == "classification":
-        _check_classes(table[target])
+        _check_classes(goal)
     reasons[target] = why if task in (None, found) else f"as the study says, not {found}: {why}"
     return Columns(
         target,
@@ -82,7 +98,20 @@ def infer_columns(
         tuple(kinds["date"]),
         tuple(kinds["ignored"]),
         reasons,
+        forms,
     )
+
+
+def _guess_written(column: pd.Series, form: str | None) -> tuple[str, str]:
+    """As `_guess`, of a column whose texts are in a `form`."""
+    if form is None or form == UNSURE:
+        kind, why = _guess(column)
+        return kind, why if form is None else f"{why}, {UNSURE}"
+    read = plain(column, form)
+    kind, why = _guess(read)
+    if (kind == "continuous" and form in NUMBERS) or (kind == "date" and form in DATES):
+        return kind, f"{why}, {WORDS[form]}"
+    return _guess(column)
 
 
 def _guess(column: pd.Series) -> tuple[str, str]:
@@ -162,13 +191,15 @@ def _check_classes(target: pd.Series) -> None:
         )
 
 
-def _check_named(table: pd.DataFrame, target: str, groups: Collection[Sequence[str]]) -> None:
+def _check_named(
+    table: pd.DataFrame, target: str, where: str, groups: Collection[Sequence[str]]
+) -> None:
     names = [str(name) for name in table.columns]
     seen = {target}
     if target not in names:
         raise InputError(
-            f"The table has no column {target!r}{nearest(target, names)} to predict: "
-            "name yours as target in the [data] section of a study.toml."
+            f"{where} has no column {target!r}{nearest(target, names)}, which is to be predicted: "
+            "give a table that has it, or name yours as target in [data] of a study.toml."
         )
     for group in groups:
         for name in group:

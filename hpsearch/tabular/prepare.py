@@ -18,6 +18,7 @@ from hpsearch.tabular.config import TabularConfig, TabularData
 from hpsearch.tabular.preprocess import Preprocessor, Target
 from hpsearch.tabular.run import EncodedRows
 from hpsearch.tabular.splits import split_rows
+from hpsearch.tabular.written import plainly
 from hpsearch.training.contract import Progress, Say
 from hpsearch.training.fields import parse_config
 from hpsearch.training.stage_cache import cached_stage, reading
@@ -25,7 +26,7 @@ from hpsearch.training.stage_cache import cached_stage, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 4
+_VERSION = 5
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
 PARTS, KINDS = ("train", "valid", "test"), ("codes", "numbers", "targets")
@@ -138,14 +139,17 @@ def prepare(
     return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, dataset.note)
 
 
-def find_columns(table: pd.DataFrame, given: TabularData) -> Columns:
+def find_columns(table: pd.DataFrame, given: TabularData, where: str) -> Columns:
     """Which column is what, by what the study says and else by what stands in it. A column that
-    says which rows are held out is no more than that, unless the study names it for something."""
+    says which rows are held out is no more than that, unless the study names it for something.
+
+    Raises InputError, of the table that people know as `where`, if a column is not there."""
     used = {given.target, *(given.categorical or ()), *(given.continuous or ()), *given.dates}
     splitting = {str(given.split.get("column"))} & {*table.columns} - {*used, *given.ignore}
     return infer_columns(
         table,
         given.target,
+        where=where,
         categorical=given.categorical,
         continuous=given.continuous,
         ignore=(*given.ignore, *splitting),
@@ -170,14 +174,15 @@ def class_shares(classes: tuple[str, ...], shares: npt.NDArray[np.float64]) -> s
 
 
 def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, folder: Path) -> None:
-    table, test = dataset.table, dataset.test
+    columns = find_columns(dataset.table, given, dataset.source)
+    table = plainly(dataset.table, columns.forms)
+    test = None if dataset.test is None else plainly(dataset.test, columns.forms)
     if config.hold_out == "test" and test is not None:
         train, valid = table, test
     else:
         train, valid = held_out_rows(table, given)
     if len(train) < 2:
         raise InputError(f"{dataset.source} leaves {len(train)} rows to train on: give more rows.")
-    columns = find_columns(table, given)
     _check_fits(columns, config, test)
     preprocessor = Preprocessor.fit(train, columns, compress_tails=given.compress_tails)
     encoding = Encoding(preprocessor, Target.fit(train, columns))

@@ -8,8 +8,7 @@ a value is known by its text (see `values.name_of`), never by a code of its colu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ import pandas as pd
 from hpsearch.errors import InputError
 from hpsearch.tabular.columns import Columns
 from hpsearch.tabular.dates import date_part, parse_dates, part_names
-from hpsearch.tabular.values import coded, name_of, names_of, numbers_of, present
+from hpsearch.tabular.values import as_number, coded, is_number, names_of, numbers_of, present
+from hpsearch.tabular.written import plainly
 
 Codes = npt.NDArray[np.int32]
 LONG_TAIL = 6
@@ -58,16 +58,19 @@ class Continuous:
 class Preprocessor:
     """Categories (code 1, 2, ... in sorted order) and statistics of the training rows' columns.
 
-    The codes are those of `categories`, then one column for every flagged continuous one.
+    The codes are those of `categories`, then one column for every flagged continuous one. `forms`
+    says of columns how their texts write numbers and dates (see `written`).
     """
 
     categories: Mapping[str, tuple[str, ...]]
     continuous: Mapping[str, Continuous]
     dates: tuple[str, ...]
+    forms: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def fit(table: pd.DataFrame, columns: Columns, *, compress_tails: bool = True) -> Preprocessor:
         """Learn from the training rows."""
+        table = plainly(table, columns.forms)
         parts = _date_parts(table, columns.dates)
         made = {name: (_part_is_categorical(name), cells) for name, cells in parts.items()}
         categories = {name: _categories(table[name]) for name in columns.categorical}
@@ -75,7 +78,8 @@ class Preprocessor:
         numbers = {name: table[name] for name in columns.continuous}
         numbers |= {name: cells for name, (is_cat, cells) in made.items() if not is_cat}
         continuous = {n: _statistics(cells, compress_tails) for n, cells in numbers.items()}
-        return Preprocessor(categories, continuous, columns.dates)
+        forms = {n: form for n, form in columns.forms.items() if n != columns.target}
+        return Preprocessor(categories, continuous, columns.dates, forms)
 
     @property
     def flags(self) -> list[str]:
@@ -93,13 +97,17 @@ class Preprocessor:
 
     @property
     def texts(self) -> list[str]:
-        """The categorical columns to be read from a CSV as they stand: among their categories are
-        such as 01, which is not 1, though a file that has no others would look like numbers, or
-        whole numbers that a column with fractions does not hold."""
+        """The columns to be read from a CSV as they stand: those with a form, in which 1.234 is
+        more than a thousand, and categorical ones with categories such as 01, which is not 1,
+        though a file that has no others would look like numbers, or whole numbers that a column
+        with fractions does not hold."""
         return [
-            name
-            for name, known in self.categories.items()
-            if not all(_is_number(one) and abs(float(one)) < 2**53 for one in known)
+            *self.forms,
+            *(
+                name
+                for name, known in self.categories.items()
+                if not all(is_number(one) and abs(float(one)) < 2**53 for one in known)
+            ),
         ]
 
     def transform(self, table: pd.DataFrame) -> Encoded:
@@ -107,6 +115,7 @@ class Preprocessor:
 
         Raises InputError if a column is missing, or a cell of a continuous one is no number.
         """
+        table = plainly(table, self.forms)
         parts = _date_parts(table, self.dates)
         missing = [
             name
@@ -135,6 +144,7 @@ class Preprocessor:
             "categories": [[name, list(known)] for name, known in self.categories.items()],
             "continuous": [[name, asdict(one)] for name, one in self.continuous.items()],
             "dates": list(self.dates),
+            "forms": dict(self.forms),
         }
 
     @staticmethod
@@ -143,6 +153,7 @@ class Preprocessor:
             {name: tuple(known) for name, known in content["categories"]},
             {name: Continuous(**one) for name, one in content["continuous"]},
             tuple(content["dates"]),
+            content.get("forms", {}),
         )
 
 
@@ -231,23 +242,6 @@ def _in_order(name: str) -> tuple[bool, float, str]:
         return True, 0.0, name
 
 
-def _is_number(name: str) -> bool:
-    """Whether a cell that was read as a number may have this name."""
-    return name in _as_number(name)
-
-
-def _as_number(name: str | None) -> list[str]:
-    """The names that a text has where it is read as a number: in a column of whole numbers, and
-    among fractions, which hold whole numbers below 2**53 only. Empty if it is none."""
-    if name is None or "_" in name:
-        return []
-    found: list[str | None] = []
-    for read in (int, float):
-        with suppress(ValueError):
-            found.append(name_of(read(name)))
-    return [one for one in found if one is not None]
-
-
 def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
     """Codes 1, 2, ... of the `known` names (rows,), 0 for all else.
 
@@ -257,9 +251,9 @@ def _encode(column: pd.Series, known: tuple[str, ...]) -> Codes:
     codes, values = coded(column)
     code_of = {name: i for i, name in enumerate(known, start=1)}
     names = names_of(values)
-    if all(map(_is_number, known)):
+    if all(map(is_number, known)):
         names = [
-            next((one for one in (name, *_as_number(name)) if one in code_of), None)
+            next((one for one in (name, *as_number(name)) if one in code_of), None)
             for name in names
         ]
     table = [code_of.get(name, 0) if name is not None else 0 for name in names]

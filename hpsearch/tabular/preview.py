@@ -23,6 +23,7 @@ from hpsearch.tabular.declared import data_section
 from hpsearch.tabular.prepare import find_columns, held_out_rows
 from hpsearch.tabular.preprocess import Preprocessor
 from hpsearch.tabular.values import coded, names_of, numbers_of
+from hpsearch.tabular.written import plainly
 from hpsearch.training.contract import Progress, Say
 from hpsearch.training.fields import parse_config
 from hpsearch.urls import without_password
@@ -49,13 +50,14 @@ def preview(
     the [data] section that says all of it."""
     given = parse_config(TabularData, data)
     dataset = load_table(data, path=data_path, progress=progress, say=say)
-    columns = find_columns(dataset.table, given)
-    train, valid = held_out_rows(dataset.table, given)
+    columns = find_columns(dataset.table, given, dataset.source)
+    table = plainly(dataset.table, columns.forms)
+    train, valid = held_out_rows(table, given)
     parts = {"training": train, "held out": valid}
     if dataset.test is not None:
-        parts["test"] = dataset.test
+        parts["test"] = plainly(dataset.test, columns.forms)
     fitted = Preprocessor.fit(train, columns, compress_tails=given.compress_tails)
-    shown: list[RenderableType] = [_columns(dataset.table, columns, fitted), ""]
+    shown: list[RenderableType] = [_columns(table, columns, fitted), ""]
     shown += [_target(parts, columns), ""]
     if rows:
         shown += [_examples(dataset.table, rows), ""]

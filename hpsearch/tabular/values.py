@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,23 @@ def name_of(value: object) -> str | None:
         midnight = re.fullmatch(r"00:00(:00(\.0+)?)?", moment[2])
         return moment[1] if midnight else f"{moment[1]} {moment[2]}"
     return _BOOLEANS.get(text, text)
+
+
+def is_number(name: str) -> bool:
+    """Whether a cell that was read as a number may have this name."""
+    return name in as_number(name)
+
+
+def as_number(name: str | None) -> list[str]:
+    """The names that a text has where it is read as a number: in a column of whole numbers, and
+    among fractions, which hold whole numbers below 2**53 only. Empty if it is none."""
+    if name is None or "_" in name:
+        return []
+    found: list[str | None] = []
+    for read in (int, float):
+        with suppress(ValueError):
+            found.append(name_of(read(name)))
+    return [one for one in found if one is not None]
 
 
 def coded(column: pd.Series) -> tuple[Codes, pd.Index]:

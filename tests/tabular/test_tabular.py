@@ -181,6 +181,13 @@ def test_random_splits_are_shares_of_every_group_and_folds_are_disjoint():
             split_rows(table, bad, 0)
 
 
+def test_a_table_without_the_target_is_told_before_anything_else(prepare, tmp_path):
+    with pytest.raises(
+        InputError, match=r"^/.*table\.csv .* has no column 'bigg' \(did you mean big"
+    ):
+        prepare(target="bigg", split={"column": "none"})
+
+
 def test_a_long_tail_is_compressed_and_ordinary_numbers_are_only_normalised():
     rng = np.random.default_rng(0)
     amounts = np.where(rng.random(2000) < 0.05, rng.lognormal(9, 1, 2000), 0.0)
