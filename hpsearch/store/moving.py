@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +27,21 @@ from optuna.trial import TrialState
 from hpsearch.errors import InputError
 from hpsearch.files import check_writable, whole_file
 from hpsearch.store import migrate, schema
+from hpsearch.store.patience import is_passing
 from hpsearch.store.queue import STUDIES, TRIALS, begin, snapshot
 
 FORMAT = "hpsearch.study/1"
 MANIFEST = "manifest.json"
+TEXTS = ("study", "optuna_schema", "hpsearch_schema")
+"""What in the manifest must be texts."""
 AT_ONCE = 1000
+LONGEST = 1 << 26
+"""Bytes of a row at most: a longer one is none, and may be made to fill the memory."""
+SENSELESS = (
+    zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, AttributeError,
+    ArithmeticError, RuntimeError, sa.exc.StatementError,
+)  # fmt: skip
+"""What reading a file raises that is not what an export wrote: zipfile's, JSON's, a database's."""
 
 OF_STUDY: tuple[sa.Table, ...] = (
     models.StudyDirectionModel.__table__,
@@ -135,17 +146,24 @@ def read_study(engine: sa.Engine, path: Path, name: str | None = None) -> Moved:
             with begin(engine) as connection:
                 _check_versions(connection, manifest, path)
                 _take_in(connection, archive, manifest, name or manifest["study"], path)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} is no study that `hpsearch export` wrote: {error}.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except SENSELESS as error:
+        if isinstance(error, sa.exc.DBAPIError) and is_passing(error):
+            raise
+        what = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{path} is no study that `hpsearch export` wrote, or is damaged: {what[:200]}."
+        ) from error
     return Moved(name or manifest["study"], manifest["tables"]["trials"]["rows"])
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(archive.read(MANIFEST))
-        known = manifest["format"] == FORMAT and {"study", "tables"} <= manifest.keys()
+        with archive.open(MANIFEST) as file:
+            manifest = json.loads(file.read(LONGEST))
+        named = bool(manifest["study"]) and all(isinstance(manifest[one], str) for one in TEXTS)
+        known = manifest["format"] == FORMAT and named and "trials" in manifest["tables"]
     except (KeyError, ValueError, TypeError):
         known = False
     if not known:
@@ -201,7 +219,7 @@ def _rows(
     digest, count = hashlib.sha256(), 0
     try:
         with archive.open(f"{table.name}.jsonl") as file:
-            for line in file:
+            while line := file.readline(LONGEST):
                 digest.update(line)
                 count += 1
                 yield {key: _typed(table.c[key], one) for key, one in json.loads(line).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import shutil
@@ -86,7 +87,13 @@ def _build(folder: Path, key: str, build: Callable[[Path], None]) -> None:
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `folder` at the end of the block, or nothing."""
+    """A folder to fill, which becomes `folder` at the end of the block, or nothing.
+
+    The caller holds the stage's lock, so what others left unfinished is of processes that were
+    killed.
+    """
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        shutil.rmtree(left, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield unfinished

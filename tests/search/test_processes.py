@@ -53,7 +53,8 @@ def test_a_trial_is_the_same_whoever_runs_it(spec, tmp_path, console):
 
 
 def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
-    """SIGKILL in the middle of trials, three times: each goes on from its checkpoint."""
+    """SIGKILL in the middle of trials, twice, and SIGTERM to a worker alone: each trial goes on
+    from its checkpoint, and the run with it."""
     settings = {"sleep": 0.15, "epochs": 4}
     storage = f"sqlite:///{tmp_path / 'killed.db'}"
     process = start(
@@ -64,7 +65,7 @@ def test_a_killed_worker_loses_nothing(start, spec, tmp_path, console):
         wait_until(lambda: entries(spec) and entries(spec)[-1]["seed"] not in killed, "a trial")
         latest = entries(spec)[-1]
         time.sleep(0.25)
-        os.kill(latest["pid"], signal.SIGKILL)
+        os.kill(latest["pid"], signal.SIGTERM if len(killed) == 1 else signal.SIGKILL)
         killed.add(latest["seed"])
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, out + err

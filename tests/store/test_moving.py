@@ -1,6 +1,7 @@
 """A study taken from store to store: nothing is lost on the way."""
 
 import json
+import random
 import zipfile
 from contextlib import ExitStack
 from datetime import timedelta
@@ -146,6 +147,27 @@ def test_a_file_that_is_not_whole_changes_nothing(file, tmp_path, change, says):
         with pytest.raises(InputError, match=says):
             store.import_study(file)
         assert store.table_counts() == before
+
+
+def test_no_damage_of_a_disk_or_a_stranger_does_more_than_be_told(file, tmp_path):
+    """Bytes changed at random, an end cut off, and a row of 100 MB that fills the memory."""
+    good, generator = file.read_bytes(), random.Random(0)
+    copies = [good[: len(good) // 2]]
+    for _ in range(40):
+        copy = bytearray(good)
+        copy[generator.randrange(len(copy))] ^= 1 << generator.randrange(8)
+        copies.append(bytes(copy))
+    rewritten(file, lambda m: {**m, "trials.jsonl": bytes(100_000_000)})
+    refused = 0
+    with Store.open(f"sqlite:///{tmp_path}/b.db") as store:
+        for copy in [file.read_bytes(), *copies]:
+            file.write_bytes(copy)
+            try:
+                store.import_study(file, f"study {refused}")  # a date may be changed unharmed
+            except InputError:
+                refused += 1
+        assert refused > 20
+        assert store.table_counts()["studies"] == 42 - refused
 
 
 def test_other_files_and_taken_names_are_refused(file, tmp_path):

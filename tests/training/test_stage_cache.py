@@ -62,3 +62,20 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "file"))
     with pytest.raises(HpsearchError, match="HPSEARCH_HOME"):
         cached_stage("thing", {}, lambda folder: None)
+
+
+def test_what_a_killed_build_left_goes_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path))
+
+    def die(folder):
+        (folder / "half").write_bytes(bytes(1000))
+        os._exit(9)
+
+    killed = multiprocessing.get_context("fork").Process(
+        target=cached_stage, args=("thing", {"a": 1}, die)
+    )
+    killed.start()
+    killed.join()
+    assert list((tmp_path / "stages").rglob("half"))
+    folder = cached_stage("thing", {"a": 1}, lambda folder: None)
+    assert [one for one in (tmp_path / "stages").iterdir() if one.is_dir()] == [folder]

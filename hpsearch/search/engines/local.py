@@ -27,6 +27,7 @@ meantime says that it is worth going on."""
 LEAVE_S = 20.0
 """How long a worker that was asked to stop may take: the epoch's last step and one transaction."""
 
+INTERRUPTED = 130
 LAST_WORDS = 4000
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -72,9 +73,9 @@ def run_processes(
 ) -> None:
     """Run the job in `workers` processes, which take the devices in turn, until all have ended.
 
-    A process that dies is recorded and started again, up to RESTARTS times in a row. Raises
-    WorkerError for what a worker reports, HpsearchError if the last worker stays dead, and passes
-    KeyboardInterrupt after every worker has put its trial back.
+    A process that dies, or is told to stop by somebody else, is recorded and started again, up to
+    RESTARTS times in a row. Raises WorkerError for what a worker reports, HpsearchError if the last
+    worker stays dead, and passes KeyboardInterrupt after every worker has put its trial back.
     """
     crew = _Processes(job, store, study_id, workers, devices)
     try:
@@ -127,11 +128,11 @@ class _Processes:
         process.close()
         if code == 0:
             return
-        if code == 130:
-            raise KeyboardInterrupt
         if "error" in answer:
             raise WorkerError(str(answer["error"]), int(str(answer.get("status", 1))))
         end = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        if code == INTERRUPTED:  # it alone: Ctrl-C and SIGTERM end the run through this process
+            end = "SIGTERM or SIGINT, its trial put back"
         self.store.record_event(
             "worker-crashed",
             f"worker {process.number} (pid {process.popen.pid}) ended with {end}",
