@@ -126,7 +126,10 @@ def predict(
     ] = None,
     users: NewUsers = None,
     items: NewItems = None,
-    output: Annotated[Path | None, typer.Option(help="CSV or Parquet. Default: stdout.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="CSV, JSON or Parquet, by its ending. Default: CSV to stdout."),
+    ] = None,
     columns: Annotated[
         bool, typer.Option("--columns", help="Keep the file's own columns in the output.")
     ] = False,
@@ -134,12 +137,10 @@ def predict(
     """Predict for texts, table rows or pairs of user and item; a row each, in the file's order."""
     import pandas as pd
 
-    from hpsearch.files import check_writable
-    from hpsearch.predicting import predict_file, write_table
+    from hpsearch.predicting import check_output, predict_file, write_table
     from hpsearch.search.progress import shown_progress
 
-    if output is not None:
-        check_writable(output)
+    check_output(output)
     with shown_progress(notes) as progress:
         table, made = predict_file(
             model, file, text=text or (), users=users, items=items, progress=progress,

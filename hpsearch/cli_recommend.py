@@ -53,19 +53,19 @@ def recommend(
     users: NewUsers = None,
     items: NewItems = None,
     top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    output: Annotated[Path | None, typer.Option(help="Write to this CSV or Parquet.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this .csv, .json or .parquet.")
+    ] = None,
 ) -> None:
     """Recommend what was not rated yet, with the prediction and the rated item most like it."""
     from hpsearch.collab.answers import known_answers
     from hpsearch.collab.recommend import load_recommender
     from hpsearch.data.words import how_many
-    from hpsearch.files import check_writable
-    from hpsearch.predicting import write_table
+    from hpsearch.predicting import check_output, write_table
 
     if sum(given is not None for given in (user, ratings, like)) != 1:
         raise InputError("Give one of --user, --ratings and --like.")
-    if output is not None:
-        check_writable(output)
+    check_output(output)
     recommender = load_recommender(model, users=users, items=items)
     if like is not None:
         found = recommender.similar(like, top)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.data.tables import PARQUET
 from hpsearch.data.unlabelled import UnlabelledTexts, read_texts
 from hpsearch.errors import InputError
-from hpsearch.files import write_whole
+from hpsearch.files import check_writable, write_whole
 from hpsearch.search.circumstances import default_device
 from hpsearch.training.contract import Progress, Say
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from hpsearch.collab.saved import SavedCollab
     from hpsearch.text.saved_classifier import SavedClassifier
+
+
+WRITABLE = (".csv", ".json", *PARQUET)
 
 
 def predict_file(
@@ -106,7 +110,11 @@ def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFram
 
     from hpsearch.data.recommender_files import read_pairs
 
-    table, users, items = read_pairs(Path(file), saved.columns)
+    titled = saved.items is not None and "title" in saved.items
+    table, users, items = read_pairs(Path(file), saved.columns, titled=titled)
+    items, n_titles = saved.ids_of_titles(items)
+    if n_titles:
+        say(f"{n_titles:,} of {len(items):,} rows: the item was found by its title.")
     made = saved.predict(users, items, device=default_device())
     gaps = np.array([not (user and item) for user, item in zip(users, items, strict=True)])
     made[gaps] = np.nan
@@ -114,8 +122,13 @@ def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFram
         say(f"{gaps.sum():,} of {len(made):,} rows lack a user or an item, so have no prediction.")
     numbers = saved.user_ids.numbers(users), saved.item_ids.numbers(items)
     for what, found, n_trained in zip(("user", "item"), numbers, saved.n_trained, strict=True):
+        by_id = what == "item" and not titled
+        hint = "; it knows items by their ids, not by titles" if by_id else ""
         for which, which_are in (
-            ("unknown to the model, which takes it for an average one", (found == 0) & ~gaps),
+            (
+                f"unknown to the model, which takes it for an average one{hint}",
+                (found == 0) & ~gaps,
+            ),
             ("known by metadata only", found >= n_trained),
         ):
             if which_are.any():
@@ -123,12 +136,29 @@ def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFram
     return table, pd.DataFrame({"probability" if saved.implicit else "prediction": made})
 
 
+def check_output(output: Path | None) -> None:
+    """Raises InputError, before any work, for a file that `write_table` does not write, or that
+    cannot be written."""
+    if output is None:
+        return
+    if output.suffix.lower() not in WRITABLE:
+        raise InputError(f"{output} is of no known kind: name a .csv, .json or .parquet file.")
+    check_writable(output)
+
+
 def write_table(table: pd.DataFrame, output: Path | None) -> None:
-    """As CSV to standard output or a .csv file, as Parquet to a .parquet file."""
-    if output is not None and output.suffix.lower() in (".parquet", ".pq"):
+    """As CSV to standard output, or to a file as its ending says: CSV, a JSON list of rows, or
+    Parquet."""
+    ending = "" if output is None else output.suffix.lower()
+    if output is not None and ending in PARQUET:
         write_whole(output, table.to_parquet(index=False))
         return
-    text = table.to_csv(index=False, float_format="%.6g")
+    if ending == ".json":
+        text = (
+            table.to_json(orient="records", indent=1, double_precision=15, force_ascii=False) + "\n"
+        )
+    else:
+        text = table.to_csv(index=False, float_format="%.6g")
     if output is None:
         sys.stdout.write(text)
     else:

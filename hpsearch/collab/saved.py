@@ -100,6 +100,21 @@ class SavedCollab:
             items=_both(self.items, items),
         )
 
+    def ids_of_titles(self, items: Sequence[str]) -> tuple[list[str], int]:
+        """(the items with the id in place of each title that is no id, how many these were). Of
+        several items with one title it is the one that was rated most."""
+        unknown = self.item_ids.numbers(items) == 0
+        if self.items is None or not unknown.any():
+            return list(items), 0
+        counts = np.bincount(self.seen_items, minlength=len(self.item_ids))[1:]
+        order = np.argsort(counts, kind="stable")
+        names, titles = self.item_ids.names, self.titles()
+        id_of = {titles[place]: names[place] for place in order}
+        found = [
+            id_of.get(item, item) if new else item for item, new in zip(items, unknown, strict=True)
+        ]
+        return found, sum(one != item for one, item in zip(found, items, strict=True))
+
     def titles(self) -> list[str]:
         """A name for people of every known item, in the order of `item_ids.names`."""
         return titles_of(self.items, self.item_ids.names)

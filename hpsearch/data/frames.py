@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.data import adult
 from hpsearch.data.dataset import Kind, Progress, Say
 from hpsearch.data.known import ADULT
 from hpsearch.data.members import is_bundle
 from hpsearch.data.named import from_anywhere, from_path
+from hpsearch.data.remembered import keep, recall, stamp
 from hpsearch.data.typed import fingerprint, read_typed, to_frame
 from hpsearch.errors import InputError
 from hpsearch.wording import nearest
@@ -19,6 +21,7 @@ from hpsearch.wording import nearest
 if TYPE_CHECKING:
     import pandas as pd
 
+Tables: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame | None]"
 TABLE_SOURCES = (ADULT.name,)
 
 
@@ -33,12 +36,24 @@ class TableDataset:
     what the user should know about the data, if anything.
     """
 
-    table: pd.DataFrame
-    test: pd.DataFrame | None
+    read: Callable[[], Tables]
     source: str
     kind: Kind
     fingerprint: str
     note: str | None = None
+
+    @cached_property
+    def tables(self) -> Tables:
+        """(table, test): read now if a known fingerprint was all that was needed so far."""
+        return self.read()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return self.tables[0]
+
+    @property
+    def test(self) -> pd.DataFrame | None:
+        return self.tables[1]
 
 
 def load_table(
@@ -86,14 +101,42 @@ def _from_path(
     path: Path, data: Mapping[str, Any], given_by: str, progress: Progress
 ) -> TableDataset:
     origin = f"{path} ({given_by})"
-    progress(f"reading {path.name}", 0, 1)
     if is_bundle(path):
+        progress(f"reading {path.name}", 0, 1)
         (table, test), origin, note = from_path(path, adult.READER, ADULT, origin)
-    else:
-        table, test, note = read_typed(path), None, None
-    test = _second_file(data, table, test)
-    progress(f"reading {path.name}", 1, 1)
-    return _finish(table, test, origin, "path", note)
+        test = _second_file(data, table, test)
+        progress(f"reading {path.name}", 1, 1)
+        return _finish(table, test, origin, "path", note)
+
+    def read() -> Tables:
+        progress(f"reading {path.name}", 0, 1)
+        table = read_typed(path)
+        test = _second_file(data, table, None)
+        progress(f"reading {path.name}", 1, 1)
+        return table, test
+
+    files = [path, *(Path(str(data[key])) for key in ("test",) if data.get(key) is not None)]
+    return _of_files(files, read, origin)
+
+
+def _of_files(files: Sequence[Path], read: Callable[[], Tables], origin: str) -> TableDataset:
+    """The dataset of what `read` makes of the files; not read yet if its fingerprint is known."""
+    before = stamp(files, "table")
+    known = recall(before)
+    if known is None:
+        tables = read()
+        known = fingerprint(*tables)
+        if before == stamp(files, "table"):
+            keep(before, known)
+        return TableDataset(lambda: tables, origin, "path", known)
+
+    def read_the_same() -> Tables:
+        tables = read()
+        if fingerprint(*tables) != known:  # or something would be kept under another's name
+            raise InputError(f"{files[0]} changed while it was read: run the command again.")
+        return tables
+
+    return TableDataset(read_the_same, origin, "path", known)
 
 
 def _second_file(
@@ -132,4 +175,4 @@ def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
 def _finish(
     table: pd.DataFrame, test: pd.DataFrame | None, source: str, kind: Kind, note: str | None
 ) -> TableDataset:
-    return TableDataset(table, test, source, kind, fingerprint(table, test), note)
+    return TableDataset(lambda: (table, test), source, kind, fingerprint(table, test), note)

@@ -15,6 +15,7 @@ from hpsearch.data.members import is_bundle
 from hpsearch.data.movielens import Parts
 from hpsearch.data.named import from_anywhere, from_path
 from hpsearch.data.own_ratings import OwnColumns
+from hpsearch.data.remembered import keep, recall, stamp
 from hpsearch.data.typed import fingerprint
 from hpsearch.errors import InputError
 from hpsearch.wording import nearest
@@ -97,17 +98,34 @@ def _from_path(
     progress(f"reading {path.name}", 0, 1)
     if is_bundle(path):
         parts, origin, note = from_path(path, movielens.READER, _source(data), origin)
-    else:
-        parts = own_ratings.read_own(path, OwnColumns.of(data))
+        progress(f"reading {path.name}", 1, 1)
+        return _finish(parts, origin, "path", note)
+    columns = OwnColumns.of(data)
+    files = [path, *(Path(one).expanduser() for one in (columns.users, columns.items) if one)]
+    before = stamp(files, f"ratings {columns}")
+    parts = own_ratings.read_own(path, columns)
     progress(f"reading {path.name}", 1, 1)
-    return _finish(parts, origin, "path", note)
+    after = stamp(files, f"ratings {columns}")
+    mark = recall(before) if before == after else None
+    found = _finish(parts, origin, "path", note, mark)
+    if before == after:
+        keep(before, found.fingerprint)
+    return found
 
 
-def _finish(parts: Parts, source: str, kind: Kind, note: str | None) -> RatingsDataset:
+def _finish(
+    parts: Parts, source: str, kind: Kind, note: str | None, mark: str | None = None
+) -> RatingsDataset:
+    """`mark` is the fingerprint, where it is known."""
     notes = "; ".join(filter(None, (parts.note, note))) or None
+    mark = mark or _fingerprint(parts)
+    return RatingsDataset(
+        parts.ratings, parts.users, parts.items, parts.folds, source, kind, mark, notes
+    )
+
+
+def _fingerprint(parts: Parts) -> str:
     mark = hashlib.sha256(fingerprint(parts.ratings).encode())
     for table in (parts.users, parts.items):
         mark.update(fingerprint(None if table is None else table.reset_index()).encode())
-    return RatingsDataset(
-        parts.ratings, parts.users, parts.items, parts.folds, source, kind, mark.hexdigest(), notes
-    )
+    return mark.hexdigest()

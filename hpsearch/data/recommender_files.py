@@ -20,15 +20,22 @@ RATING = "rating"
 PAIRS_HINT = "name the columns of users and items as in the ratings that the model learned from."
 
 
-def read_pairs(file: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
+def read_pairs(
+    file: Path, columns: Sequence[str], *, titled: bool = False
+) -> tuple[pd.DataFrame, list[str], list[str]]:
     """(all columns, users, items) of a CSV or Parquet file, row by row; `columns` are the names of
-    the two. An id is "" where there is none.
+    the two, and where items are `titled` a column "title" may stand for that of the items. An id is
+    "" where there is none.
 
     Raises InputError if the file cannot be read or lacks one of them.
     """
     path = file.expanduser()
-    raw = read_strings(path, columns, PAIRS_HINT, others=True)
-    users, items = (read_ids(path, raw, name).tolist() for name in columns)
+    user, item = columns
+    if titled:
+        names = read_strings(path, [user], PAIRS_HINT, others=True).column_names
+        item = TITLE if item not in names and TITLE in names else item
+    raw = read_strings(path, [user, item], PAIRS_HINT, others=True)
+    users, items = (read_ids(path, raw, name).tolist() for name in (user, item))
     return raw.to_pandas(), users, items
 
 

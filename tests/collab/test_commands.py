@@ -124,6 +124,34 @@ def test_rows_that_name_nobody_known_are_counted(place, hpsearch, model):
     assert "1 of 4 rows lack a user or an item" in done.stderr
 
 
+def test_pairs_with_titles_are_predicted_as_those_with_ids(place, hpsearch, model):
+    films = pd.read_csv(place / "films.csv").drop_duplicates("title", keep=False)[:5]
+    pairs = films[["film", "title"]].assign(person=["u1", "u2", "u3", "u4", "u5"])
+    found = []
+    for name, table in {
+        "ids": pairs.drop(columns="title"),
+        "titled": pairs.drop(columns="film"),
+        "among": pairs.assign(film=[*pairs["title"][:3], *pairs["film"][3:]]),
+    }.items():
+        table.to_csv(place / f"{name}.csv", index=False)
+        done = hpsearch("predict", model, f"{name}.csv", "--output", f"{name}.json")
+        assert done.returncode == 0, done.stderr
+        n_titles = {"titled": 5, "among": 3}.get(name)
+        assert ("was found by its title" in done.stderr) == (n_titles is not None)
+        assert n_titles is None or f"{n_titles} of 5 rows: the item was" in done.stderr
+        found.append(
+            [row["prediction"] for row in json.loads((place / f"{name}.json").read_text())]
+        )
+    assert found[0] == found[1] == found[2]
+
+
+def test_an_ending_that_nothing_writes_is_refused_first(place, hpsearch, model):
+    for command in (["recommend", model, "--user", "u1"], ["predict", model, "ratings.csv"]):
+        done = hpsearch(*command, "--output", "x.txt")
+        assert (done.returncode, (place / "x.txt").exists()) == (2, False)
+        assert "x.txt is of no known kind: name a .csv, .json or .parquet file." in done.stderr
+
+
 def test_new_items_are_known_by_a_file_that_describes_them(place, hpsearch, model):
     """Made-up people like either horror or comedies: a new film is for the same people as others
     of its kind."""
