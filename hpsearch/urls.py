@@ -23,6 +23,7 @@ DRIVERS = {
     "mariadb": "mysql+pymysql",
     "mariadb+pymysql": "mysql+pymysql",
 }
+MORE = "end other programs, or raise its max_connections"
 EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
 SECRET_KEYS = frozenset({"password", "passwd", "passphrase", "sslpassword", "ssl_key_password"})
 
@@ -89,6 +90,14 @@ def why(error: BaseException, url: URL) -> str:
         ("database is locked", "is locked by another program"),
         ("database or disk is full", "cannot be written: the disk is full"),
         ("refused", f"cannot be reached: nothing listens at {where}; start the server"),
+        ("too many c", f"cannot be reached: {where} has no connection left; {MORE}"),
+        ("connection slots", f"cannot be reached: {where} has no connection left; {MORE}"),
+        ("shutting down", "cannot be reached: the server is being shut down"),
+        ("administrator command", "cannot be reached: the server is being shut down"),
+        ("starting up", "cannot be reached: the server is starting"),
+        ("lost connection", "cannot be reached: the server ended the connection"),
+        ("closed the connection", "cannot be reached: the server ended the connection"),
+        ("gone away", "cannot be reached: the server ended the connection"),
         ("timed out", f"cannot be reached: {where} does not answer"),
         ("timeout expired", f"cannot be reached: {where} does not answer"),
         ("resolve host name", f"cannot be reached: the host {url.host} is unknown"),

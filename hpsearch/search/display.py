@@ -25,6 +25,7 @@ from rich.text import Text
 
 from hpsearch.store import Store, reading
 from hpsearch.store.opening import HEARTBEAT_S, why
+from hpsearch.store.patience import OutOfReachError
 from hpsearch.store.progress import Ended, Running, last_event, new_events, newly_ended, running
 
 POLL_S = 0.5
@@ -95,7 +96,7 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
-        self._store.on_wait = self._on_wait
+        tell_waits(self._store, self._console)
         self._last_event = self._store.patiently(lambda: last_event(self._store.engine))
         if self._console.is_terminal:
             self._live = Live(
@@ -114,11 +115,6 @@ class Display:
         self._poll()
         if self._live is not None:
             self._live.stop()
-        self._store.on_wait = None
-
-    def _on_wait(self, error: BaseException) -> None:
-        text = f"The store {self._store.shown_url} {why(error, self._store.url)}; waiting for it."
-        self._console.print(Text(text), soft_wrap=True)
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):
@@ -265,6 +261,17 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def tell_waits(store: Store, console: Console) -> None:
+    """Say from now on when the store does not answer and is waited for."""
+
+    def tell(error: BaseException) -> None:
+        how = "does not answer" if isinstance(error, OutOfReachError) else why(error, store.url)
+        text = f"The store {store.shown_url} {how}; waiting for it."
+        console.print(Text(text), soft_wrap=True)
+
+    store.on_wait = tell
 
 
 def shown_of(study: optuna.Study, run_id: int, metric: str, trials: int) -> Shown:

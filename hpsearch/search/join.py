@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hpsearch.errors import InputError
 from hpsearch.search import planning
-from hpsearch.search.display import Display, duration, shown_of
+from hpsearch.search.display import Display, duration, shown_of, tell_waits
 from hpsearch.search.engines import Crew, choose_crew
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.objective import LOST, lost
@@ -70,9 +70,10 @@ def join(
     crew = choose_crew(workers, devices, MANY)
     path = None if data_path is None else Path(data_path)
     with quiet_optuna(), Stopper() as stop, _open(storage, wait, console) as store:
+        tell_waits(store, console)
         trainer = spec.trainer_module()
         ready: Ready | None = None
-        found = _find(store, spec, preset)
+        found = store.patiently(lambda: _find(store, spec, preset))
         if found is None:
             ready = _prepare(trainer, spec, spec.resolve(preset), path, crew, console)
             found = _wait_for_run(store, spec, preset, wait, console)
@@ -82,7 +83,7 @@ def join(
             with translated(store.url):
                 planning.check_same_data(store, spec, found.preset, ready.prepared)
             _help(store, spec, found, trainer, ready.prepared, path, crew, stop, console)
-            found = _find(store, spec, preset)
+            found = store.patiently(lambda: _find(store, spec, preset))
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def _find(store: Store, spec: Spec, preset: str) -> Found | None:
 def _wait_for_run(store: Store, spec: Spec, preset: str, wait: float, console: Console) -> Found:
     deadline, told = time.monotonic() + wait, False
     while True:
-        found = _find(store, spec, preset)
+        found = store.patiently(lambda: _find(store, spec, preset))
         if found is not None:
             return found
         if time.monotonic() > deadline:

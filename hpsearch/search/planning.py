@@ -181,25 +181,35 @@ def plan_run(
     """Make the study if it is new and put this run's trials into its queue.
 
     Waiting trials of runs that ended early count towards `trials`. One process at a time plans in a
-    store, so two that start a new study together make one, and each adds its own trials.
+    store, so two that start a new study together make one, and each adds its own trials. A database
+    that is away is waited for, as by everything after.
     """
-    with store.exclusive("plan"):
-        queue.drop_orphans(store.engine)
-        study = _make_or_load(store, spec, preset, prepared, seed, search)
-        # Once more, under the lock: another process may have made the study in the meantime.
-        check_unchanged(store, spec, preset, search)
-        check_same_data(store, spec, preset, prepared)
-        me = this_worker()
-        requeue_orphans(store, study._study_id, me, None)
-        attrs = study.user_attrs
-        _register_strangers(store, study._study_id, attrs["hps_seed"])
-        facts = {"machine": me.machine, "host": me.host, "pid": me.pid}
-        run_id = store.start_run(
-            study._study_id, trials=trials, workers=workers, engine=engine, **facts
-        )
-        left_over = runs.adopt(store.engine, study._study_id, run_id, trials, GRACE_S)
-        _enqueue(store, study, preset, run_id, trials - left_over, search)
-    return Planned(study, run_id, trials, left_over, attrs["hps_seed"], attrs["hps_uid"])
+
+    def attempt() -> Planned:
+        with store.exclusive("plan"):
+            queue.drop_orphans(store.engine)
+            study = _make_or_load(store, spec, preset, prepared, seed, search)
+            # Once more, under the lock: another process may have made the study in the meantime.
+            check_unchanged(store, spec, preset, search)
+            check_same_data(store, spec, preset, prepared)
+            requeue_orphans(store, study._study_id, this_worker(), None)
+            attrs = study.user_attrs
+            _register_strangers(store, study._study_id, attrs["hps_seed"])
+            me = this_worker()
+            run_id = store.start_run(
+                study._study_id, trials=trials, workers=workers, engine=engine,
+                machine=me.machine, host=me.host, pid=me.pid,
+            )  # fmt: skip
+            try:
+                left_over = runs.adopt(store.engine, study._study_id, run_id, trials, GRACE_S)
+                _enqueue(store, study, preset, run_id, trials - left_over, search)
+            except BaseException:
+                # What was planned, if it was, is left over for the next attempt.
+                store.end_run(run_id, "failed")
+                raise
+        return Planned(study, run_id, trials, left_over, attrs["hps_seed"], attrs["hps_uid"])
+
+    return store.patiently(attempt)
 
 
 def _enqueue(

@@ -15,7 +15,14 @@ from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search import planning
-from hpsearch.search.display import Display, describe_params, duration, number, shown_of
+from hpsearch.search.display import (
+    Display,
+    describe_params,
+    duration,
+    number,
+    shown_of,
+    tell_waits,
+)
 from hpsearch.search.engines import Cluster, Crew, choose_crew
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.limits import Limits
@@ -81,6 +88,7 @@ def run(
                 return known
         trainer = spec.trainer_module()
         prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
+        tell_waits(store, console)
         with stop.shielded(), translated(store.url):
             planned = planning.plan_run(
                 store, spec, resolved, prepared,
@@ -90,7 +98,7 @@ def run(
                 store, spec, resolved, planned, trainer, path, crew.devices[0], chosen,
                 timeout, limits,
             )  # fmt: skip
-            runs.keep_job(store.engine, planned.run_id, job.shared())
+            store.patiently(lambda: runs.keep_job(store.engine, planned.run_id, job.shared()))
         _announce(console, planned, seed)
         carry_out(job, store, planned, trainer, prepared, crew, stop, console)
         return planned.study

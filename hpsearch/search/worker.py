@@ -30,6 +30,7 @@ from hpsearch.store import Store, orphans, queue, reading, runs
 from hpsearch.store.identity import Worker, this_worker
 from hpsearch.store.lean import LeanStorage
 from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
+from hpsearch.store.patience import patiently
 from hpsearch.training.contract import Prepared, Trainer
 
 ALIKE = 5
@@ -230,7 +231,8 @@ def _serve(job: Job, stop: Stopper) -> None:
     # again while it grows would take a quarter of the worker's start.
     gc.disable()
     trainer = cast(Trainer, importlib.import_module(job.trainer))
-    with Store.open(job.storage, create=False) as store:
+    # The run has opened it already: a server that is away now comes back.
+    with patiently(lambda: Store.open(job.storage, create=False)) as store:
         gc.freeze()
         gc.enable()
         prepared = trainer.prepare(

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.store import migrate
 from hpsearch.store.locks import exclusive
+from hpsearch.store.patience import OutOfReachError, is_passing
 from hpsearch.urls import full_url, missing_driver, shown_url, sqlite_path, why
 
 __all__ = ["GRACE_S", "HEARTBEAT_S", "NoStoreError", "open_storage", "translated", "why"]
@@ -198,4 +199,5 @@ def translated(url: URL) -> Iterator[None]:
         OSError,
     ) as error:
         # The driver's text may quote the URL: the chain is cut where it could show a password.
-        raise InputError(f"The store {shown_url(url)} {why(error, url)}.") from None
+        kind = OutOfReachError if is_passing(error) else InputError
+        raise kind(f"The store {shown_url(url)} {why(error, url)}.") from None

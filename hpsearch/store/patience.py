@@ -10,6 +10,8 @@ from typing import TypeVar
 import optuna
 import sqlalchemy as sa
 
+from hpsearch.errors import InputError
+
 T = TypeVar("T")
 
 PATIENCE_S = 180.0
@@ -17,8 +19,14 @@ LONGEST_PAUSE_S = 5.0
 NOTICEABLE_S = 0.5
 
 
+class OutOfReachError(InputError):
+    """What the user was told of a store that may answer later."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same statement may succeed later: a lost connection, a lock, a full disk."""
+    if isinstance(error, OutOfReachError):
+        return True
     if isinstance(error, optuna.exceptions.StorageInternalError):
         error = error.__cause__ or error
     if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
@@ -43,7 +51,11 @@ def patiently(
     while True:
         try:
             return action()
-        except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+        except (
+            sa.exc.DBAPIError,
+            optuna.exceptions.StorageInternalError,
+            OutOfReachError,
+        ) as error:
             if not is_passing(error) or time.monotonic() + pause > deadline:
                 raise
             if pause > NOTICEABLE_S and not told and on_wait is not None:

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import optuna
 import pytest
+import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search import run
 from hpsearch.search.cohorts import trial_seed
-from hpsearch.store import Store, opening, records
+from hpsearch.store import Store, opening, queue, reading, records, schema
 
 
 def outline(study):
@@ -326,6 +327,27 @@ def test_the_context_is_plain_json(spec, storage, console):
     assert json.loads(json.dumps(study.user_attrs)) == study.user_attrs
     assert study.user_attrs["hps_settings"]["epochs"] == 3
     assert study.user_attrs["hps_data"]["declared"] == {"source": "fake"}
+
+
+def test_a_plan_whose_answer_is_lost_is_not_made_twice(spec, storage, console, monkeypatch):
+    """The database takes the trials in, and is gone before it says so."""
+    calls = []
+
+    def enqueue(*args):
+        calls.append(real(*args))
+        if len(calls) == 1:
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("server closed the connection"))
+        return calls[-1]
+
+    real = queue.enqueue
+    monkeypatch.setattr(queue, "enqueue", enqueue)
+    study = run(spec, trials=6, storage=storage, console=console)
+    assert [len(numbers) for numbers in calls] == [6, 0]
+    assert len([trial for trial in study.trials if trial.state.is_finished()]) == 6
+    assert len(study.trials) == 6
+    with Store.open(storage) as store:
+        outcomes = reading.rows(store.engine, schema.run, schema.run.c.run_id)
+    assert [row["outcome"] for row in outcomes] == ["failed", "finished"]
 
 
 def test_a_database_that_stays_away_ends_the_run_with_one_sentence(

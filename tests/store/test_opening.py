@@ -7,9 +7,11 @@ import sys
 
 import optuna
 import pytest
+import sqlalchemy as sa
 
 from hpsearch.errors import InputError
-from hpsearch.store import Store
+from hpsearch.store import Store, opening
+from hpsearch.store.patience import patiently
 from hpsearch.store.url import parse_url, redact, shown_url
 
 SECRET = "s3cr%2Ft%40x"  # s3cr/t@x, as a URL must write it
@@ -98,7 +100,8 @@ def test_a_store_of_another_optuna_is_explained(tmp_path):
 UNPRIVILEGED = """
 import os, sys
 from hpsearch.errors import InputError
-from hpsearch.store import Store
+from hpsearch.store import Store, opening
+from hpsearch.store.patience import patiently
 Store.open(sys.argv[2]).close()  # loads every module while Python itself can still be read
 os.setgid(65534); os.setuid(65534)
 try:
@@ -129,7 +132,8 @@ def test_a_store_that_cannot_be_written_is_explained(tmp_path, what):
 
 OPENER = """
 import sys, time
-from hpsearch.store import Store
+from hpsearch.store import Store, opening
+from hpsearch.store.patience import patiently
 time.sleep(max(0, float(sys.argv[2]) - time.time()))
 with Store.open(sys.argv[1]) as store:
     print(sum(name.startswith("hps_") for name in store.table_counts()))
@@ -152,6 +156,23 @@ def test_processes_that_open_a_new_store_at_once_make_one(new_url):
     with Store.open(new_url) as store:
         assert store.table_counts()["hps_alembic_version"] == 1
         assert store.table_counts()["alembic_version"] == 1
+
+
+def test_a_server_that_is_starting_can_be_waited_for(tmp_path, monkeypatch):
+    """A worker that begins while the database restarts is as patient as one that runs."""
+    url, answers = f"sqlite:///{tmp_path}/s.db", ["the database system is starting up"] * 2
+    build = opening._build
+
+    def starting(url):
+        if answers:
+            raise sa.exc.OperationalError("connect", {}, Exception(answers.pop()))
+        return build(url)
+
+    monkeypatch.setattr(opening, "_build", starting)
+    with pytest.raises(InputError, match="cannot be reached: the server is starting"):
+        Store.open(url)
+    with patiently(lambda: Store.open(url)) as store:
+        assert store.studies() == []
 
 
 def test_readers_and_the_writer_of_sqlite_do_not_wait_for_each_other(tmp_path):

@@ -27,6 +27,7 @@ from hpsearch.search.stopping import Stopper
 from hpsearch.search.worker import requeue_orphans, work
 from hpsearch.store import Store, reading, runs
 from hpsearch.store.identity import this_worker
+from hpsearch.store.patience import patiently
 from hpsearch.store.queue import FINISHED
 from hpsearch.store.url import full_url, parse_url, sqlite_path
 from hpsearch.training.contract import Prepared, Trainer
@@ -241,7 +242,7 @@ def _worker(job: Mapping[str, Any], shared: tuple[Prepared, Any], name: str) -> 
             for stage, files in stages.items():
                 install_stage(stage, files)
             trainer = cast(Trainer, importlib.import_module(own.trainer))
-            with Store.open(own.storage, create=False) as store:
+            with patiently(lambda: Store.open(own.storage, create=False)) as store:
                 work(own, store, trainer, prepared, stop, name)
         except KeyboardInterrupt:
             return {"interrupted": True}
