@@ -46,10 +46,9 @@ def split_rows(table: pd.DataFrame, how: Mapping[str, Any], seed: int) -> tuple[
     elif kind == "folds":
         held_out = _fold(n, how, seed)
     else:
-        groups = (
-            coded(_column(table, how["stratify"]))[0] if "stratify" in how else np.zeros(n, int)
-        )
-        held_out = _at_random(groups, _share(how["share"]), seed)
+        share = _share(how["share"])
+        groups = _groups(table, how["stratify"]) if "stratify" in how else np.zeros(n, int)
+        held_out = _at_random(groups, share, seed)
     train, valid = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if not len(train) or not len(valid):
         raise InputError(
@@ -118,12 +117,30 @@ def _fold(n: int, how: Mapping[str, Any], seed: int) -> npt.NDArray[np.bool_]:
     return held_out
 
 
+def _groups(table: pd.DataFrame, name: object) -> npt.NDArray[np.int64]:
+    """(rows,) codes of the column's values. Raises InputError where no two rows share one."""
+    groups = coded(_column(table, name))[0]
+    if np.bincount(groups + 1).max() < 2:
+        raise InputError(
+            f"split stratifies by {name!r}, of which no two rows have the same: name a column with "
+            "fewer values, or leave stratify out."
+        )
+    return groups
+
+
 def _at_random(groups: npt.NDArray[Any], share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Of every group its share, rounded; the groups are those of the codes (rows,)."""
+    """Of every group its share, less than one row off, and of all rows theirs; of a group as small
+    as one row it is trained on. The groups are those of the codes (rows,)."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
+    ends = np.flatnonzero(np.diff(groups[order], append=groups[order[-1]] + 1)) + 1
+    sizes = np.diff(ends, prepend=0)
+    # What one group's rounding leaves over the next one gets: many small groups lose nothing.
+    counts = np.diff(np.round(share * ends).astype(int), prepend=0)
+    if len(sizes) > 1:
+        counts = np.minimum(counts, sizes - 1)
     held_out = np.zeros(len(groups), bool)
-    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        held_out[rows[: round(share * len(rows))]] = True
+    for rows, count in zip(np.split(order, ends[:-1]), counts, strict=True):
+        held_out[rows[:count]] = True
     return held_out

@@ -89,6 +89,8 @@ def test_numbers_are_predicted_in_their_own_units(prepare, tmp_path):
         prepare({"y_range": [-1.0, 3.5]}, target="price", ignore=["big"]), keep=tmp_path / "b"
     )
     assert bounded.metrics["mse"] < 1
+    with pytest.raises(InputError, match=r"'price' goes from \S+ to \S+, but y_range = \[1, 2\]"):
+        prepare({"y_range": [1.0, 2.0]}, target="price", ignore=["big"])
     with pytest.raises(ValueError, match="low below high"):
         prepare({"y_range": [3.0, 1.0]}, target="price")
 
@@ -174,6 +176,12 @@ def test_random_splits_are_shares_of_every_group_and_folds_are_disjoint():
     _, valid = split_rows(table, {"share": 0.2, "stratify": "y"}, 0)
     assert (table["y"].iloc[valid] == "a").sum() == 18
     assert (table["y"].iloc[valid] == "b").sum() == 2
+    pairs = pd.DataFrame({"y": [f"c{i // 2}" for i in range(1000)]})  # no fifth of two rows
+    train, valid = split_rows(pairs, {"share": 0.2, "stratify": "y"}, 0)
+    assert len(valid) == pairs["y"].iloc[valid].nunique() == 200
+    assert pairs["y"].iloc[train].nunique() == 500
+    with pytest.raises(InputError, match="stratifies by 'x', of which no two rows have the same"):
+        split_rows(pd.DataFrame({"x": range(9)}), {"share": 0.2, "stratify": "x"}, 0)
     parts = [split_rows(table, {"folds": 4, "fold": k}, 1)[1] for k in range(4)]
     assert sorted(np.concatenate(parts)) == list(range(100))
     for bad in ({}, {"share": 2}, {"rows": [5, 500]}, {"folds": 4, "fold": 4}, {"lost": 3}):
