@@ -56,7 +56,7 @@ def dataset():
 @pytest.fixture
 def few_steps(monkeypatch):
     """The networks on metadata learn no longer than data so small asks for."""
-    monkeypatch.setattr(cold_start, "STEPS", 200)
+    monkeypatch.setattr(cold_start, "STEPS", 100)
 
 
 @pytest.fixture(scope="session")

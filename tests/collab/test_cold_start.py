@@ -54,6 +54,16 @@ def test_metadata_tells_the_taste_of_the_unseen(few_steps, dataset, tmp_path, si
         assert mse(predicted, held) == pytest.approx(found["mse"], rel=1e-5)
 
 
+def test_metadata_of_mere_chance_does_little_harm(few_steps, dataset, tmp_path):
+    """What a network makes of it does not hold for users that it has not learnt from."""
+    cold = without(dataset, "user", NEW["user"])
+    kinds = np.random.default_rng(3).integers(0, 12, len(cold.users)).astype(str)
+    chance = pd.DataFrame({"shoes": kinds}, index=cold.users.index)
+    _, metrics = fit(replace(cold, users=chance, items=None), tmp_path / "with")
+    _, without_any = fit(replace(cold, users=None, items=None), tmp_path / "no")
+    assert metrics["mse"] < 1.02 * without_any["mse"]
+
+
 @pytest.mark.parametrize("model", ["dot-bias", "neural-net"])
 def test_metadata_may_come_after_training_too(few_steps, dataset, tmp_path, model):
     cold = without(dataset, "user", NEW["user"])
@@ -149,6 +159,7 @@ def test_on_movielens_metadata_beats_means_and_index_0(real, tmp_path, side):
     ids = np.array(sorted(set(real.ratings[side])))
     cold = without(real, side, np.random.default_rng(7).permutation(ids)[: len(ids) // 5])
     train, held = (cold.ratings.iloc[rows] for rows in cold.folds["cold"])
+    cold = replace(cold, **{f"{OTHER[side]}s": None})
     saved, metrics = fit(cold, tmp_path, epochs=5, bs=64, lr=5e-3, n_factors=50)
     mean, means = train["rating"].mean(), train.groupby(OTHER[side])["rating"].mean()
     assert metrics["mse"] < mse(mean, held)
