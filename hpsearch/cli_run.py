@@ -20,6 +20,7 @@ from hpsearch.cli_worker import (
     WorkerCpus,
     WorkerGpus,
     Workers,
+    panel_option,
     parse_bytes,
     parse_cluster,
     parse_devices,
@@ -27,7 +28,7 @@ from hpsearch.cli_worker import (
 )
 
 console = Console(highlight=False)
-HOW = "How trials are chosen"
+_how = panel_option("How trials are chosen")
 
 Storage = Annotated[
     str | None,
@@ -40,74 +41,45 @@ Storage = Annotated[
 
 Sampler = Annotated[
     str | None,
-    typer.Option(
-        help="Draws the exploit trials: tpe, gp, cmaes, qmc, random or forest. "
-        "Default: the study's, else tpe.",
-        show_default=False,
-        rich_help_panel=HOW,
+    _how(
+        "Draws the exploit trials: tpe, gp, cmaes, qmc, random or forest. "
+        "Default: the study's, else tpe."
     ),
 ]
 Pruner = Annotated[
     str | None,
-    typer.Option(
-        help="Ends hopeless exploit trials early: median, hyperband, wilcoxon or none. "
-        "Default: the study's, else median.",
-        show_default=False,
-        rich_help_panel=HOW,
+    _how(
+        "Ends hopeless exploit trials early: median, hyperband, wilcoxon or none. "
+        "Default: the study's, else median."
     ),
 ]
 DesignShare = Annotated[
     float | None,
-    typer.Option(
-        help="Share of the trials that are spread evenly and never pruned, which is what rules "
-        "are read off; the others exploit. Default: the study's, else 0.5.",
-        show_default=False,
-        rich_help_panel=HOW,
+    _how(
+        "Share of the trials that are spread evenly and never pruned, which is what rules "
+        "are read off; the others exploit. Default: the study's, else 0.5."
     ),
 ]
-Fix = Annotated[
-    list[str] | None,
-    typer.Option(help="name=value, held in all trials of this run.", rich_help_panel=HOW),
-]
+Fix = Annotated[list[str] | None, _how("name=value, held in all trials of this run.")]
 Try = Annotated[
     list[str] | None,
-    typer.Option(
-        "--try",
-        help="A configuration to run first: 'lr=0.01 bs=32'. What it leaves open is drawn.",
-        rich_help_panel=HOW,
-    ),
+    _how("A configuration to run first: 'lr=0.01 bs=32'. What it leaves open is drawn.", "--try"),
 ]
 WarmStart = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Try the best configurations of this study in the store first.", rich_help_panel=HOW
-    ),
+    list[str] | None, _how("Try the best configurations of this study in the store first.")
 ]
 Also = Annotated[
     list[str] | None,
-    typer.Option(
-        help="A further objective: seconds, or any metric; +metric if higher is better. "
-        "A study has its objectives from its first run on.",
-        rich_help_panel=HOW,
+    _how(
+        "A further objective: seconds, or any metric; +metric if higher is better. "
+        "A study has its objectives from its first run on."
     ),
 ]
 Constraint = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="name=limit of what a trial measures, such as seconds_per_epoch=30.",
-        rich_help_panel=HOW,
-    ),
+    list[str] | None, _how("name=limit of what a trial measures, such as seconds_per_epoch=30.")
 ]
-Target = Annotated[
-    float | None,
-    typer.Option(help="End as soon as a trial is as good as this.", rich_help_panel=HOW),
-]
-UntilStable = Annotated[
-    bool,
-    typer.Option(
-        "--until-stable", help="End once the rules no longer change.", rich_help_panel=HOW
-    ),
-]
+Target = Annotated[float | None, _how("End as soon as a trial is as good as this.")]
+UntilStable = Annotated[bool, _how("End once the rules no longer change.", "--until-stable")]
 
 
 def register(app: typer.Typer) -> None:

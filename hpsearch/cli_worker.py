@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,72 +17,45 @@ if TYPE_CHECKING:
     from hpsearch.search.engines import Cluster
 
 console = Console(highlight=False)
-WHERE = "Workers and limits"
+
+
+def panel_option(panel: str) -> Callable[..., Any]:
+    """A maker of options with their help in a panel of `--help`: option(help, *names)."""
+    return lambda text, *names: typer.Option(*names, help=text, rich_help_panel=panel)
+
+
+_where = panel_option("Workers and limits")
 
 Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Processes that run trials. Default: one a core, or one on each GPU.",
-        rich_help_panel=WHERE,
-    ),
+    int | None, _where("Processes that run trials. Default: one a core, or one on each GPU.")
 ]
 Devices = Annotated[
     str | None,
-    typer.Option(
-        help="What workers train on, in turn: cuda:0,cuda:1. Default: all GPUs, else cpu.",
-        rich_help_panel=WHERE,
-    ),
+    _where("What workers train on, in turn: cuda:0,cuda:1. Default: all GPUs, else cpu."),
 ]
 Engine = Annotated[
-    str,
-    typer.Option(
-        help="Where workers run: local (processes here) or ray (tasks of a Ray cluster).",
-        rich_help_panel=WHERE,
-    ),
+    str, _where("Where workers run: local (processes here) or ray (tasks of a Ray cluster).")
 ]
 Address = Annotated[
-    str | None,
-    typer.Option(
-        help="The Ray cluster: HOST:PORT, or auto for that of this machine, the default.",
-        show_default=False,
-        rich_help_panel=WHERE,
-    ),
+    str | None, _where("The Ray cluster: HOST:PORT, or auto for that of this machine, the default.")
 ]
 WorkerCpus = Annotated[
-    float | None,
-    typer.Option(
-        help="Processors a worker takes of the Ray cluster. Default: 1.",
-        show_default=False,
-        rich_help_panel=WHERE,
-    ),
+    float | None, _where("Processors a worker takes of the Ray cluster. Default: 1.")
 ]
 WorkerGpus = Annotated[
     float | None,
-    typer.Option(
-        help="GPUs a worker takes of the Ray cluster, such as 0.25. Default: 1 if there is one.",
-        show_default=False,
-        rich_help_panel=WHERE,
-    ),
+    _where("GPUs a worker takes of the Ray cluster, such as 0.25. Default: 1 if there is one."),
 ]
 TrialTimeout = Annotated[
-    str | None,
-    typer.Option(
-        help="End a trial that takes longer, as failed: 90s, 30m, 2h.", rich_help_panel=WHERE
-    ),
+    str | None, _where("End a trial that takes longer, as failed: 90s, 30m, 2h.")
 ]
 TrialMemory = Annotated[
-    str | None,
-    typer.Option(
-        help="End a trial whose worker uses more memory, as failed: 500M, 4G.",
-        rich_help_panel=WHERE,
-    ),
+    str | None, _where("End a trial whose worker uses more memory, as failed: 500M, 4G.")
 ]
 HalveBatch = Annotated[
     bool,
-    typer.Option(
-        "--halve-batch",
-        help="Train a trial that ran out of memory once more with half of its batch.",
-        rich_help_panel=WHERE,
+    _where(
+        "Train a trial that ran out of memory once more with half of its batch.", "--halve-batch"
     ),
 ]
 Storage = Annotated[

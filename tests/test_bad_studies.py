@@ -71,7 +71,7 @@ def explain(url, *arguments):
         ("infinite", "all 24 trials of study 'infinite' failed or have no finite value"),
         ("silent", "has no finished trial"),
         ("fixed", "no parameter of study 'fixed' takes more than one value: widen"),
-        ("no-params", "no parameter of study 'no-params' takes more than one value"),
+        ("no-params", "no trial of study 'no-params' has a parameter"),
         ("nobody", "has no study 'nobody'"),
     ],
 )

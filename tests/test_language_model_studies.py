@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tiny_corpus import LANGUAGE_MODEL_TOML, write_reviews
+from tiny_corpus import CLASSIFIER_TOML, LANGUAGE_MODEL_TOML, write_reviews
 
 import hpsearch
 from hpsearch.errors import InputError
@@ -31,33 +31,6 @@ default = 1e-2
 [presets.quick]
 trials = 3
 """
-CLASSIFIER = """
-name = "tiny-clas"
-trainer = "{trainer}"
-metric = "accuracy"
-direction = "maximize"
-data = {{ path = "{path}" }}
-
-[settings]
-valid_reviews = 40
-seq_len = 8
-bs = 16
-drop_mult = 0.2
-
-[settings.language_model]
-{sizes}
-
-[space.lr]
-low = 1e-3
-high = 1e-1
-log = true
-default = 5e-2
-
-{more}
-
-[presets.quick]
-trials = 2
-"""
 LM_SPACE = """
 [space.lm_epochs]
 type = "int"
@@ -72,11 +45,10 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
     path = folder / "reviews.csv"
     write_reviews(path, 200)
-    shared = {"path": path, "sizes": LANGUAGE_MODEL_TOML}
     made = {
-        "lm.toml": LM_STUDY.format(**shared),
-        "clas.toml": CLASSIFIER.format(**shared, trainer="text-classifier", more=""),
-        "ulmfit.toml": CLASSIFIER.format(**shared, trainer="ulmfit", more=LM_SPACE),
+        "lm.toml": LM_STUDY.format(path=path, sizes=LANGUAGE_MODEL_TOML),
+        "clas.toml": CLASSIFIER_TOML,
+        "ulmfit.toml": CLASSIFIER_TOML.replace("text-classifier", "ulmfit") + LM_SPACE,
     }
     for name, text in made.items():
         (folder / name).write_text(text)

@@ -18,6 +18,32 @@ LANGUAGE_MODEL = {
 }
 """Settings of a language model for them."""
 LANGUAGE_MODEL_TOML = "\n".join(f"{name} = {value}" for name, value in LANGUAGE_MODEL.items())
+CLASSIFIER_TOML = f"""
+name = "tiny-clas"
+trainer = "text-classifier"
+metric = "accuracy"
+direction = "maximize"
+data = {{ path = "reviews.csv" }}
+
+[settings]
+valid_reviews = 40
+seq_len = 8
+bs = 16
+drop_mult = 0.2
+
+[settings.language_model]
+{LANGUAGE_MODEL_TOML}
+
+[space.lr]
+low = 1e-3
+high = 1e-1
+log = true
+default = 5e-2
+
+[presets.quick]
+trials = 4
+"""
+"""A study of a classifier of reviews.csv beside it, `tiny-clas-quick` in the store."""
 
 
 def write_reviews(path, n, n_test=0):

@@ -82,6 +82,8 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
     value, state = _values(trials, column)
     _check_values(value[state != FAILED], count, where)
     axes, constants, notes = _axes(trials)
+    if not trials.params:
+        raise InputError(f"no trial of {where} has a parameter: there is nothing to explain.")
     if not axes:
         raise InputError(
             f"no parameter of {where} takes more than one value: widen a range of its space."

@@ -220,6 +220,8 @@ def _advice(rule: Rule) -> str:
     name, value = f"`{rule.param}`:", show(rule.value)
     between = f"{show(rule.low)} to {show(rule.high)}"
     if rule.kind == "no-effect":
+        if "default-unknown" in rule.flags:  # somebody else's study says of no value that it is
+            return f"{name} any value does, it changes nothing."
         return f"{name} leave it at its default ({show(rule.default)}), it changes nothing."
     if rule.kind == "threshold":
         side = f"up to {show(rule.high)}" if rule.unit_low == 0 else f"from {show(rule.low)} on"

@@ -119,8 +119,10 @@ def rows(
     where: sa.ColumnElement[bool] | None = None,
 ) -> list[Row]:
     query = sa.select(table).order_by(order)
-    if where is not None:
-        query = query.where(where)
+    return _found(engine, query if where is None else query.where(where))
+
+
+def _found(engine: sa.Engine, query: sa.Select[Any]) -> list[Row]:
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -132,8 +134,7 @@ def trials(engine: sa.Engine, study: int) -> list[Row]:
         .where(TRIALS.c.study_id == study)
         .order_by(TRIALS.c.number)
     )
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    return _found(engine, query)
 
 
 def epochs(engine: sa.Engine, study: int) -> list[Row]:
@@ -143,8 +144,7 @@ def epochs(engine: sa.Engine, study: int) -> list[Row]:
         .where(TRIALS.c.study_id == study)
         .order_by(TRIALS.c.number, schema.epoch.c.epoch)
     )
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    return _found(engine, query)
 
 
 def newest_rules(engine: sa.Engine, study: int) -> list[Row]:

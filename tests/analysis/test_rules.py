@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,10 @@ def test_threshold_edge_and_no_effect_each_where_it_belongs(plateau):
     rule = next(rule for rule in plateau.rules if rule.param == "x0")
     assert rule.low == 0.0
     assert rule.high == pytest.approx(0.5, abs=0.08)
-    assert "leave it at its default" in next(
-        rule.statement for rule in plateau.rules if rule.param == "x2"
-    )
+    free = next(rule for rule in plateau.rules if rule.param == "x2")
+    assert "leave it at its default (0.5)" in free.statement
+    unknown = replace(free, flags=(*free.flags, "default-unknown"))  # as of somebody else's study
+    assert unknown.statement.startswith("`x2`: any value does, it changes nothing.")
 
 
 def test_a_rule_says_where_it_holds_and_where_it_comes_from(plateau):

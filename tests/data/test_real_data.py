@@ -32,9 +32,9 @@ def test_the_published_reviews(monkeypatch) -> None:
     assert (dataset.kind, dataset.note) == ("HPSEARCH_DATA", None)
     assert dataset.classes == ("neg", "pos")
 
-    begun = time.monotonic()
+    begun = time.process_time()
     again = load_text({"source": "imdb"}, path=None, progress=lambda *_: None)
-    assert time.monotonic() - begun < 3  # about 0.2 s on an idle machine
+    assert time.process_time() - begun < 3  # about 0.2 s, of a machine that may be busy
     assert again.table.equals(dataset.table)
 
 

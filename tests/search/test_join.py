@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 from run_processes import entries, values, wait_until
-from tiny_corpus import LANGUAGE_MODEL_TOML, write_reviews
+from tiny_corpus import CLASSIFIER_TOML, write_reviews
 
 from hpsearch.errors import InputError
 from hpsearch.search import devices, run
@@ -62,36 +62,9 @@ def test_all_that_start_at_the_same_moment_share_one_preparation(start, spec, st
     assert {entry["pid"] for entry in entries(spec)} == {process.pid for process in processes}
 
 
-LM_STUDY = """
-name = "tiny-clas"
-trainer = "text-classifier"
-metric = "accuracy"
-direction = "maximize"
-data = {{ path = "{path}" }}
-
-[settings]
-valid_reviews = 40
-seq_len = 8
-bs = 16
-
-[settings.language_model]
-{sizes}
-
-[space.lr]
-low = 1e-3
-high = 1e-1
-log = true
-default = 5e-2
-
-[presets.quick]
-trials = 4
-"""
-
-
 def test_two_commands_at_the_same_moment_train_one_language_model(tmp_path, storage):
     write_reviews(tmp_path / "reviews.csv", 200)
-    text = LM_STUDY.format(path=tmp_path / "reviews.csv", sizes=LANGUAGE_MODEL_TOML)
-    (tmp_path / "study.toml").write_text(text)
+    (tmp_path / "study.toml").write_text(CLASSIFIER_TOML)
     environment = {**os.environ, "HPSEARCH_HOME": str(tmp_path / "home"), "HPSEARCH_DEVICE": "cpu"}
     study, store_at = str(tmp_path / "study.toml"), ["--storage", storage, "--workers", "1"]
     commands = [

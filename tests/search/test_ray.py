@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from optuna.trial import TrialState
 from run_processes import SEARCH_TESTS, values, wait_until
-from tiny_corpus import LANGUAGE_MODEL_TOML, write_reviews
+from tiny_corpus import CLASSIFIER_TOML, write_reviews
 
 import hpsearch
 from hpsearch.errors import InputError
@@ -51,26 +51,7 @@ def test_data_and_stages_reach_the_nodes(cluster, tmp_path, monkeypatch, console
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
     write_reviews(tmp_path / "reviews.csv", 120)
-    (tmp_path / "study.toml").write_text(f"""
-        name = "tiny-clas"
-        trainer = "text-classifier"
-        metric = "accuracy"
-        direction = "maximize"
-        data = {{ path = "reviews.csv" }}
-        [settings]
-        valid_reviews = 40
-        seq_len = 8
-        bs = 16
-        [settings.language_model]
-        {LANGUAGE_MODEL_TOML}
-        [space.lr]
-        low = 1e-3
-        high = 1e-1
-        log = true
-        default = 5e-2
-        [presets.quick]
-        trials = 4
-        """)
+    (tmp_path / "study.toml").write_text(CLASSIFIER_TOML)
     options = {"trials": 4, "search": {"design_share": 1}, "console": console}
     monkeypatch.chdir(tmp_path)
     study = hpsearch.run(
