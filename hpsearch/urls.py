@@ -24,6 +24,7 @@ DRIVERS = {
     "mariadb+pymysql": "mysql+pymysql",
 }
 MORE = "end other programs, or raise its max_connections"
+UTF8 = "give the database and Optuna's tables the character set utf8mb4"
 EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
 SECRET_KEYS = frozenset({"password", "passwd", "passphrase", "sslpassword", "ssl_key_password"})
 
@@ -104,6 +105,8 @@ def why(error: BaseException, url: URL) -> str:
         ("Name or service not known", f"cannot be reached: the host {url.host} is unknown"),
         ("Unknown database", f"does not exist yet: make it with CREATE DATABASE {url.database}"),
         ("authentication failed", "cannot be opened: the server refuses this user or password"),
+        ("illegal mix of collations", f"cannot hold this text: {UTF8}"),
+        ("incorrect string value", f"cannot hold this text: {UTF8}"),
         ("no password supplied", "cannot be opened: the server wants a password"),
         ("Access denied", "cannot be opened: the server refuses this user or password"),
     ):

@@ -25,6 +25,7 @@ from hpsearch.exchange.scales import Wishes
 from hpsearch.search.worker import quiet_optuna
 from hpsearch.store import Store
 from hpsearch.store.bulk import add_trials
+from hpsearch.store.opening import translated
 
 DIRECTIONS = ("minimize", "maximize")
 HIGHER = re.compile(
@@ -128,7 +129,7 @@ def _make(
     trials: Sequence[FrozenTrial],
 ) -> optuna.Study:
     """The study with its trials; no study where they cannot be written."""
-    with quiet_optuna():
+    with quiet_optuna(), translated(store.url):
         study = optuna.create_study(
             storage=store.optuna,
             study_name=name,
@@ -141,7 +142,8 @@ def _make(
                 study.set_metric_names(list(metrics))
         for key, value in attrs.items():
             study.set_user_attr(key, value)
-        add_trials(store.engine, study._study_id, trials)
+        with translated(store.url):
+            add_trials(store.engine, study._study_id, trials)
     except BaseException:
         optuna.delete_study(study_name=name, storage=store.optuna)
         raise

@@ -27,7 +27,6 @@ from optuna.trial import TrialState
 from hpsearch.errors import InputError
 from hpsearch.files import check_writable, whole_file
 from hpsearch.store import migrate, schema
-from hpsearch.store.patience import is_passing
 from hpsearch.store.queue import STUDIES, TRIALS, begin, snapshot
 
 FORMAT = "hpsearch.study/1"
@@ -149,7 +148,7 @@ def read_study(engine: sa.Engine, path: Path, name: str | None = None) -> Moved:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SENSELESS as error:
-        if isinstance(error, sa.exc.DBAPIError) and is_passing(error):
+        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
             raise
         what = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
         raise InputError(

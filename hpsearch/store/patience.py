@@ -18,6 +18,9 @@ PATIENCE_S = 180.0
 LONGEST_PAUSE_S = 5.0
 NOTICEABLE_S = 0.5
 
+FOR_GOOD = ("no such table", "no such column", "Illegal mix of collations", "Incorrect string")
+"""Signs of what the drivers call operational too, and time does not mend."""
+
 
 class OutOfReachError(InputError):
     """What the user was told of a store that may answer later."""
@@ -31,7 +34,7 @@ def is_passing(error: BaseException) -> bool:
         error = error.__cause__ or error
     if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
         return isinstance(error, sa.exc.DBAPIError) and bool(error.connection_invalidated)
-    return not any(sign in str(error.orig) for sign in ("no such table", "no such column"))
+    return not any(sign in str(error.orig) for sign in FOR_GOOD)
 
 
 def patiently(

@@ -15,7 +15,7 @@ from hpsearch.errors import InputError
 from hpsearch.store import reading, reports, schema
 from hpsearch.store.locks import exclusive
 from hpsearch.store.moving import Moved, read_study, write_study
-from hpsearch.store.opening import open_storage
+from hpsearch.store.opening import open_storage, translated
 from hpsearch.store.patience import PATIENCE_S, patiently
 from hpsearch.store.reading import Row, StudySummary
 from hpsearch.store.url import full_url, parse_url, redact, shown_url
@@ -189,7 +189,8 @@ class Store:
 
     def import_study(self, path: Path, name: str | None = None) -> Moved:
         """Take in a study that `export_study` wrote, under `name` if given. Raises InputError."""
-        return self.patiently(lambda: read_study(self.engine, path, name))
+        with translated(self.url):
+            return self.patiently(lambda: read_study(self.engine, path, name))
 
     # Reading
 

@@ -194,3 +194,16 @@ def test_a_run_that_was_going_on_has_ended_in_the_copy(tmp_path):
         with store.engine.connect() as connection:
             old, new = connection.execute(sa.select(schema.run).order_by("run_id")).all()
     assert (old.outcome, new.outcome) == (None, "moved")
+
+
+def test_a_database_that_cannot_hold_the_name_says_so_at_once(file):
+    """MariaDB calls it operational, as it does a lost connection, which would be waited for."""
+    with database("mariadb") as url:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER DATABASE CHARACTER SET latin1")
+        engine.dispose()
+        with Store.open(url) as store:
+            with pytest.raises(InputError, match="the character set utf8mb4"):
+                store.import_study(file, "研究🎉")
+            assert store.import_study(file, "Müller").name == "Müller"
