@@ -8,7 +8,6 @@ import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 import sqlalchemy as sa
@@ -27,8 +26,9 @@ from hpsearch.search.job import Job
 from hpsearch.search.limits import Guard
 from hpsearch.search.sampling import make_sampler
 from hpsearch.search.stopping import Stopper
-from hpsearch.store import Store, orphans, queue
+from hpsearch.store import Store, orphans
 from hpsearch.store.identity import Worker
+from hpsearch.store.lean import LeanStorage
 from hpsearch.store.opening import why
 from hpsearch.store.patience import is_passing
 from hpsearch.store.reading import INFEASIBLE
@@ -52,6 +52,7 @@ class Bench:
 
     job: Job
     store: Store
+    lean: LeanStorage
     study: optuna.Study
     trainer: Trainer
     prepared: Prepared
@@ -78,8 +79,8 @@ def run_trial(bench: Bench, trial_id: int) -> TrialState:
     a trainer raises is the trial's own failure.
     """
     with bench.stop.shielded():
-        trial = _start(bench, trial_id)
-        report = _reporter(bench, trial)
+        trial, deaths = _start(bench, trial_id)
+        report = _reporter(bench, trial, deaths)
     try:
         result = attempts.train(bench, trial, report)
     except optuna.TrialPruned:
@@ -94,12 +95,11 @@ def run_trial(bench: Bench, trial_id: int) -> TrialState:
         return _finish(bench, trial, result)
 
 
-def _start(bench: Bench, trial_id: int) -> optuna.Trial:
-    """The Optuna trial with all parameters set, its circumstances recorded."""
+def _start(bench: Bench, trial_id: int) -> tuple[optuna.Trial, int]:
+    """The Optuna trial with all parameters set, its circumstances recorded; its deaths so far."""
     store, study, job = bench.store, bench.study, bench.job
-    # Optuna's cache must know the trial before its parameters can be set.
-    store.patiently(lambda: study.get_trials(deepcopy=False, states=()))
-    frozen = store.patiently(lambda: store.optuna.get_trial(trial_id))
+    held = store.patiently(lambda: bench.lean.hold(trial_id))
+    frozen = held.trial
     seed = frozen.user_attrs.get("hps_seed", trial_seed(job.seed, frozen.number))
     planned = frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN)
     sampler = "random" if planned else job.search.sampler
@@ -107,18 +107,18 @@ def _start(bench: Bench, trial_id: int) -> optuna.Trial:
     trial = store.patiently(lambda: optuna.Trial(study, trial_id))
     for name, distribution in job.distributions.items():
         store.patiently(lambda n=name, d=distribution: _suggest(trial, n, d))  # type: ignore[misc]
-    store.record_context(
-        trial_id,
-        data_source=bench.prepared.source,
-        data_fingerprint=bench.prepared.fingerprint,
-        preset=job.preset,
-        device=job.device,
-        precision=bench.prepared.precision,
-        threads=circumstances.threads(),
-        versions=circumstances.versions(),
-        git_commit=circumstances.git_commit(),
-    )
-    return trial
+    context = {
+        "data_source": bench.prepared.source,
+        "data_fingerprint": bench.prepared.fingerprint,
+        "preset": job.preset,
+        "device": job.device,
+        "precision": bench.prepared.precision,
+        "threads": circumstances.threads(),
+        "versions": circumstances.versions(),
+        "git_commit": circumstances.git_commit(),
+    }
+    store.patiently(lambda: bench.lean.start(context))
+    return trial, held.deaths
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
@@ -131,14 +131,14 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
             trial.suggest_float(name, low, high, step=step, log=log)
 
 
-def _reporter(bench: Bench, trial: optuna.Trial) -> Report:
+def _reporter(bench: Bench, trial: optuna.Trial, deaths: int) -> Report:
     """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
     store = bench.store
     search = bench.job.search
     may_prune = trial.user_attrs.get("hps_cohort") == EXPLOIT and search.prunes
     trial_id = trial._trial_id
     reached = max(trial._cached_frozen_trial.intermediate_values, default=0)
-    died = store.patiently(lambda: orphans.deaths(store.engine, trial_id)) > 0
+    died = deaths > 0
 
     def write(record: EpochRecord) -> bool:
         nonlocal died
@@ -187,7 +187,7 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
         raise
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
     metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
-    store.record_result(trial._trial_id, facts, {"hps_metrics": metrics})
+    bench.lean.finish_with({"hps_metrics": metrics}, facts)
     for name, value in zip((*objectives(job), *over), (*values, *over.values()), strict=True):
         if not math.isfinite(value):
             return _fail(bench, trial, HpsearchError(f"{name} is {value}, not a finite number"))
@@ -221,11 +221,10 @@ def _measured(job: Job, result: TrainResult, name: str) -> float:
 
 def _constrain(bench: Bench, trial: optuna.Trial, over: Mapping[str, float]) -> None:
     """Tell by how much the trial is over each limit (Optuna's constraints), and if it is."""
-    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-        for name, value in over.items():
-            bench.store.patiently(lambda n=name, v=value: trial.set_constraint(n, v))  # type: ignore[misc]
+    for name, value in over.items():
+        trial.set_constraint(name, value)
     if broken := [name for name, value in over.items() if value > 0]:
-        _set_attr(bench.store, trial, INFEASIBLE, broken)
+        bench.lean.finish_with({INFEASIBLE: broken})
 
 
 def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState:
@@ -240,7 +239,7 @@ def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState
         run_id=bench.job.run_id,
         worker=bench.worker.name,
     )
-    _set_attr(bench.store, trial, "hps_failure", reason)
+    bench.lean.finish_with({"hps_failure": reason})
     return _tell(bench, trial, TrialState.FAIL)
 
 
@@ -254,23 +253,12 @@ def reason_of(error: BaseException) -> str:
     return (text or "the trainer gave no reason")[:500]
 
 
-def _set_attr(store: Store, trial: optuna.Trial, key: str, value: Any) -> None:  # noqa: ANN401
-    # Another worker, which thought this one dead, may have finished the trial.
-    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-        store.patiently(lambda: store.optuna.set_trial_user_attr(trial._trial_id, key, value))
-
-
 def _tell(
     bench: Bench, trial: optuna.Trial, state: TrialState, values: list[float] | None = None
 ) -> TrialState:
     """Tell the trial's end, once: whoever tells a trial second changes nothing."""
-    store, study = bench.store, bench.study
-
-    def tell() -> None:
-        if queue.is_waiting(store.engine, trial._trial_id):
-            queue.retake(store.engine, trial._trial_id, bench.worker)
-        study.tell(trial, values, state=state, skip_if_finished=True)
-
-    store.patiently(tell)
+    # Another worker, which thought this one dead, may have finished the trial.
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        bench.store.patiently(lambda: bench.study.tell(trial, values, state=state))
     shutil.rmtree(bench.job.checkpoint(trial.number), ignore_errors=True)
     return state

@@ -38,6 +38,7 @@ ALIKE = 5
 
 IDLE_S = 0.3
 LOOK_FOR_ORPHANS_S = 10.0
+FROM_THE_FIRST = -1
 
 
 class HopelessError(HpsearchError):
@@ -60,15 +61,14 @@ def work(
     guard = Guard(stop, job.limits)
     with quiet_optuna(), Heartbeat(store, HEARTBEAT_S) as heart, guard:
         try:
+            lean = LeanStorage(store.optuna)
             study = store.patiently(
                 lambda: optuna.load_study(
-                    study_name=job.study,
-                    storage=LeanStorage(store.optuna),
-                    pruner=make_pruner(job.search.pruner),
+                    study_name=job.study, storage=lean, pruner=make_pruner(job.search.pruner)
                 )
             )
             worker = this_worker(name or f"{os.getpid()}")
-            bench = Bench(job, store, study, trainer, prepared, worker, stop, guard)
+            bench = Bench(job, store, lean, study, trainer, prepared, worker, stop, guard)
             bench.note("worker-started", f"on {worker.host}, {job.device}")
             try:
                 _loop(bench, heart)
@@ -81,19 +81,21 @@ def work(
 
 def _loop(bench: Bench, heart: Heartbeat) -> None:
     job, looked = bench.job, -LOOK_FOR_ORPHANS_S
+    claimed = FROM_THE_FIRST  # ids below were not waiting when this worker last looked
     while job.deadline is None or time.time() < job.deadline:
         if bench.store.patiently(lambda: should_end(job, bench.store, bench.study)):
             return
         if time.monotonic() - looked >= LOOK_FOR_ORPHANS_S:
-            looked = time.monotonic()
+            looked, claimed = time.monotonic(), FROM_THE_FIRST
             with bench.stop.shielded():
                 requeue_orphans(bench.store, bench.study._study_id, bench.worker, job.run_id)
         trial_id, state = None, None
         try:
             with bench.stop.shielded():
-                trial_id = _claim(bench)
+                trial_id = _claim(bench, claimed)
                 heart.watch(trial_id)
             if trial_id is not None:
+                claimed = trial_id
                 state = run_trial(bench, trial_id)
         except (KeyboardInterrupt, DiskFullError):
             if trial_id is not None:
@@ -118,11 +120,16 @@ def _ending() -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
 
 
-def _claim(bench: Bench) -> int | None:
-    store, study_id = bench.store, bench.study._study_id
-    return store.patiently(
-        lambda: queue.claim(store.engine, study_id, bench.worker, bench.job.run_id)
-    )
+def _claim(bench: Bench, after: int) -> int | None:
+    """The next waiting trial's id; one that came back to the queue is found when none is left."""
+    store, study_id, run_id = bench.store, bench.study._study_id, bench.job.run_id
+    for first in (after, FROM_THE_FIRST):
+        trial_id = store.patiently(
+            lambda one=first: queue.claim(store.engine, study_id, bench.worker, run_id, one)  # type: ignore[misc]
+        )
+        if trial_id is not None or first == FROM_THE_FIRST:
+            return trial_id
+    return None
 
 
 def _put_back(bench: Bench, trial_id: int) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.store import migrate
+from hpsearch.store.connections import ask_after_idling
 from hpsearch.store.locks import exclusive
 from hpsearch.store.patience import OutOfReachError, is_passing
 from hpsearch.urls import full_url, missing_driver, shown_url, sqlite_path, why
@@ -65,16 +66,19 @@ def open_storage(url: URL, *, create: bool) -> optuna.storages.RDBStorage:
 def _build(url: URL) -> optuna.storages.RDBStorage:
     kwargs: dict[str, Any] = {"connect_args": _connect_args(url)}
     if sqlite_path(url) is None:
-        kwargs["pool_pre_ping"] = True
+        kwargs["pool_pre_ping"] = False  # see ask_after_idling
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.storages.RDBStorage(
+        storage = optuna.storages.RDBStorage(
             # Optuna runs the URL through str.format.
             full_url(url).replace("{", "{{").replace("}", "}}"),
             engine_kwargs=kwargs,
             heartbeat_interval=HEARTBEAT_S,
             grace_period=GRACE_S,
         )
+    if sqlite_path(url) is None:
+        ask_after_idling(storage.engine)
+    return storage
 
 
 def _connect_args(url: URL) -> dict[str, Any]:

@@ -85,13 +85,6 @@ def requeue(engine: sa.Engine, orphan: Orphaned) -> TrialState | None:
     return TrialState(values["state"])
 
 
-def deaths(engine: sa.Engine, trial_id: int) -> int:
-    """How many workers in a row died on the trial without getting it any further."""
-    query = sa.select(schema.trial.c.deaths).where(schema.trial.c.trial_id == trial_id)
-    with engine.connect() as connection:
-        return connection.execute(query).scalar() or 0
-
-
 def forgive(engine: sa.Engine, trial_id: int) -> None:
     """The trial got further than when its worker died, so it was not the trial's fault."""
     update = sa.update(schema.trial).where(schema.trial.c.trial_id == trial_id)

@@ -13,6 +13,7 @@ from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
+from hpsearch.store.connections import reader
 from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, TRIALS
 from hpsearch.store.reading import VALUES
 
@@ -55,22 +56,19 @@ def newly_ended(
     `since` is the latest end seen so far; a little before it is looked at again, because the clocks
     of several machines write the times.
     """
-    query = (
-        sa.select(TRIALS, schema.trial.c.cohort, VALUES.c.value, ATTRS.c.value_json)
+    ended = (
+        sa.select(TRIALS.c.trial_id)
         .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
-        .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
-        .outerjoin(
-            ATTRS,
-            sa.and_(ATTRS.c.trial_id == TRIALS.c.trial_id, ATTRS.c.key == "hps_failure"),
-        )
         .where(schema.trial.c.run_id == run_id, TRIALS.c.state.in_(FINISHED))
-        .order_by(TRIALS.c.datetime_complete, TRIALS.c.number)
     )
     if since is not None:
-        query = query.where(TRIALS.c.datetime_complete >= since - CLOCK_SKEW)
-    with engine.connect() as connection:
-        rows = [row for row in connection.execute(query) if row.trial_id not in known]
-        params = _params(connection, [row.trial_id for row in rows])
+        ended = ended.where(TRIALS.c.datetime_complete >= since - CLOCK_SKEW)
+    with reader(engine) as connection:
+        # Their ids first: in minutes of short trials thousands end, and all but a few are known.
+        new = [one for one in connection.execute(ended).scalars() if one not in known]
+        rows = [row for part in _parts(new) for row in connection.execute(_ended(part))]
+        params = _params(connection, new)
+    rows.sort(key=lambda row: (row.datetime_complete, row.number))
     return [
         Ended(
             trial_id=row.trial_id,
@@ -87,18 +85,32 @@ def newly_ended(
     ]
 
 
+def _ended(trial_ids: list[int]) -> sa.Select[Any]:
+    return (
+        sa.select(TRIALS, schema.trial.c.cohort, VALUES.c.value, ATTRS.c.value_json)
+        .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
+        .outerjoin(
+            ATTRS,
+            sa.and_(ATTRS.c.trial_id == TRIALS.c.trial_id, ATTRS.c.key == "hps_failure"),
+        )
+        .where(TRIALS.c.trial_id.in_(trial_ids))
+    )
+
+
+def _parts(trial_ids: list[int]) -> list[list[int]]:
+    """Databases limit the length of IN (...)."""
+    return [trial_ids[start : start + 500] for start in range(0, len(trial_ids), 500)]
+
+
 def _seconds(start: datetime | None, end: datetime | None) -> float:
     return (end - start).total_seconds() if start and end else 0.0
 
 
 def _params(connection: sa.Connection, trial_ids: list[int]) -> dict[int, dict[str, Any]]:
     params: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(trial_ids), 500):  # databases limit the length of IN (...)
-        query = (
-            sa.select(PARAMS)
-            .where(PARAMS.c.trial_id.in_(trial_ids[start : start + 500]))
-            .order_by(PARAMS.c.param_id)
-        )
+    for part in _parts(trial_ids):
+        query = sa.select(PARAMS).where(PARAMS.c.trial_id.in_(part)).order_by(PARAMS.c.param_id)
         for row in connection.execute(query):
             distribution = json_to_distribution(row.distribution_json)
             value = distribution.to_external_repr(row.param_value)
@@ -122,7 +134,7 @@ def running(engine: sa.Engine, run_id: int) -> list[Running]:
         .where(schema.trial.c.run_id == run_id, TRIALS.c.state == TrialState.RUNNING)
         .order_by(TRIALS.c.number)
     )
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return [
             Running(
                 number=row.number,
@@ -139,7 +151,7 @@ def running(engine: sa.Engine, run_id: int) -> list[Running]:
 
 def last_event(engine: sa.Engine) -> int:
     """The id of the newest event, 0 if there is none."""
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return connection.execute(sa.select(sa.func.max(schema.event.c.event_id))).scalar() or 0
 
 
@@ -153,5 +165,5 @@ def new_events(
         .where(event.event_id > after, event.run_id == run_id, event.kind.in_(kinds))
         .order_by(event.event_id)
     )
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return [(row.event_id, row.message) for row in connection.execute(query)]

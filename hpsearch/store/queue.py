@@ -156,19 +156,26 @@ def _trial_rows(
     ]
 
 
-def claim(engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None) -> int | None:
+def claim(
+    engine: sa.Engine, study_id: int, worker: Worker, run_id: int | None, after: int = -1
+) -> int | None:
     """Take the first waiting trial (of one run, or of any): its id, None if none is left.
 
-    A run that was ended gives none: its other workers, here or elsewhere, are to leave.
+    A run that was ended gives none: its other workers, here or elsewhere, are to leave. Only ids
+    greater than `after` are looked at, so that a long study's finished trials are not gone through
+    for every claim.
     """
     ours = schema.trial
     query = (
         sa.select(TRIALS.c.trial_id, ours.c.attempts)
         .join(ours, ours.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
-        .order_by(TRIALS.c.number)
+        .where(TRIALS.c.trial_id > after)
+        .order_by(TRIALS.c.trial_id)  # the order of their numbers, and an index
         .limit(1)
     )
+    if engine.dialect.name == "postgresql":  # or all workers would queue for the same row
+        query = query.with_for_update(of=TRIALS, skip_locked=True)
     if run_id is not None:
         query = query.outerjoin(schema.run, schema.run.c.run_id == ours.c.run_id)
         query = query.where(ours.c.run_id == run_id, schema.run.c.outcome.is_(None))
@@ -211,23 +218,6 @@ def _take(connection: sa.Connection, trial_id: int, attempts: int, worker: Worke
     update = sa.update(BEATS).where(BEATS.c.trial_id == trial_id).values(heartbeat=now)
     if attempts == 0 or connection.execute(update).rowcount == 0:
         connection.execute(sa.insert(BEATS).values(trial_id=trial_id, heartbeat=now))
-
-
-def is_waiting(engine: sa.Engine, trial_id: int) -> bool:
-    """Whether the trial is in the queue."""
-    query = sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)
-    with engine.connect() as connection:
-        return connection.execute(query).scalar() == TrialState.WAITING
-
-
-def retake(engine: sa.Engine, trial_id: int, worker: Worker) -> bool:
-    """Take back a trial that was put into the queue while this worker, thought dead, ran on."""
-    attempts = sa.select(schema.trial.c.attempts).where(schema.trial.c.trial_id == trial_id)
-    with begin(engine) as connection:
-        if not change(connection, trial_id, TrialState.WAITING, {"state": TrialState.RUNNING}):
-            return False
-        _take(connection, trial_id, connection.execute(attempts).scalar_one(), worker)
-        return True
 
 
 def release(engine: sa.Engine, trial_id: int, worker: Worker) -> bool:

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
+from hpsearch.store.connections import reader
 from hpsearch.store.queue import ATTRS, STUDIES, TRIALS
 
 VALUES: sa.Table = models.TrialValueModel.__table__
@@ -48,13 +49,13 @@ class StudySummary:
 
 def study_id(engine: sa.Engine, name: str) -> int | None:
     query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return connection.execute(query).scalar()
 
 
 def studies(engine: sa.Engine) -> list[StudySummary]:
     """All studies, oldest first. One query a table, whatever the number of studies."""
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         names = connection.execute(
             sa.select(STUDIES.c.study_id, STUDIES.c.study_name).order_by(STUDIES.c.study_id)
         ).all()
@@ -108,7 +109,7 @@ def _best(
 
 
 def best(engine: sa.Engine, study: int, direction: StudyDirection) -> tuple[float, int] | None:
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return _best(connection, study, direction)
 
 
@@ -123,7 +124,7 @@ def rows(
 
 
 def _found(engine: sa.Engine, query: sa.Select[Any]) -> list[Row]:
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -159,7 +160,7 @@ def newest_rules(engine: sa.Engine, study: int) -> list[Row]:
 
 
 def table_counts(engine: sa.Engine) -> dict[str, int]:
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         names = sorted(sa.inspect(connection).get_table_names())
         count = sa.select(sa.func.count())
         return {
@@ -181,7 +182,7 @@ def failures(engine: sa.Engine, study: int, run_id: int | None = None) -> list[s
     if run_id is not None:
         query = query.join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
         query = query.where(schema.trial.c.run_id == run_id)
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         return [json.loads(row.value_json) for row in connection.execute(query)]
 
 
@@ -191,6 +192,6 @@ def states(engine: sa.Engine, study: int, run_id: int | None = None) -> dict[Tri
     if run_id is not None:
         query = query.join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
         query = query.where(schema.trial.c.run_id == run_id)
-    with engine.connect() as connection:
+    with reader(engine) as connection:
         rows = connection.execute(query.group_by(TRIALS.c.state))
         return {state: count for state, count in rows}  # noqa: C416 (a Row is typed as a tuple)

@@ -128,12 +128,6 @@ class Store:
         """
         self.patiently(lambda: reports.write_epoch(self.engine, trial_id, record, reported))
 
-    def record_result(
-        self, trial_id: int, context: Mapping[str, Any], attrs: Mapping[str, Any]
-    ) -> None:
-        """Put columns of hps_trial, and user attributes of Optuna's trial, where they belong."""
-        self.patiently(lambda: reports.write_result(self.engine, trial_id, context, attrs))
-
     def record_event(
         self,
         kind: str,

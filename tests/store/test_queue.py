@@ -173,16 +173,53 @@ def test_a_trial_that_kills_its_workers_fails_in_the_end(store, study):
     assert "died 5 times" in trial.user_attrs["hps_failure"]
 
 
-def test_a_worker_thought_dead_takes_its_trial_back(store, study):
+def test_a_worker_thought_dead_ends_its_trial_all_the_same(store, study):
     enqueue(store, study, 1)
-    slow = this_worker("slow")
+    slow, other = this_worker("slow"), Worker("other", "another machine", "far", 1)
     trial_id = queue.claim(store.engine, study._study_id, slow, None)
+    view = LeanStorage(store.optuna)
+    view.hold(trial_id)
     age_heartbeat(store, trial_id, 100)
     (orphan,) = orphans.find_orphaned(store.engine, study._study_id, 90)
     orphans.requeue(store.engine, orphan)
-    assert queue.retake(store.engine, trial_id, slow)
-    assert study.get_trials()[0].state == TrialState.RUNNING
-    assert not queue.retake(store.engine, trial_id, slow)
+    view.finish_with({"told": "by slow"}, {"seconds": 2.0})
+    assert view.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
+    assert queue.claim(store.engine, study._study_id, other, None) is None
+    (trial,) = study.get_trials()
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5)
+    # Whoever took it in between comes second, and changes nothing.
+    late = LeanStorage(store.optuna)
+    late.hold(trial_id)
+    late.finish_with({"told": "by other"})
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        late.set_trial_state_values(trial_id, TrialState.FAIL)
+    (trial,) = study.get_trials()
+    assert (trial.state, trial.user_attrs["told"]) == (TrialState.COMPLETE, "by slow")
+    (row,) = store.trials("s")
+    assert row["seconds"] == 2.0
+
+
+def test_a_trial_read_in_two_statements_is_the_one_that_optuna_reads(store, study):
+    """Every kind of parameter, value, report and attribute, against Optuna's own reading."""
+    infinite, nan = float("inf"), float("nan")
+    trial = study.ask()
+    trial.suggest_float("z", 1e-6, 1.0, log=True)
+    trial.suggest_categorical("a", [None, True, "ü", 1, 2.5])
+    trial.suggest_int("b", 1, 2**40)
+    for step, value in enumerate((1 / 3, infinite, -infinite, nan)):
+        trial.report(value, step)
+    trial.set_user_attr("é", {"list": [1, None]})
+    trial.set_constraint("c", -1.5)
+    study.tell(trial, infinite)
+    study.add_trial(optuna.create_trial(value=-1e300))
+    study.add_trial(optuna.create_trial(state=TrialState.FAIL))
+    running = study.ask()
+    running.suggest_float("x", 0, 1)
+    view = optuna.load_study(study_name="s", storage=LeanStorage(store.optuna))
+    for ours, theirs in zip(view.get_trials(), study.get_trials(), strict=True):
+        assert repr(ours) == repr(theirs)  # NaN is equal to itself in words only
+    held = LeanStorage(store.optuna).hold(trial._trial_id).trial
+    assert repr(held) == repr(study.trials[0])
 
 
 def test_a_workers_view_leaves_out_what_waits_and_nothing_else(store, study):
