@@ -195,6 +195,8 @@ def verify(
     storage: str | None = None,
     preset: str = "auto",
     workers: int | None = 1,
+    engine: str = "local",
+    cluster: Cluster | None = None,
     data: str | Path | None = None,
     console: Console | None = None,
 ) -> Verification:
@@ -209,8 +211,8 @@ def verify(
     chosen = which(study, storage=storage, preset=preset)
     return run_pairs(
         chosen.spec, param=param, value=value, against=against, pairs=pairs, level=level,
-        storage=chosen.storage, preset=chosen.preset, workers=workers, data_path=data,
-        console=console,
+        storage=chosen.storage, preset=chosen.preset, workers=workers, engine=engine,
+        cluster=cluster, data_path=data, console=console,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from hpsearch.cli_models import DataOption
 from hpsearch.cli_run import Storage
+from hpsearch.cli_worker import Address, Engine, WorkerCpus, WorkerGpus, parse_cluster
 from hpsearch.errors import InputError
 
 console = Console(highlight=False)
@@ -44,6 +45,10 @@ def verify(
         int | None, typer.Option(help="Processes that run trials. Default: as for run.")
     ] = None,
     devices: Annotated[str | None, typer.Option(help="As for run: cuda:0,cuda:1.")] = None,
+    engine: Engine = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
     data: DataOption = None,
     format: Annotated[str, typer.Option(help="text or json.")] = "text",
 ) -> None:
@@ -61,7 +66,8 @@ def verify(
     done = run_pairs(
         chosen.spec, param=param, value=value, against=against, pairs=pairs, level=level,
         storage=chosen.storage, preset=chosen.preset, workers=workers,
-        devices=devices.split(",") if devices else None, data_path=data,
+        devices=devices.split(",") if devices else None, engine=engine,
+        cluster=parse_cluster(address, worker_cpus, worker_gpus), data_path=data,
         console=console if format == "text" else Console(stderr=True, highlight=False),
     )  # fmt: skip
     if format == "json":

@@ -21,9 +21,8 @@ from hpsearch.analysis.rules import show
 from hpsearch.analysis.verification import judge
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.library import VERIFIES
-from hpsearch.search import devices as found_devices
 from hpsearch.search import planning
-from hpsearch.search.engines import Crew
+from hpsearch.search.engines import Cluster, Crew, choose_crew
 from hpsearch.search.job import Preset, Spec
 from hpsearch.search.run import carry_out, make_job, prepare
 from hpsearch.search.space import space_from_json
@@ -53,6 +52,8 @@ def verify(
     preset: str = "auto",
     workers: int | None = 1,
     devices: Sequence[str] | None = None,
+    engine: str = "local",
+    cluster: Cluster | None = None,
     data_path: str | Path | None = None,
     console: Console | None = None,
 ) -> Verification:
@@ -71,12 +72,12 @@ def verify(
             number, plan = _find_or_make_plan(
                 store, proposing, param, value, against, pairs, level, console
             )
-        crew = Crew(*found_devices.choose(workers, devices, 2 * plan.pairs))
+        crew = choose_crew(workers, devices, 2 * plan.pairs, engine, cluster)
         trainer = spec.trainer_module()
-        prepared = prepare(trainer, spec, resolved, path, crew.devices[0], console)
+        prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
         planning.check_same_data(store, spec, resolved, prepared)
         with stop.shielded(), translated(store.url):
-            planned = _enqueue(store, proposing, resolved, plan, crew.workers)
+            planned = _enqueue(store, proposing, resolved, plan, crew)
         job = make_job(store, spec, resolved, planned, trainer, path, crew.devices[0], RANDOM)
         if planned.trials:
             carry_out(job, store, planned, trainer, prepared, crew, stop, console)
@@ -168,7 +169,7 @@ def _write(store: Store, proposing: StudySummary, plan: Plan) -> int:
 
 
 def _enqueue(
-    store: Store, proposing: StudySummary, preset: Preset, plan: Plan, workers: int
+    store: Store, proposing: StudySummary, preset: Preset, plan: Plan, crew: Crew
 ) -> planning.Planned:
     """The study of the pairs with all of them in its queue, and this run's part of them."""
     with store.exclusive("plan"):
@@ -177,7 +178,7 @@ def _enqueue(
         me, study_id = this_worker(), study._study_id
         requeue_orphans(store, study_id, me, None)
         run_id = store.start_run(
-            study_id, trials=2 * plan.pairs, workers=workers, engine="local",
+            study_id, trials=2 * plan.pairs, workers=crew.workers, engine=crew.engine,
             machine=me.machine, host=me.host, pid=me.pid,
         )  # fmt: skip
         mine = runs.adopt(store.engine, study_id, run_id, 2 * plan.pairs, GRACE_S)

@@ -15,6 +15,7 @@ from hpsearch.errors import InputError
 from hpsearch.search import run
 from hpsearch.search.engines import Cluster, choose_crew
 from hpsearch.store import Store
+from hpsearch.verifying import verify
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
@@ -90,6 +91,24 @@ def test_what_the_cluster_has_no_room_for_is_refused(cluster):
         choose_crew(None, ["cuda:0"], 9, "ray", Cluster(cluster.address))
     with pytest.raises(InputError, match="go with --engine ray"):
         choose_crew(None, None, 9, "local", Cluster(cluster.address))
+
+
+def test_a_rule_is_verified_on_the_cluster(cluster, spec, storage, tmp_path, console):
+    """With the verdict that the same pairs give in this process."""
+    contrast = {"param": "x", "value": 0.3, "against": 0.8, "pairs": 2, "console": console}
+    spec = spec.but(noise=0.01, epochs=1)
+    places = [storage, f"sqlite:///{tmp_path}/here.db"]
+    for place in places:
+        run(spec, trials=12, storage=place, console=console)
+    there = verify(
+        spec, **contrast, storage=places[0], engine="ray", workers=2,
+        cluster=Cluster(cluster.address),
+    )  # fmt: skip
+    here = verify(spec, **contrast, storage=places[1])
+    assert (there.verdict, there.gains) == (here.verdict, here.gains)
+    with Store.open(storage) as store:
+        rows = store.trials("fake-quick-verify-1")
+    assert [row["worker"].split("-")[0] for row in rows] == ["ray"] * 4
 
 
 def test_a_run_outlives_a_node(cluster, spec, storage, tmp_path, console):
