@@ -50,7 +50,8 @@ TrialTimeout = Annotated[
     str | None, _where("End a trial that takes longer, as failed: 90s, 30m, 2h.")
 ]
 TrialMemory = Annotated[
-    str | None, _where("End a trial whose worker uses more memory, as failed: 500M, 4G.")
+    str | None,
+    _where("End a trial whose worker uses more memory, or more of its GPU's, as failed: 4G."),
 ]
 HalveBatch = Annotated[
     bool,

@@ -70,7 +70,7 @@ def train(bench: Bench, trial: optuna.Trial, report: Report) -> TrainResult:
                 raise
             # The traceback keeps everything that the training had in memory.
             traceback.clear_frames(error.__traceback__)
-        free_memory()
+        free_memory(bench.job.device)
 
 
 def halved(user_attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from hpsearch.store.patience import OutOfReachError
 from hpsearch.store.progress import Ended, Running, last_event, new_events, newly_ended, running
 
 POLL_S = 0.5
+LOOKING_SHARE = 0.05
+"""Of the time at most so much is spent on looking."""
 SHOWN_PARAMS = 4
 TOLD = (
     "worker-crashed", "trial-requeued", "disk-full", "no-checkpoints", "cache-rebuilt",
@@ -117,8 +119,12 @@ class Display:
             self._live.stop()
 
     def _follow(self) -> None:
-        while not self._stop.wait(POLL_S):
+        pause = POLL_S
+        while not self._stop.wait(pause):
+            began = time.monotonic()
             self._poll()
+            # With ten thousands of trials a look is work for the database, which has its own to do.
+            pause = max(POLL_S, (time.monotonic() - began) / LOOKING_SHARE)
         with contextlib.suppress(Exception):
             self._store.optuna.remove_session()
 

@@ -21,7 +21,8 @@ STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one trial: seconds, and bytes of its worker's own memory (files it maps do not count).
+    """Of one trial: seconds, and bytes of its worker's own memory (files it maps do not count), and
+    as many of its GPU's.
 
     With `halve_batch` a trial that ran out of memory is trained once more with half of its batch.
     """
@@ -53,9 +54,10 @@ class TrialMemoryError(HpsearchError, MemoryError):
 class Guard:
     """While entered, ends the trial that begins with `trial()` when it passes a limit."""
 
-    def __init__(self, stop: Stopper, limits: Limits) -> None:
+    def __init__(self, stop: Stopper, limits: Limits, device: str = "cpu") -> None:
         self._stop = stop
         self._limits = limits
+        self._device = device
         self._began: float | None = None
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -64,6 +66,8 @@ class Guard:
     def __enter__(self) -> Guard:
         if self._limits.seconds is not None or self._limits.memory is not None:
             self._thread.start()
+        if self._limits.memory is not None:
+            limit_gpu(self._device, self._limits.memory)
         return self
 
     def __exit__(
@@ -73,12 +77,14 @@ class Guard:
         trace: TracebackType | None,
     ) -> None:
         self._end.set()
+        if self._limits.memory is not None:
+            limit_gpu(self._device, None)
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
         """The limits hold for this block; TrialTimeoutError or TrialMemoryError ends it."""
         if self._limits.memory is not None:
-            free_memory()
+            free_memory(self._device)
         self._began = time.monotonic()
         try:
             yield
@@ -119,8 +125,29 @@ def own_memory() -> int | None:
     return None
 
 
-def free_memory() -> None:
-    """Give back what an earlier trial used: the system counts it until then."""
+def limit_gpu(device: str, memory: int | None) -> None:
+    """Let this process have so many bytes of a GPU; None: all. What is more fails in torch as out
+    of memory. Nothing where the device is no GPU."""
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    index = torch.device(device).index
+    index = torch.cuda.current_device() if index is None else index
+    total = torch.cuda.get_device_properties(index).total_memory
+    fraction = 1.0 if memory is None else min(memory / total, 1.0)
+    torch.cuda.set_per_process_memory_fraction(fraction, index)
+
+
+def free_memory(device: str = "cpu") -> None:
+    """Give back what an earlier trial used: the system, or the GPU's limit, counts it until then.
+
+    `device` is the trials'.
+    """
     gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -58,7 +58,7 @@ def work(
     A trial that another worker is running may yet come back to the queue, so the worker stays until
     those are finished too. KeyboardInterrupt passes after the running trial was put back.
     """
-    guard = Guard(stop, job.limits)
+    guard = Guard(stop, job.limits, job.device)
     with quiet_optuna(), Heartbeat(store, HEARTBEAT_S) as heart, guard:
         try:
             lean = LeanStorage(store.optuna)

@@ -19,6 +19,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
+from hpsearch.store.connections import reader
 from hpsearch.store.identity import Worker
 
 TRIALS: sa.Table = models.TrialModel.__table__
@@ -27,6 +28,7 @@ ATTRS: sa.Table = models.TrialUserAttributeModel.__table__
 BEATS: sa.Table = models.TrialHeartbeatModel.__table__
 STUDIES: sa.Table = models.StudyModel.__table__
 
+MANY = 100
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -94,7 +96,17 @@ def enqueue(
         _insert(connection, PARAMS, _param_rows(trials, distributions))
         _insert(connection, ATTRS, _attr_rows(trials))
         _insert(connection, schema.trial, _trial_rows(trials, study_id, run_id))
-        return list(numbers)
+    _analyze(engine, len(planned))
+    return list(numbers)
+
+
+def _analyze(engine: sa.Engine, new: int) -> None:
+    """Let PostgreSQL know at once of many new trials: for the minute until it looks itself it would
+    go through all of them for every claim, taking them for a handful."""
+    if engine.dialect.name == "postgresql" and new >= MANY:
+        with reader(engine) as connection:
+            for table in (TRIALS, schema.trial):
+                connection.exec_driver_sql(f"ANALYZE {table.name}")
 
 
 def _ids(connection: sa.Connection, study_id: int, first: int) -> dict[int, int]:
@@ -170,7 +182,7 @@ def claim(
         sa.select(TRIALS.c.trial_id, ours.c.attempts)
         .join(ours, ours.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
-        .where(TRIALS.c.trial_id > after)
+        .where(TRIALS.c.trial_id > after, ours.c.trial_id > after)
         .order_by(TRIALS.c.trial_id)  # the order of their numbers, and an index
         .limit(1)
     )

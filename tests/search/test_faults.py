@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from optuna.distributions import IntDistribution
@@ -15,8 +16,8 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search import run
-from hpsearch.search.attempts import has_errno
-from hpsearch.search.limits import Limits
+from hpsearch.search.attempts import has_errno, is_out_of_memory
+from hpsearch.search.limits import Guard, Limits
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, records
 
@@ -56,6 +57,27 @@ def test_a_trial_that_takes_too_much_memory_fails(spec, storage, console):
     )  # fmt: skip
     assert reasons(study)[0].startswith("out of memory: its worker used ")
     assert study.trials[1].state == TrialState.COMPLETE
+
+
+def test_the_memory_limit_is_the_gpus_too_while_the_worker_works(monkeypatch):
+    """A GPU of 16 GB stands in: torch is told the share of it, and gets all back in the end."""
+    import torch
+
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    told = []
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=16e9)
+    )
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda *given: told.append(given)
+    )
+    for device, memory in (("cuda:1", 4_000_000_000), ("cuda", 32_000_000_000), ("cpu", 1 << 40)):
+        with Guard(Stopper(), Limits(memory=memory), device):
+            pass
+    with Guard(Stopper(), Limits(seconds=60), "cuda"):
+        pass
+    assert told == [(0.25, 1), (1.0, 1), (1.0, 0), (1.0, 0)]
 
 
 @pytest.mark.parametrize("limits", [Limits(seconds=0.0), Limits(memory=0)])
