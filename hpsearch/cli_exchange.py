@@ -19,7 +19,7 @@ from hpsearch.printing import new_table
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from hpsearch.exchange import Wishes
+    from hpsearch.exchange import Imported, Wishes
 
 console = Console(highlight=False)
 Names = list[str] | None
@@ -90,21 +90,23 @@ def import_(
             store, file, study, metrics=metric or (), directions=direction or (),
             params=param or (), ignore=ignore or (), wishes=wishes,
         )  # fmt: skip
-        console.print(_space_table(done.params))
-        for note in done.notes:
-            console.print(Text(note), soft_wrap=True)
-        aims = {"minimize": "lower is better", "maximize": "higher is better"}
-        results = ", ".join(
-            f"{name} ({aims[aim]})" for name, aim in zip(done.metrics, done.directions, strict=True)
-        )
-        counts = ", ".join(f"{count} {state}" for state, count in done.counts.items())
-        counts = counts.replace("fail", "failed")
-        lines = (
-            f"Imported {counts} into study {study} of {store.shown_url}; {results}.",
-            f"What they say: {command_line('explain', storage, study)}",
-        )
-        for line in lines:
-            console.print(Text(line), soft_wrap=True)
+        _print_imported(done, f"study {study} of {store.shown_url}")
+        again = command_line("explain", storage, study)
+        console.print(Text(f"What they say: {again}"), soft_wrap=True)
+
+
+def _print_imported(done: Imported, into: str) -> None:
+    """What was found out about the parameters, and what went where."""
+    console.print(_space_table(done.params))
+    for note in done.notes:
+        console.print(Text(note), soft_wrap=True)
+    aims = {"minimize": "lower is better", "maximize": "higher is better"}
+    results = ", ".join(
+        f"{name} ({aims[aim]})" for name, aim in zip(done.metrics, done.directions, strict=True)
+    )
+    counts = ", ".join(f"{count} {state}" for state, count in done.counts.items())
+    counts = counts.replace("fail", "failed")
+    console.print(Text(f"Imported {counts} into {into}; {results}."), soft_wrap=True)
 
 
 def export(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +12,9 @@ from rich.text import Text
 
 from hpsearch.errors import InputError
 from hpsearch.printing import complain
+
+if TYPE_CHECKING:
+    from hpsearch.sources import Source
 
 console = Console(highlight=False)
 FORMATS = ("table", "md", "json", "html")
@@ -74,7 +78,7 @@ def explain(
     """Say what matters and which rules of thumb the trials of any Optuna study support."""
     from hpsearch.analysis.across import pool_studies
     from hpsearch.explaining import explain_all
-    from hpsearch.output import command_line, show_reports
+    from hpsearch.output import show_reports
     from hpsearch.sources import find_in, open_sources
 
     if format not in FORMATS:
@@ -82,11 +86,9 @@ def explain(
     names = [*(studies or []), *(study or [])]
     with open_sources(storage or [None], keep=keep, push=bool(push)) as sources:
         found = find_in(sources, names)
-        one = trial is not None or (format in ("json", "html") and not pool)
-        if len(found) > 1 and one:
-            known = ", ".join(summary.name for _, summary in found)
+        if trial is not None or (format in ("json", "html") and not pool):
             what = f"A {format} file holds" if trial is None else "A trial is of"
-            raise InputError(f"{what} one study: name one of {known}.")
+            _check_one([summary.name for _, summary in found], what)
         explanations, refused = explain_all(
             found,
             console,
@@ -105,12 +107,25 @@ def explain(
             return
         show_reports(explanations, format, output, console, everything=all_)
         if format == "table" and output is None:
-            for source in sources:
-                if source.reason:
-                    console.print(Text(f"\n{source.reason}"), soft_wrap=True)
-            if sources[0].store is not None:
-                given = storage[0] if storage and "://" in storage[0] else sources[0].shown
-                again = command_line("dashboard", given if storage else None)
-                console.print(Text(f"\nSee the trials: {again}"), soft_wrap=True)
+            _say_where_it_went(sources, storage or [])
         if refused and names:  # it was asked for by name
             raise typer.Exit(refused[0].exit_status)
+
+
+def _check_one(names: Sequence[str], what: str) -> None:
+    """Raises InputError for several studies; `what` is what can be of one only."""
+    if len(names) > 1:
+        raise InputError(f"{what} one study: name one of {', '.join(names)}.")
+
+
+def _say_where_it_went(sources: Sequence[Source], storage: Sequence[str]) -> None:
+    """Why rules are not kept, and how to see the trials; `storage` as it was typed."""
+    from hpsearch.output import command_line
+
+    for source in sources:
+        if source.reason:
+            console.print(Text(f"\n{source.reason}"), soft_wrap=True)
+    if sources[0].store is not None:
+        given = storage[0] if storage and "://" in storage[0] else sources[0].shown
+        again = command_line("dashboard", given if storage else None)
+        console.print(Text(f"\nSee the trials: {again}"), soft_wrap=True)

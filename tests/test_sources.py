@@ -115,58 +115,61 @@ def test_rules_are_kept_there_if_asked(their_database):
 
 
 READER = """
-import os, sys
-import hpsearch.cli
-from hpsearch.analysis import refits
-refits.N_SHUFFLES = 19
+import json, os, sys
 from typer.testing import CliRunner
-# While Python itself can still be read, on a copy.
-CliRunner().invoke(hpsearch.cli.app, ["explain", "--storage", sys.argv[2]])
+from hpsearch.analysis import refits
+from hpsearch.cli import app
+refits.N_SHUFFLES = 19
+
+def explain(place):
+    done = CliRunner().invoke(app, ["explain", "--storage", place])
+    return done.output, repr(done.exception)
+
+places, copies = json.loads(sys.argv[1])
+for copy in copies:  # whatever has to be imported, while Python itself can still be read
+    explain(copy)
 os.setgid(65534); os.setuid(65534)
-sys.argv = ["hpsearch", "explain", "--debug", "--storage", sys.argv[1]]
-hpsearch.cli.main()
+print(json.dumps([explain(place) for place in places]))
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to give up rights one must have them")
-@pytest.mark.parametrize("kind", ["optuna", "wal", "ours", "journal"])
-def test_a_read_only_folder_is_explained(tmp_path, kind):
-    copies = tmp_path / "copies"
+def test_a_read_only_folder_is_explained(tmp_path):
     # Not in pytest's folder, which every new session closes to other users.
     with tempfile.TemporaryDirectory(prefix="hpsearch-test-") as folder:
-        explain_read_only(Path(folder), copies, kind)
+        places = fill_kinds(Path(folder))
+        shutil.copytree(folder, tmp_path / "copies")
+        copies = [one.replace(folder, str(tmp_path / "copies")) for one in places]
+        for file in Path(folder).iterdir():
+            file.chmod(0o444)
+        Path(folder).chmod(0o555)
+        before = state(Path(folder))
+        command = [sys.executable, "-c", READER, json.dumps([places, copies])]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        for out, error in json.loads(done.stdout):
+            assert error == "None"
+            assert "theirs" in out
+            assert "Rules are not kept" in out
+        assert state(Path(folder)) == before
+        Path(folder).chmod(0o755)
 
 
-def explain_read_only(tmp_path, copies, kind):
-    path = tmp_path / "store.db"
-    if kind == "journal":
-        backend = optuna.storages.journal.JournalFileBackend(str(path))
-        fill(optuna.storages.JournalStorage(backend))
-    elif kind == "ours":
-        with Store.open(f"sqlite:///{path}") as store:
-            fill(store.optuna)
-    else:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+def fill_kinds(folder):
+    """A store of each kind in a folder: what explain is given for each."""
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
+    fill(optuna.storages.JournalStorage(backend))
+    with Store.open(f"sqlite:///{folder / 'ours.db'}") as store:
+        fill(store.optuna)
+    for kind in ("optuna", "wal"):
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / kind}.db")
         fill(storage)
         storage.engine.dispose()
-    if kind == "wal":
-        with sqlite3.connect(path) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-    shutil.copytree(tmp_path, copies, dirs_exist_ok=True)
-    for file in tmp_path.iterdir():
-        file.chmod(0o444)
-    tmp_path.chmod(0o555)
-    before = state(tmp_path)
-    start = "" if kind == "journal" else "sqlite:///"
-    command = [sys.executable, "-c", READER, f"{start}{path}", f"{start}{copies / path.name}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    tmp_path.chmod(0o755)
-    assert done.stderr == ""
-    assert done.returncode == 0
-    assert "theirs" in done.stdout
-    assert "Rules are not kept" in done.stdout
-    assert state(tmp_path) == before
+    connection = sqlite3.connect(folder / "wal.db")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    stores = [f"sqlite:///{folder / kind}.db" for kind in ("optuna", "wal", "ours")]
+    return [*stores, str(folder / "journal.log")]
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])

@@ -90,9 +90,6 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         )
     default, given = _defaults(axes, trials.study_attrs.get("hps_defaults"))
     cohort = trials.attrs.get("hps_cohort", {})
-    seed = np.full(count, np.nan)
-    for row, one in trials.attrs.get("hps_seed", {}).items():
-        seed[row] = _number(one)
     return Frame(
         study=trials.study,
         metric=name,
@@ -106,7 +103,7 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         number=trials.number,
         group=_groups(trials),
         cohort=tuple(str(cohort.get(row, "")) for row in range(count)),
-        seed=seed,
+        seed=_seeds(trials),
         seconds=trials.seconds,
         default=default,
         default_given=given,
@@ -114,6 +111,14 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         notes=(*silent, *_broken(trials, state), *notes),
         made_by=_made_by(trials.study_attrs),
     )
+
+
+def _seeds(trials: TrialColumns) -> Floats:
+    """(n,), NaN where a trial has none."""
+    seeds = np.full(len(trials.number), np.nan)
+    for row, one in trials.attrs.get("hps_seed", {}).items():
+        seeds[row] = _number(one)
+    return seeds
 
 
 def _made_by(attrs: Mapping[str, Any]) -> tuple[str, str] | None:

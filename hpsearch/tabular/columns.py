@@ -80,19 +80,12 @@ def infer_columns(
         kinds[kind].append(name)
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
-    form = form_of(table[target])
-    if form in NUMBERS and task != "classification":
-        forms[target] = str(form)
-    goal = plain(table[target], forms[target]) if target in forms else table[target]
-    found, why = _guess_task(goal)
-    if target in forms:
-        why += f", {WORDS[forms[target]]}"
-    if (task or found) == "classification":
-        _check_classes(goal)
-    reasons[target] = why if task in (None, found) else f"as the study says, not {found}: {why}"
+    task, reasons[target], form = _read_target(table[target], task)
+    if form is not None:
+        forms[target] = form
     return Columns(
         target,
-        task or found,
+        task,
         tuple(kinds["categorical"]),
         tuple(kinds["continuous"]),
         tuple(kinds["date"]),
@@ -163,6 +156,21 @@ def _says_dates(column: pd.Series) -> bool:
     except InputError:
         return False
     return True
+
+
+def _read_target(column: pd.Series, task: Task | None) -> tuple[Task, str, str | None]:
+    """(the task, why, the form of its numbers if they have one); `task` is what the study says."""
+    form = form_of(column)
+    if form not in NUMBERS or task == "classification":
+        form = None
+    goal = column if form is None else plain(column, form)
+    found, why = _guess_task(goal)
+    if form is not None:
+        why += f", {WORDS[form]}"
+    if (task or found) == "classification":
+        _check_classes(goal)
+    why = why if task in (None, found) else f"as the study says, not {found}: {why}"
+    return task or found, why, form
 
 
 def _guess_task(target: pd.Series) -> tuple[Task, str]:
