@@ -66,7 +66,7 @@ def _read(content: bytes, where: str) -> pd.DataFrame:
     label = pc.utf8_rtrim(table["salary"], ".")
     if not set(label.unique().to_pylist()) <= set(LABELS):
         raise InputError(f"{where} has labels other than {' and '.join(LABELS)}: get it again.")
-    return to_frame(table.set_column(14, "salary", label), where)
+    return to_frame(table.set_column(14, "salary", label))
 
 
 READER = Reader(("adult.data", "adult.test"), read_adult)

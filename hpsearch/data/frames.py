@@ -167,7 +167,7 @@ def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
             ' from people".'
         )
     rows, shown = read_query(str(data["database"]), query, progress)
-    table = to_frame(rows, f"The result of the query on {shown}")
+    table = to_frame(rows)
     test = _second_file(data, table, None)
     return _finish(table, test, f"{shown} (the study's query)", "path", None)
 

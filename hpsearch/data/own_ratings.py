@@ -196,6 +196,11 @@ def read_metadata(path: Path, name: str) -> pd.DataFrame:
         raise InputError(
             f"{path} has no column {name!r} to know its rows by: name it as in the ratings."
         )
+    for other, kind in table.attrs.get("unread", {}).items():
+        raise InputError(
+            f"{path}, column {other!r} has the type {kind}, of which nothing is learnt: leave it "
+            "out, or write it as numbers, text or dates."
+        )
     if table[name].dtype.kind == "f":  # integers with gaps
         table = table[table[name].notna()].astype({name: "int64"})
     table[name] = table[name].astype("str").str.strip()

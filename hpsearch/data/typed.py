@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.decimal_commas import numbers_with_commas
 from hpsearch.data.fetch import why
+from hpsearch.data.leading_zeros import codes_among
+from hpsearch.data.plain_types import as_plain
 from hpsearch.data.quotes import check_quotes
 from hpsearch.data.tables import CSV, LONGEST_ROW, csv_problem, is_table, read_header
 from hpsearch.errors import InputError
@@ -30,9 +32,10 @@ def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
     """All columns of a CSV, TSV (either may be .gz) or Parquet file, as `to_frame` makes them.
 
     In a CSV a column is of numbers where every cell is a number, empty, or a word such as NA or
-    NaN; otherwise, or where it is among `strings`, it is text as it stands: of text only an empty
-    cell (or one of spaces) is missing. Where columns are not separated by commas, 3,5 is a number,
-    too. Raises InputError where the file cannot be read.
+    NaN, and none in its first megabyte begins with a nought that says nothing, as 00123 does;
+    otherwise, or where it is among `strings`, it is text as it stands: of text only an empty cell
+    (or one of spaces) is missing. Where columns are not separated by commas, 3,5 is a number, too.
+    Raises InputError where the file cannot be read.
     """
     path = path.expanduser()
     if not is_table(path):
@@ -50,7 +53,7 @@ def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
     if len(table) == 0:
         raise InputError(f"{path} has a header but no rows: give a file with rows.")
     names = [name or f"column {i}" for i, name in enumerate(table.column_names, 1)]
-    return to_frame(table.rename_columns(names), str(path))
+    return to_frame(table.rename_columns(names))
 
 
 def check_names(names: Sequence[str], where: str) -> None:
@@ -71,9 +74,12 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
     check_quotes(path, delimiter)
     types = dict.fromkeys((name for name in header if name in strings), pa.large_string())
     table = _parse(path, header, delimiter, types)
-    # What Arrow takes for dates, times or booleans is read again as it stands. So are bytes, for
-    # the error that this raises says in which row they are no UTF-8.
-    again = [name for name in table.column_names if not _is_plain(table.schema.field(name).type)]
+    # What Arrow takes for dates, times or booleans is read again as it stands, and so are codes
+    # taken for numbers, and bytes: their error says in which row they are no UTF-8.
+    kinds = {field.name: field.type for field in table.schema}
+    again = [name for name, kind in kinds.items() if not _is_plain(kind)]
+    whole = [name for name, kind in kinds.items() if pa.types.is_integer(kind)]
+    again += codes_among(path, delimiter, whole)
     if again:
         text = _parse(path, header, delimiter, dict.fromkeys(again, pa.large_string()), again)
         for name in again:
@@ -157,28 +163,34 @@ def _is_large(kind: pa.DataType) -> bool:
     return bool(pa.types.is_large_string(kind))
 
 
-def to_frame(table: pa.Table, where: str) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
     """The table's columns in order, with a RangeIndex.
 
     Numbers are numpy numbers (float64 with NaN where integers have gaps; decimals are float64),
     dates are datetime64, and text and booleans ("True", "False") are a `category` with sorted
     categories where values repeat (fewer distinct ones than half the rows), else `str`; of text an
-    empty cell or one of spaces is missing. A column without any value is float64, all NaN.
-
-    Raises InputError for a type that is none of these; `where` is what the sentence begins with.
+    empty cell or one of spaces is missing. A column without any value is float64, all NaN, and so
+    is one of a type that `as_plain` knows nothing of: `attrs["unread"]` says its type by its name.
     """
     import pandas as pd
+    import pyarrow as pa
 
     columns: dict[str, Any] = {}
+    unread: dict[str, str] = {}
     for name in table.column_names:
-        column = table[name]
+        kind, column = str(table.schema.field(name).type), as_plain(table[name])
+        if column is None:
+            unread[name], column = kind, pa.chunked_array([pa.nulls(len(table))])
         table = table.drop_columns([name])  # each is freed as soon as it is converted
-        columns[name] = _convert(column, name, where)
+        columns[name] = _convert(column)
         del column
-    return pd.DataFrame(columns, copy=False)
+    frame = pd.DataFrame(columns, copy=False)
+    if unread:
+        frame.attrs["unread"] = unread
+    return frame
 
 
-def _convert(column: pa.ChunkedArray, name: str, where: str) -> Any:  # noqa: ANN401
+def _convert(column: pa.ChunkedArray) -> Any:  # noqa: ANN401
     """A numpy array, a Categorical or a pandas array of strings."""
     import numpy as np
     import pyarrow as pa
@@ -202,11 +214,6 @@ def _convert(column: pa.ChunkedArray, name: str, where: str) -> Any:  # noqa: AN
         column = column.cast(pa.timestamp("s" if kind.unit == "s" else kind.unit))
     elif pa.types.is_float16(kind):
         column = column.cast(pa.float32())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise InputError(
-            f"{where}, column {name!r} has the type {kind}, which is neither numbers, text nor"
-            " dates: leave it out or write it as one of these."
-        )
     return column.to_pandas().to_numpy()
 
 

@@ -74,6 +74,11 @@ def infer_columns(
         form = form_of(table[name])
         guessed, why = _guess_written(table[name], form)
         kind = given.get(name, guessed)
+        if kind != "ignored" and name in table.attrs.get("unread", {}):
+            raise InputError(
+                f"The column {name!r} is of the type {table.attrs['unread'][name]}, of which "
+                "nothing is learnt: name it in ignore, or write it as numbers, text or dates."
+            )
         if (kind == "continuous" and form in NUMBERS) or (kind != "categorical" and form in DATES):
             forms[name] = str(form)
         reasons[name] = why if kind == guessed else f"as the study says, not {guessed}: {why}"
@@ -113,7 +118,8 @@ def _guess(column: pd.Series) -> tuple[str, str]:
     n_values, n_cells = column.nunique(dropna=True), int(column.notna().sum())
     has_gaps = n_cells < len(column)
     if n_values == 0:
-        return "ignored", "it is empty"
+        unread = column.attrs.get("unread", {}).get(column.name)
+        return "ignored", f"it is of the type {unread}" if unread else "it is empty"
     if n_values == 1 and not has_gaps:
         return "ignored", "it has one value only"
     if n_values == n_cells > FEW and types.is_integer_dtype(kind) and _counts_rows(column):

@@ -22,6 +22,8 @@ from hpsearch.data.known import ADULT
 from hpsearch.data.mirror import Wheel
 from hpsearch.data.typed import read_typed
 from hpsearch.errors import InputError
+from hpsearch.tabular.columns import Columns, infer_columns
+from hpsearch.tabular.preprocess import Preprocessor
 
 ONE = "{}, Private, 1, Some-college, 9, Never-married, {}, Wife, White, Male, 2, 3, 40, ?, {}\n"
 DATA = (ONE.format(39, "Sales", "<=50K") + ONE.format(17, "?", ">50K") + "\n").encode()
@@ -161,9 +163,41 @@ def test_parquet_types_become_numbers_text_and_dates(tmp_path) -> None:
     found = load(tmp_path / "own.parquet").table
     assert found.iloc[0].tolist() == [1.5, pd.Timestamp(2022, 1, 8), "True", 1, 1, 1, "b"]
     assert found.isna().iloc[1].tolist() == [True, True, True, False, False, True, False]
-    pq.write_table(pa.table({"list": pa.array([[1], [2]])}), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match=r"'list' has the type list<.*neither numbers, text"):
-        load(tmp_path / "list.parquet")
+
+
+def test_other_parquet_types_become_what_can_be_learnt_from_or_are_named(tmp_path) -> None:
+    table = pa.table(
+        {
+            "took": pa.array([90_000_000, None], pa.duration("us")),
+            "at": pa.array([3600, 60], pa.time32("s")),
+            "genres": pa.array([["Comedy", "Romance"], None]),
+            "list": pa.array([[1], [2]]),
+            "bytes": pa.array([b"x", b"y"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "own.parquet")
+    found = load(tmp_path / "own.parquet").table
+    assert found.iloc[0, :3].tolist() == [90.0, 3600.0, "Comedy|Romance"]
+    assert found.iloc[1].isna().tolist() == [True, False, True, True, True]
+    assert set(found.attrs["unread"]) == {"list", "bytes"}
+    found["y"] = [0.5, 1.0]
+    columns = infer_columns(found, "y")
+    assert columns.reasons["bytes"].startswith("it is of the type dictionary<values=binary")
+    assert {"list", "bytes"} <= {*columns.ignored}
+    with pytest.raises(InputError, match=r"'list' is of the type list<.*>, of which nothing is"):
+        infer_columns(found, "y", categorical=["list"])
+
+
+def test_a_leading_nought_makes_a_code_of_a_number(tmp_path) -> None:
+    """Postal codes, as text in every file, whichever of them it begins with."""
+    rows = b"zip,n\n10115,1\n01067,20\n10115,3\n01067,4\n"
+    found = own(tmp_path, rows).table
+    assert found["zip"].tolist() == ["10115", "01067", "10115", "01067"]
+    assert found["n"].tolist() == [1, 20, 3, 4]
+    (tmp_path / "new.csv").write_text("n,zip\n1,10115\n")
+    known = Preprocessor.fit(found, Columns("n", "regression", ("zip",), ()))
+    made = known.transform(read_typed(tmp_path / "new.csv", strings=known.texts))
+    assert made.codes.tolist() == [[2]]
 
 
 def test_what_is_text_in_the_table_is_text_in_the_test_file(tmp_path) -> None:
