@@ -98,7 +98,7 @@ def run_trial(bench: Bench, trial_id: int) -> TrialState:
 def _start(bench: Bench, trial_id: int) -> tuple[optuna.Trial, int]:
     """The Optuna trial with all parameters set, its circumstances recorded; its deaths so far."""
     store, study, job = bench.store, bench.study, bench.job
-    held = store.patiently(lambda: bench.lean.hold(trial_id))
+    (held,) = store.patiently(lambda: bench.lean.hold([trial_id]))
     frozen = held.trial
     seed = frozen.user_attrs.get("hps_seed", trial_seed(job.seed, frozen.number))
     planned = frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN)
@@ -117,7 +117,7 @@ def _start(bench: Bench, trial_id: int) -> tuple[optuna.Trial, int]:
         "versions": circumstances.versions(),
         "git_commit": circumstances.git_commit(),
     }
-    store.patiently(lambda: bench.lean.start(context))
+    store.patiently(lambda: bench.lean.start(trial_id, context))
     return trial, held.deaths
 
 
@@ -187,7 +187,7 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
         raise
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
     metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
-    bench.lean.finish_with({"hps_metrics": metrics}, facts)
+    bench.lean.finish_with(trial._trial_id, {"hps_metrics": metrics}, facts)
     for name, value in zip((*objectives(job), *over), (*values, *over.values()), strict=True):
         if not math.isfinite(value):
             return _fail(bench, trial, HpsearchError(f"{name} is {value}, not a finite number"))
@@ -224,7 +224,7 @@ def _constrain(bench: Bench, trial: optuna.Trial, over: Mapping[str, float]) -> 
     for name, value in over.items():
         trial.set_constraint(name, value)
     if broken := [name for name, value in over.items() if value > 0]:
-        bench.lean.finish_with({INFEASIBLE: broken})
+        bench.lean.finish_with(trial._trial_id, {INFEASIBLE: broken})
 
 
 def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState:
@@ -239,7 +239,7 @@ def _fail(bench: Bench, trial: optuna.Trial, error: BaseException) -> TrialState
         run_id=bench.job.run_id,
         worker=bench.worker.name,
     )
-    bench.lean.finish_with({"hps_failure": reason})
+    bench.lean.finish_with(trial._trial_id, {"hps_failure": reason})
     return _tell(bench, trial, TrialState.FAIL)
 
 
@@ -259,6 +259,8 @@ def _tell(
     """Tell the trial's end, once: whoever tells a trial second changes nothing."""
     # Another worker, which thought this one dead, may have finished the trial.
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-        bench.store.patiently(lambda: bench.study.tell(trial, values, state=state))
+        bench.store.patiently(
+            lambda: bench.study.tell(trial, values, state=state, skip_if_finished=True)
+        )
     shutil.rmtree(bench.job.checkpoint(trial.number), ignore_errors=True)
     return state

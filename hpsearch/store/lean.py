@@ -29,7 +29,7 @@ STARTED = (TrialState.RUNNING, *FINISHED)
 
 @dataclass
 class Held:
-    """The trial that the worker runs. Nobody else writes its parameters, attributes and reports, so
+    """A trial that the worker runs. Nobody else writes its parameters, attributes and reports, so
     they need not be read again; `deaths` is how many workers in a row died on it."""
 
     trial: FrozenTrial
@@ -48,59 +48,58 @@ class Seen:
 
 
 class LeanStorage(_CachedStorage):
-    """The storage `base` for one worker, which runs one trial at a time: `hold` it, then `start`.
+    """The storage `base` for one worker, which does `hold` the trials that it claimed.
 
     `get_trials` of a study loaded from it does not contain trials that wait and never ran. What is
-    set on the trial between `hold` and `start`, and after `finish_with`, is written at once with
-    the start or the end.
+    set on a trial between `hold` and `start`, and after `finish_with`, is written at once with its
+    start or its end.
     """
 
     def __init__(self, base: RDBStorage) -> None:
         super().__init__(base)
         self._engine: sa.Engine = base.engine
         self._seen: dict[int, Seen] = {}
-        self._held: Held | None = None
+        self._held: dict[int, Held] = {}
 
-    # The worker's own trial
+    # The worker's own trials
 
-    def hold(self, trial_id: int) -> Held:
-        """Read the claimed trial: it is this worker's from now on."""
+    def hold(self, trial_ids: Sequence[int]) -> list[Held]:
+        """Read the claimed trials, in the order of their ids: they are this worker's from now on,
+        and those that it held before no longer."""
         ours = schema.trial
-        query = frozen.ROWS.add_columns(ours.c.deaths).where(TRIALS.c.trial_id == trial_id)
+        query = frozen.ROWS.add_columns(ours.c.deaths).where(TRIALS.c.trial_id.in_(trial_ids))
         query = query.outerjoin_from(TRIALS, ours, ours.c.trial_id == TRIALS.c.trial_id)
         with reader(self._engine) as connection:
-            row = connection.execute(query).one()
-            (trial,) = frozen.read(connection, [row])
-        self._held = Held(trial, row.deaths or 0)
-        return self._held
+            rows = connection.execute(query.order_by(TRIALS.c.trial_id)).all()
+            trials = frozen.read(connection, rows)
+        held = [Held(one, row.deaths or 0) for one, row in zip(trials, rows, strict=True)]
+        self._held = {one.trial._trial_id: one for one in held}
+        return held
 
-    def start(self, context: Mapping[str, Any]) -> None:
+    def start(self, trial_id: int, context: Mapping[str, Any]) -> None:
         """Write what was gathered since `hold`, and columns of the trial's row of hps_trial."""
-        assert self._held is not None
-        gathered = self._held.gathered
-        if gathered is not None:
-            gathered.context.update(context)
-            write_gathered(self._engine, self._held.trial._trial_id, gathered)
-        self._held.gathered = None
+        held = self._held[trial_id]
+        if held.gathered is not None:
+            held.gathered.context.update(context)
+            write_gathered(self._engine, trial_id, held.gathered)
+        held.gathered = None
 
     def finish_with(
-        self, attrs: Mapping[str, Any], context: Mapping[str, Any] | None = None
+        self, trial_id: int, attrs: Mapping[str, Any], context: Mapping[str, Any] | None = None
     ) -> None:
         """Keep user attributes and columns of hps_trial to be written with the trial's end."""
-        assert self._held is not None
-        if self._held.gathered is None:
-            self._held.gathered = Gathered()
-        self._held.gathered.attrs.update(attrs)
-        self._held.gathered.context.update(context or {})
-
-    def _own(self, trial_id: int) -> Held | None:
-        held = self._held
-        return held if held is not None and held.trial._trial_id == trial_id else None
+        held = self._held.get(trial_id)
+        if held is None:  # another worker ended it
+            return
+        if held.gathered is None:
+            held.gathered = Gathered()
+        held.gathered.attrs.update(attrs)
+        held.gathered.context.update(context or {})
 
     # What Optuna asks of a storage
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        held = self._own(trial_id)
+        held = self._held.get(trial_id)
         return super().get_trial(trial_id) if held is None else held.trial
 
     def set_trial_param(
@@ -110,7 +109,7 @@ class LeanStorage(_CachedStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        held = self._own(trial_id)
+        held = self._held.get(trial_id)
         if held is None:
             raise RuntimeError("A worker sets parameters of its own trial only.")
         drawn = Gathered(params={param_name: (param_value_internal, distribution)})
@@ -120,7 +119,7 @@ class LeanStorage(_CachedStorage):
             held.gathered.params.update(drawn.params)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: ANN401
-        held = self._own(trial_id)
+        held = self._held.get(trial_id)
         if held is None:
             super().set_trial_system_attr(trial_id, key, value)
             return
@@ -133,11 +132,11 @@ class LeanStorage(_CachedStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        held = self._own(trial_id)
+        held = self._held.get(trial_id)
         if held is None or not state.is_finished():
             return super().set_trial_state_values(trial_id, state, values)
         if not write_end(self._engine, trial_id, state, values, held.gathered or Gathered()):
-            self._held = None
+            del self._held[trial_id]
             raise UpdateFinishedTrialError(f"Trial {held.trial.number} has ended already.")
         held.trial.state = state
         held.trial.values = None if values is None else list(values)
@@ -177,10 +176,8 @@ class LeanStorage(_CachedStorage):
             if row.state.is_finished() and row.number == seen.settled_number + 1:
                 seen.settled, seen.settled_number = row.trial_id, row.number
             elif self._is_own(row):
-                held = self._own(row.trial_id)
-                assert held is not None
-                seen.running[row.number] = held.trial
+                seen.running[row.number] = self._held[row.trial_id].trial
         return seen
 
     def _is_own(self, row: Any) -> bool:  # noqa: ANN401
-        return row.state == TrialState.RUNNING and self._own(row.trial_id) is not None
+        return row.state == TrialState.RUNNING and row.trial_id in self._held

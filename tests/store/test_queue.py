@@ -178,19 +178,19 @@ def test_a_worker_thought_dead_ends_its_trial_all_the_same(store, study):
     slow, other = this_worker("slow"), Worker("other", "another machine", "far", 1)
     trial_id = queue.claim(store.engine, study._study_id, slow, None)
     view = LeanStorage(store.optuna)
-    view.hold(trial_id)
+    view.hold([trial_id])
     age_heartbeat(store, trial_id, 100)
     (orphan,) = orphans.find_orphaned(store.engine, study._study_id, 90)
     orphans.requeue(store.engine, orphan)
-    view.finish_with({"told": "by slow"}, {"seconds": 2.0})
+    view.finish_with(trial_id, {"told": "by slow"}, {"seconds": 2.0})
     assert view.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
     assert queue.claim(store.engine, study._study_id, other, None) is None
     (trial,) = study.get_trials()
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5)
     # Whoever took it in between comes second, and changes nothing.
     late = LeanStorage(store.optuna)
-    late.hold(trial_id)
-    late.finish_with({"told": "by other"})
+    late.hold([trial_id])
+    late.finish_with(trial_id, {"told": "by other"})
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
         late.set_trial_state_values(trial_id, TrialState.FAIL)
     (trial,) = study.get_trials()
@@ -218,8 +218,8 @@ def test_a_trial_read_in_two_statements_is_the_one_that_optuna_reads(store, stud
     view = optuna.load_study(study_name="s", storage=LeanStorage(store.optuna))
     for ours, theirs in zip(view.get_trials(), study.get_trials(), strict=True):
         assert repr(ours) == repr(theirs)  # NaN is equal to itself in words only
-    held = LeanStorage(store.optuna).hold(trial._trial_id).trial
-    assert repr(held) == repr(study.trials[0])
+    held = LeanStorage(store.optuna).hold([one._trial_id for one in study.trials])
+    assert [repr(one.trial) for one in held] == [repr(one) for one in study.trials]
 
 
 def test_a_workers_view_leaves_out_what_waits_and_nothing_else(store, study):
