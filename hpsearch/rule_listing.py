@@ -20,7 +20,10 @@ def kept_rules(source: Source, summary: StudySummary) -> list[dict[str, Any]]:
     Raises InputError for a source that keeps none.
     """
     if source.store is None:
-        raise InputError(f"{source.shown} keeps no rules: it is no store of hpsearch.")
+        raise InputError(
+            f"{source.shown} keeps no rules, as it is no store of hpsearch: `hpsearch explain` "
+            "prints them, and with --keep leaves them there."
+        )
     verified = source.store.verifications(summary.study_id)
     found = [
         {

@@ -44,7 +44,8 @@ class Regret:
     """What the optimum pooled from the other studies costs in this one, in its metric's unit.
 
     `loss` against this study's own optimum and `gain` over its default (both as its curve shows
-    them); None where the parameter's range there does not hold the pooled value.
+    them); None where the parameter's range there does not hold the pooled value, and `gain` where
+    the study names no default.
     """
 
     study: str
@@ -55,7 +56,11 @@ class Regret:
 
 @dataclass(frozen=True)
 class PooledOptimum:
-    """The optimum of one parameter over several studies, in the parameter's own unit."""
+    """The optimum of one parameter over several studies, in the parameter's own unit.
+
+    The prediction interval `new_low` to `new_high` goes no farther than what the studies searched;
+    it is infinite below three studies.
+    """
 
     param: str
     log: bool
@@ -71,10 +76,12 @@ class PooledOptimum:
 
     @property
     def statement(self) -> str:
+        new = f"a new study's is expected within {self.new_low:.3g} to {self.new_high:.3g}"
+        if math.isinf(self.new_high):
+            new = "what to expect of a new study takes three to say"
         return (
             f"`{self.param}`: {self.value:.3g} over {len(self.studies)} studies ({self.low:.3g} to "
-            f"{self.high:.3g}); a new study's optimum is expected within {self.new_low:.3g} to "
-            f"{self.new_high:.3g}; heterogeneity I2 {self.i2:.0%}."
+            f"{self.high:.3g}); {new}; heterogeneity I2 {self.i2:.0%}."
         )
 
 
@@ -132,6 +139,11 @@ def _pool_one(param: str, members: Sequence[tuple[Explanation, Effect]]) -> Pool
         centre = random_effects(*rest).mean if others.sum() > 1 else float(rest[0][0])
         regrets.append(_regret(explanation, effect, centre, log))
     back = math.exp if log else float
+    new_low = 0.0 if log and math.isinf(pooled.new_low) else back(pooled.new_low)
+    new_high = math.inf if math.isinf(pooled.new_high) else back(pooled.new_high)
+    if math.isfinite(new_high):
+        new_low = max(new_low, min(_scaled(effect.values[0], False) for _, effect in members))
+        new_high = min(new_high, max(_scaled(effect.values[-1], False) for _, effect in members))
     return PooledOptimum(
         param=param,
         log=log,
@@ -139,8 +151,8 @@ def _pool_one(param: str, members: Sequence[tuple[Explanation, Effect]]) -> Pool
         value=back(pooled.mean),
         low=back(pooled.low),
         high=back(pooled.high),
-        new_low=0.0 if log and math.isinf(pooled.new_low) else back(pooled.new_low),
-        new_high=math.inf if math.isinf(pooled.new_high) else back(pooled.new_high),
+        new_low=new_low,
+        new_high=new_high,
         tau=pooled.tau,
         i2=pooled.i2,
         regrets=tuple(regrets),
@@ -166,6 +178,8 @@ def _regret(explanation: Explanation, effect: Effect, centre: float, log: bool) 
     here = float(np.interp(centre, place, score))
     frame = explanation.frame
     column = next(c for c, axis in enumerate(frame.axes) if axis.name == effect.param)
-    default = float(np.interp(frame.default[column], effect.unit, score))
+    gain = None
+    if frame.default_given[column]:
+        gain = here - float(np.interp(frame.default[column], effect.unit, score))
     value = math.exp(centre) if log else centre
-    return Regret(explanation.study, value, float(score.max()) - here, here - default)
+    return Regret(explanation.study, value, float(score.max()) - here, gain)

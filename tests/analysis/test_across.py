@@ -35,6 +35,8 @@ def test_the_pooled_optimum_and_what_it_costs_in_each_study(explained):
     assert optimum.low <= 0.41 <= optimum.high
     assert [regret.study for regret in optimum.regrets] == list(CENTRES)
     assert all(regret.loss < 0.1 for regret in optimum.regrets)
+    assert 0 <= optimum.new_low < optimum.low < optimum.high < optimum.new_high <= 1
+    assert all(regret.gain is None for regret in optimum.regrets)  # the studies name no default
     text = pooling.to_markdown()
     assert "| x0 | 3 |" in text
     assert "## `x0` from the other studies only" in text

@@ -91,9 +91,10 @@ def _row(one: PooledOptimum) -> tuple[str, ...]:
 
 
 def _regret(regret: Regret) -> tuple[str, ...]:
-    if regret.value is None or regret.loss is None or regret.gain is None:
+    if regret.value is None or regret.loss is None:
         return (regret.study, "outside its range", "", "")
-    return (regret.study, show(regret.value), f"{regret.loss:.3g}", f"{regret.gain:+.3g}")
+    gain = "it names none" if regret.gain is None else f"{regret.gain:+.3g}"
+    return (regret.study, show(regret.value), f"{regret.loss:.3g}", gain)
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
