@@ -18,7 +18,7 @@ from hpsearch.data.fetch import home
 from hpsearch.files import write_whole
 
 READERS = ("hpsearch", "pyarrow", "pandas")
-FORMAT = 1  # goes up when a reader makes something else of the same file
+FORMAT = 2  # goes up when a reader makes something else of the same file
 SETTLED_S = 2.0
 """So old must a change be: of two within a tick of the file system's clock the second is unseen."""
 
