@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from hpsearch.analysis.across import Pooling
     from hpsearch.collab.recommend import Recommender
     from hpsearch.search.engines import Cluster
+    from hpsearch.tabular.saved import SavedTabular
     from hpsearch.text.saved_classifier import SavedClassifier
     from hpsearch.verifying import Verification
 
 __version__ = "0.1.0"
 __all__ = [
-    "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study", "pool",
-    "run", "train", "verify",
+    "Explanation", "Rule", "explain", "load_classifier", "load_recommender", "load_study",
+    "load_tabular", "pool", "run", "train", "verify",
 ]  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def train(
 ) -> dict[str, float]:
     """Train one model of a study with `params` (default: the study's) and keep it in `output`.
 
-    Returns its metrics, on the test texts where the data has any. `sets` are "key=value" as for
+    Returns its metrics, on the test data where the data has any. `sets` are "key=value" as for
     --set. Raises InputError for what was given wrongly.
     """
     from hpsearch.final import train_final
@@ -116,6 +117,13 @@ def train(
 def load_classifier(folder: str | Path) -> SavedClassifier:
     """The classifier that `train` wrote; its `predict(texts)` gives probabilities in order."""
     from hpsearch.text.saved_classifier import load_classifier as load
+
+    return load(Path(folder))
+
+
+def load_tabular(folder: str | Path) -> SavedTabular:
+    """The tabular model that `train` wrote; its `predict(table)` gives predictions row by row."""
+    from hpsearch.tabular.saved import load_tabular as load
 
     return load(Path(folder))
 

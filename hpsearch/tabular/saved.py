@@ -46,8 +46,8 @@ class SavedTabular:
         device: str = "cpu",
         progress: Progress = lambda what, done, total: None,
     ) -> pd.DataFrame:
-        """Row by row as in `table`: the prediction, and of classes the probability of it and of
-        each class. Columns may stand in any order, others beside them.
+        """Row by row as in `table`, with its index: the prediction, and of classes the probability
+        of it and of each class. Columns may stand in any order, others beside them.
 
         Raises InputError if a column is missing.
         """
@@ -62,14 +62,16 @@ class SavedTabular:
         if not classes:
             found = out[:, 0]
             scaled = self.config.y_range is None
-            return pd.DataFrame({"prediction": self.encoding.unscale(found) if scaled else found})
+            numbers = self.encoding.unscale(found) if scaled else found
+            return pd.DataFrame({"prediction": numbers}, index=table.index)
         probabilities = torch.softmax(torch.from_numpy(out), 1).numpy()
         return pd.DataFrame(
             {
                 "prediction": np.array(classes, object)[probabilities.argmax(1)],
                 "probability": probabilities.max(1),
                 **{f"p({name})": probabilities[:, i] for i, name in enumerate(classes)},
-            }
+            },
+            index=table.index,
         )
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import save_file
 
+import hpsearch
 from hpsearch.errors import InputError
 from hpsearch.predicting import predict_file
 from hpsearch.studies import builtin_folder, load_spec
@@ -74,6 +75,8 @@ def test_classes_are_learnt_and_predicted_from_any_order_of_columns(prepare, tmp
     assert (made["prediction"] == table["big"]).mean() > 0.93
     turned = saved.predict(table[table.columns[::-1]].assign(more=1).drop(columns="big"))
     assert made.equals(turned)
+    some = hpsearch.load_tabular(tmp_path / "model").predict(table.iloc[[7, 3]])
+    pd.testing.assert_frame_equal(some, made.loc[[7, 3]])  # each with its own index
     with pytest.raises(InputError, match="no column 'color'"):
         saved.predict(table.drop(columns="color"))
 
