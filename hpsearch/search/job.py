@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,6 +114,10 @@ class Job:
     @property
     def path(self) -> Path | None:
         return None if self.data_path is None else Path(self.data_path)
+
+    def ends_at(self) -> float:
+        """When no trial may begin any more, on this process's own clock, which nobody sets."""
+        return math.inf if self.deadline is None else time.monotonic() + self.deadline - time.time()
 
     def checkpoint(self, number: int) -> Path:
         """The folder for the state of trial `number` after each of its epochs."""

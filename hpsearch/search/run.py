@@ -210,14 +210,14 @@ def carry_out(
     console: Console,
 ) -> None:
     """Let the workers run, and write down and say how the run ended, however it did."""
-    started = time.monotonic()
+    started, ends = time.monotonic(), job.ends_at()
     outcome = "failed"
     study_id = planned.study._study_id
     shown = shown_of(planned.study, planned.run_id, job.metric, planned.trials)
     try:
         with Display(store, shown, console):
             crew.work(job, store, study_id, trainer, prepared, stop)
-        late = job.deadline is not None and time.time() >= job.deadline
+        late = time.monotonic() >= ends
         early = runs.ending(store.engine, planned.run_id)
         outcome = early or ("out of time" if late else "finished")
     except KeyboardInterrupt:

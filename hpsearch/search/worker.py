@@ -82,7 +82,8 @@ def work(
 def _loop(bench: Bench, heart: Heartbeat) -> None:
     job, looked = bench.job, -LOOK_FOR_ORPHANS_S
     claimed = FROM_THE_FIRST  # ids below were not waiting when this worker last looked
-    while job.deadline is None or time.time() < job.deadline:
+    ends = job.ends_at()
+    while time.monotonic() < ends:
         if bench.store.patiently(lambda: should_end(job, bench.store, bench.study)):
             return
         if time.monotonic() - looked >= LOOK_FOR_ORPHANS_S:

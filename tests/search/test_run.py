@@ -280,6 +280,23 @@ def test_no_trial_starts_after_the_timeout(spec, storage, console):
     assert "still to run" in console.file.getvalue()
 
 
+def test_a_clock_that_is_set_forward_does_not_end_the_run(spec, storage, console, monkeypatch):
+    real, leap = time.time, []
+
+    def leap_after_the_first_epoch():
+        while not spec.journal:
+            time.sleep(0.01)
+        leap.append(7200)
+
+    monkeypatch.setattr(time, "time", lambda: real() + sum(leap))
+    thread = threading.Thread(target=leap_after_the_first_epoch)
+    thread.start()
+    study = run(spec.but(sleep=0.05), trials=4, timeout=3600, storage=storage, console=console)
+    thread.join()
+    assert leap
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
 def test_a_trial_enqueued_with_optuna_is_run_too(spec, storage, console):
     study = run(spec, trials=2, storage=storage, console=console)
     study.enqueue_trial({"x": 0.25, "lr": 0.005})

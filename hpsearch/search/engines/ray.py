@@ -124,7 +124,7 @@ def run_on_ray(
     shared = ray.put((prepared, {name: stage_files(name) for name in names}))
     takes = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus}
     task = ray.remote(**takes, max_retries=0, max_calls=1)(_worker)
-    crew = _Tasks(ray, task, job, store, study_id, shared)
+    crew = _Tasks(ray, task, job, store, study_id, shared, job.ends_at())
     try:
         for number in range(workers):
             crew.start(number)
@@ -158,6 +158,7 @@ class _Tasks:
     store: Store
     study_id: int
     shared: Any
+    ends: float
     running: dict[Any, _Slot] = field(default_factory=dict)
 
     def start(self, number: int, deaths: int = 0, finished: int = 0) -> None:
@@ -208,12 +209,11 @@ class _Tasks:
 
     def over(self) -> bool:
         """Whether nothing is left to do; a worker for which there is no room would not say so."""
-        counts, deadline, run_id = self._counts(), self.job.deadline, self.job.run_id
+        counts, run_id = self._counts(), self.job.run_id
         if counts.get(TrialState.RUNNING):
             return False
-        late = deadline is not None and time.time() >= deadline
         return (
-            late
+            time.monotonic() >= self.ends
             or not counts.get(TrialState.WAITING)
             or (run_id is not None and not runs.is_open(self.store.engine, run_id))
         )
