@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -127,14 +127,30 @@ def export(
     from hpsearch.library import find_one
     from hpsearch.sources import open_ours, open_source
 
+    models: list[dict[str, Any]] = []
     if output.suffix.lower() == ZIP:
         with open_ours(storage) as store:
-            count = store.export_study(find_one(store, study).study_id, output).trials
+            study_id = find_one(store, study).study_id
+            count = store.export_study(study_id, output).trials
+            models = store.artifacts(study_id)
     else:
         check_kind(output)
         with open_source(storage) as source:
             count = export_study(source.load(source.find_one(study)), output)
     console.print(Text(f"Wrote {how_many(count, 'trial')} to {output}"), soft_wrap=True)
+    _print_left_out(models)
+
+
+def _print_left_out(artifacts: list[dict[str, Any]]) -> None:
+    """Say where the models are that a .zip only names: a language model's takes 100 MB."""
+    folders = sorted({str(Path(row["path"]).parent) for row in artifacts})
+    if folders:
+        text = (
+            f"Not in it: {len(artifacts)} of the trials' models, in {', '.join(folders)}; to use "
+            "them elsewhere, copy them to the same place there, or make them again with "
+            "`hpsearch train STUDY --trial N`."
+        )
+        console.print(Text(text), soft_wrap=True)
 
 
 def _import_whole(file: Path, study: str | None, storage: str | None) -> None:

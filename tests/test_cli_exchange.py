@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from hpsearch.store import Store
+
 
 def hpsearch(folder, *arguments):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("HPSEARCH_STORAGE")}
@@ -42,8 +44,15 @@ def test_somebodys_runs_are_imported_explained_and_exported(tmp_path):
 def test_a_whole_study_moves_to_another_store(tmp_path):
     (tmp_path / "runs.csv").write_text("lr,acc\n0.1,0.5\n0.01,0.75\n")
     hpsearch(tmp_path, "import", "runs.csv", "--study", "mine", "--metric", "acc")
+    with Store.open(f"sqlite:///{tmp_path}/hpsearch.db") as store:  # a file that it only names
+        store.record_artifact(
+            kind="model", path="/far/models/7", sha256="0" * 64, size=1, trial_id=1, study_id=1
+        )
     status, out, err = hpsearch(tmp_path, "export", "mine", "--output", "mine.zip")
-    assert (status, out, err) == (0, "Wrote 2 trials to mine.zip\n", "")
+    assert (status, err) == (0, "")
+    assert out.startswith(
+        "Wrote 2 trials to mine.zip\nNot in it: 1 of the trials' models, in /far/"
+    )
     other = ("--storage", "sqlite:///other.db")
     status, out, err = hpsearch(tmp_path, "import", "mine.zip", *other)
     assert (status, err) == (0, "")

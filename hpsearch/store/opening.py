@@ -67,6 +67,7 @@ def _build(url: URL) -> optuna.storages.RDBStorage:
     kwargs: dict[str, Any] = {"connect_args": _connect_args(url)}
     if sqlite_path(url) is None:
         kwargs["pool_pre_ping"] = False  # see ask_after_idling
+        kwargs["pool_use_lifo"] = True  # a second thread's connection is left alone, not in turn
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = optuna.storages.RDBStorage(

@@ -91,7 +91,7 @@ def new_database(base, folder, name):
     """The URL of a new database beside `base` ("sqlite": a file in the folder)."""
     if base == "sqlite":
         return f"sqlite:///{folder / name}.db"
-    engine = sa.create_engine(f"{base}/postgres", isolation_level="AUTOCOMMIT")
+    engine = sa.create_engine(first(base), isolation_level="AUTOCOMMIT")
     database = f"hpsearch_bench_{uuid.uuid4().hex[:8]}"
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {database}")
@@ -99,11 +99,17 @@ def new_database(base, folder, name):
     return f"{base}/{database}"
 
 
+def first(base):
+    """The URL of the database that a server always has."""
+    return f"{base}/{'postgres' if base.startswith('postgres') else 'mysql'}"
+
+
 def drop(base, url):
     if base != "sqlite":
-        engine = sa.create_engine(f"{base}/postgres", isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(first(base), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {url.rsplit('/', 1)[1]} WITH (FORCE)")
+            force = " WITH (FORCE)" if base.startswith("postgres") else ""
+            connection.exec_driver_sql(f"DROP DATABASE {url.rsplit('/', 1)[1]}{force}")
         engine.dispose()
 
 

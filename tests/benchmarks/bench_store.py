@@ -9,7 +9,8 @@ database, as its manual says. Trials are timed by their stamps in the database, 
 to the last end, so that neither pays for starting Python. Exit status 1: an error of a locked
 database, a lower throughput than plain Optuna's, or, in the soak, a time per trial over the last
 tenth above 1.5 times that over the first tenth, or a worker's memory that grew by more than a tenth
-over the last half. The soak takes its PostgreSQL from HPSEARCH_TEST_POSTGRES.
+over the last half. Beside the time stands what the workers took of the processors for a trial, for
+a machine that others use as well. The soak takes its PostgreSQL from HPSEARCH_TEST_POSTGRES.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +63,8 @@ study.optimize(objective, n_trials=int(sys.argv[2]))
 @dataclass
 class Measured:
     """`seconds` a trial over the whole, `early` and `late` over the first and last tenth of the
-    trials by the time of their end; `memory` (samples, 2): time and MiB of the largest worker."""
+    trials by the time of their end; `memory` (samples, 3): time, MiB of the largest worker, and
+    processor seconds of all; `processor`: those a trial, over the first and the last tenth."""
 
     finished: int
     seconds: float
@@ -69,12 +72,14 @@ class Measured:
     late: float
     errors: int
     memory: np.ndarray
+    processor: tuple[float, float]
 
 
 @contextmanager
 def memory_of_children():
-    """A list that fills with (time, MiB of the largest child process) every half second."""
-    samples, stop = [], threading.Event()
+    """A list that fills every half second with the time, the MiB of the largest child process, and
+    the processor seconds of all children so far."""
+    samples, used, stop = [], {}, threading.Event()
 
     def watch():
         while not stop.wait(0.5):
@@ -83,11 +88,13 @@ def memory_of_children():
             for pid in children:
                 try:
                     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                    spent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
                 except (OSError, IndexError):
                     continue
                 sizes.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+                used[pid] = sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
             if sizes:
-                samples.append((time.monotonic(), max(sizes)))
+                samples.append((time.time(), max(sizes), sum(used.values())))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -123,7 +130,7 @@ def plain(url: str, trials: int, workers: int) -> Measured:
     return measured(url, memory, sum("database is locked" in text for text in texts))
 
 
-def measured(url: str, memory: list[tuple[float, float]], errors: int) -> Measured:
+def measured(url: str, memory: list[tuple[float, float, float]], errors: int) -> Measured:
     engine = sa.create_engine(url)
     done = sa.select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete).where(
         TRIALS.c.datetime_complete.is_not(None)
@@ -134,13 +141,18 @@ def measured(url: str, memory: list[tuple[float, float]], errors: int) -> Measur
     ends = np.sort([row.datetime_complete.timestamp() for row in rows])
     start = min(row.datetime_start.timestamp() for row in rows)
     tenth = max(len(ends) // 10, 1)
+    samples = np.array(memory)
+    ends_utc = [row.datetime_complete.replace(tzinfo=UTC).timestamp() for row in rows]
+    moments = np.sort(ends_utc)[[0, tenth, -1 - tenth, -1]]
+    spent = np.diff(np.interp(moments, samples[:, 0], samples[:, 2]))[[0, 2]] / tenth
     return Measured(
         finished=len(ends),
         seconds=(ends[-1] - start) / len(ends),
         early=(ends[tenth] - start) / tenth,
         late=(ends[-1] - ends[-1 - tenth]) / tenth,
         errors=errors,
-        memory=np.array(memory),
+        memory=samples,
+        processor=(float(spent[0]), float(spent[1])),
     )
 
 
@@ -170,7 +182,8 @@ def show(name: str, one: Measured) -> None:
     growth = memory_growth(one)
     print(
         f"{name:<13} {one.finished:>6} trials {1 / one.seconds:6.1f}/s "
-        f"{1000 * one.early:6.1f} -> {1000 * one.late:6.1f} ms (x{one.late / one.early:.2f})  "
+        f"{1000 * one.early:6.1f} -> {1000 * one.late:6.1f} ms (x{one.late / one.early:.2f}), "
+        f"processor {1000 * one.processor[0]:.1f} -> {1000 * one.processor[1]:.1f}  "
         f"memory {one.memory[:, 1].max():.0f} MiB, last half {growth:+.1%}  "
         f"locked {one.errors}",
         flush=True,
