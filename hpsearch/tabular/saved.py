@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from hpsearch.data.typed import check_names
 from hpsearch.errors import InputError
 from hpsearch.files import write_whole
 from hpsearch.tabular.config import TabularConfig
@@ -49,10 +50,11 @@ class SavedTabular:
         """Row by row as in `table`, with its index: the prediction, and of classes the probability
         of it and of each class. Columns may stand in any order, others beside them.
 
-        Raises InputError if a column is missing.
+        Raises InputError if a column is missing, or two have one name.
         """
         import pandas as pd
 
+        check_names([str(name) for name in table.columns], "The table")
         encoded = self.encoding.preprocessor.transform(table)
         out = outputs(
             self.model, encoded.codes, encoded.numbers, device,

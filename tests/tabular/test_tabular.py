@@ -79,6 +79,8 @@ def test_classes_are_learnt_and_predicted_from_any_order_of_columns(prepare, tmp
     pd.testing.assert_frame_equal(some, made.loc[[7, 3]])  # each with its own index
     with pytest.raises(InputError, match="no column 'color'"):
         saved.predict(table.drop(columns="color"))
+    with pytest.raises(InputError, match="The table has 2 columns 'color'"):
+        saved.predict(pd.concat([table, table[["color"]]], axis=1))
 
 
 def test_numbers_are_predicted_in_their_own_units(prepare, tmp_path):
