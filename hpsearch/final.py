@@ -210,6 +210,11 @@ def describe_epoch(record: EpochRecord) -> str:
     """One line an epoch: stage, losses, metrics, time."""
     return (
         f"epoch {record.epoch}/{record.epochs}  {record.stage:<9}  "
-        f"loss {record.train_loss:.4f} / {record.valid_loss:.4f}  "
+        f"loss {_loss(record.train_loss)} / {_loss(record.valid_loss)}  "
         f"{describe_params(record.metrics)}  {duration(record.seconds)}"
     )
+
+
+def _loss(loss: float) -> str:
+    """Of numbers in their own units it may be in the millions: as many digits as say something."""
+    return f"{loss:.4f}" if abs(loss) < 1000 else f"{loss:.4g}"

@@ -168,10 +168,15 @@ def held_out_rows(table: pd.DataFrame, given: TabularData) -> tuple[pd.DataFrame
 def class_shares(classes: tuple[str, ...], shares: npt.NDArray[np.float64]) -> str:
     """'neg 50%, pos 50%', the most common classes first, at most five of them."""
     order = np.argsort(-shares, kind="stable")
-    named = [f"{classes[i]} {shares[i]:.0%}" for i in order[:5]]
+    named = [f"{classes[i]} {_percent(shares[i])}" for i in order[:5]]
     if len(order) > 5:
         named.append(f"{len(order) - 5} more down to {shares[order[-1]]:.1%}")
     return ", ".join(named)
+
+
+def _percent(share: float) -> str:
+    """A rare class is not said to be absent."""
+    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
 
 
 def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, folder: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from hpsearch.tabular.columns import infer_columns
 from hpsearch.tabular.declared import data_section
+from hpsearch.tabular.prepare import class_shares
 from hpsearch.tabular.preview import preview
 
 
@@ -100,3 +101,7 @@ def test_no_password_is_shown(tmp_path, frame):
     text = shown(tmp_path, frame, path=None, database=url, query="select * from people")
     assert "hunter22" not in text
     assert 'query = "select * from people"' in text
+
+
+def test_a_rare_class_is_not_said_to_be_absent():
+    assert class_shares(("fraud", "ok"), np.array([0.004, 0.996])) == "ok 100%, fraud 0.4%"
