@@ -142,10 +142,14 @@ def _verdict(
     before = trial.value if trial.state == TrialState.COMPLETE else None
     pairs = [(step, old, reported.get(step)) for step, old in trial.intermediate_values.items()]
     wrong = [(f"epoch {step}", old, new) for step, old, new in pairs if old != new]
-    if before is not None and before != value:
+    # What is kept may know more than the trial's model did, such as rows from metadata.
+    ended = reported.get(max(reported, default=0), value)
+    if before is not None and before not in (value, ended):
         wrong.append(("the end", before, value))
     if not wrong:
-        what = f"{metric} {value!r}" if before is not None else f"its {len(pairs)} epochs"
+        what = f"{metric} {before!r}" if before is not None else f"its {len(pairs)} epochs"
+        if before not in (None, value):
+            what += f"; what was kept has learnt from metadata, too, and has {value!r}"
         return f"trial {trial.number} came out the same again: {what}"
     where, old, new = wrong[0]
     text = f"trial {trial.number} came out otherwise: {metric} {new!r} at {where}, was {old!r}"
