@@ -97,6 +97,7 @@ def explain(
             seed=seed,
             push=push,
             good_region=good_region,
+            named=bool(storage),
         )
         for problem in refused:
             complain(str(problem))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from hpsearch.errors import InputError
 from hpsearch.store import Store, StudySummary
 
+FILE = "hps_file"
+"""The attribute of a study that was made from a study.toml of the user's own: its path."""
 VERIFIES = "hps_verifies"
 """The attribute of a study of pairs: the name of the study whose rule they verify."""
 

@@ -68,12 +68,13 @@ def show_reports(
     """
     if format == "table" and output is None:
         for i, report in enumerate(reports):
-            console.print(*([""] if i else []), report.to_table(everything=everything))
+            table = report.to_table(everything=everything)
+            console.print(*([""] if i else []), table, crop=False)
         return
     if format == "table":
         plain = Console(record=True, width=100, file=io.StringIO())
         for report in reports:
-            plain.print(report.to_table(everything=everything))
+            plain.print(report.to_table(everything=everything), crop=False)
         text = plain.export_text()
     else:
         name = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from optuna.distributions import BaseDistribution
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
 from hpsearch.errors import InputError
 from hpsearch.params import ChoiceParam, FloatParam, IntParam, Strict, parse_param
@@ -77,6 +77,12 @@ class StudySpec(Strict):
     space: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     presets: dict[Literal["quick", "cpu", "full"], Preset] = Field(default_factory=dict)
     search: Search = Field(default_factory=Search)
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The user's own file that says all this; None for a built-in study."""
+        return self._file
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
@@ -195,9 +201,12 @@ def load_spec(study: str | Path) -> StudySpec:
             with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
                 data[key] = _plain(path.parent.absolute() / Path(data[key]).expanduser())
     try:
-        return StudySpec.model_validate(content)
+        spec = StudySpec.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}.") from error
+    if not path.absolute().is_relative_to(builtin_folder()):
+        spec._file = Path(_plain(path.absolute()))
+    return spec
 
 
 def _plain(path: Path) -> str:

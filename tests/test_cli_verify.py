@@ -1,6 +1,7 @@
 """verify as a person types it, on a table with the real trainer."""
 
 import json
+import shlex
 
 import optuna
 import pytest
@@ -66,8 +67,11 @@ def test_a_learning_rate_that_learns_is_confirmed_against_one_that_does_not(fold
     again = hpsearch.verify("study.toml", param="lr", value=0.01, against=1e-6, pairs=2)
     assert again.trials_study == "mine-quick-verify-3"
 
+    assert "verification 4: 3 pairs" in verify("mine-quick", *contrast)[1]  # it knows its file
+    (folder / "study.toml").rename(folder / "moved.toml")
     with pytest.raises(InputError, match=r"give the path of that file"):
         verify("mine-quick", *contrast)
+    (folder / "moved.toml").rename(folder / "study.toml")
     with pytest.raises(InputError, match="holds the pairs of a verification"):
         verify("mine-quick-verify-1", *contrast)
     with pytest.raises(InputError, match="--format yaml"):
@@ -78,3 +82,15 @@ def test_a_learning_rate_that_learns_is_confirmed_against_one_that_does_not(fold
     with pytest.raises(InputError, match="was not made by hpsearch"):
         verify("theirs", *contrast, "--storage", theirs)
     assert (folder / "theirs.db").read_bytes() == before
+
+
+def test_what_to_do_next_can_be_pasted_from_anywhere(folder):
+    """With the study's file and the store that was named, in one line however narrow the screen."""
+    url = f"sqlite:///{folder / 'my.db'}"
+    hpsearch.run("study.toml", preset="quick", storage=url)
+    done = CliRunner().invoke(app, ["explain", "--storage", url], env={"COLUMNS": "60"})
+    (line,) = [one for one in done.stdout.splitlines() if one.startswith("Next: ")]
+    command, _, why = line.removeprefix("Next: ").partition("  # ")
+    assert why.endswith("more trials would probably tell")
+    assert shlex.split(command)[:3] == ["hpsearch", "run", str(folder / "study.toml")]
+    assert shlex.split(command)[-2:] == ["--storage", url]

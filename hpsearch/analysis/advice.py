@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 
 from hpsearch.analysis.axes import Axis
@@ -61,7 +62,7 @@ def _run(frame: Frame, more: int) -> str:
     if frame.made_by is None:
         return f"study.optimize(objective, n_trials={more}){why}"
     study, preset = frame.made_by
-    return f"hpsearch run {study} --preset {preset} --trials {more}{why}"
+    return f"hpsearch run {shlex.quote(study)} --preset {preset} --trials {more}{why}"
 
 
 def _wider(axis: Axis, *, at_top: bool) -> tuple[float, float] | None:

@@ -124,7 +124,7 @@ def _seeds(trials: TrialColumns) -> Floats:
 def _made_by(attrs: Mapping[str, Any]) -> tuple[str, str] | None:
     if "hps_study" not in attrs or "hps_preset" not in attrs:
         return None
-    return str(attrs["hps_study"]), str(attrs["hps_preset"])
+    return str(attrs.get("hps_file") or attrs["hps_study"]), str(attrs["hps_preset"])
 
 
 def _without_silent(trials: TrialColumns) -> tuple[TrialColumns, list[str]]:

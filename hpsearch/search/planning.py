@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.errors import InputError
+from hpsearch.library import FILE
 from hpsearch.search import models
 from hpsearch.search.cohorts import ENQUEUED, WARM_START, History, plan, trial_seed
 from hpsearch.search.ending import is_reached
@@ -262,20 +263,18 @@ def _make_or_load(
         load_if_exists=True,
     )
     if "hps_uid" not in study.user_attrs:
+        facts = {"source": prepared.source, "fingerprint": prepared.fingerprint}
         attrs = {
             "hps_preset": preset.name,
             "hps_metric": spec.metric,
             "hps_space": space_to_json(preset.distributions),
             "hps_defaults": plain(preset.defaults),
             "hps_settings": plain(preset.settings),
-            "hps_data": {
-                "declared": plain(without_password(spec.data)),
-                "source": prepared.source,
-                "fingerprint": prepared.fingerprint,
-            },
+            "hps_data": {"declared": plain(without_password(spec.data)), **facts},
             "hps_seed": seed,
             CHOSEN: preset.language_model,
             ALSO: search.also,
+            FILE: None if spec.file is None else str(spec.file),
             "hps_study": spec.name,
             "hps_uid": uuid.uuid4().hex[:12],  # last: it tells that the others are there
         }

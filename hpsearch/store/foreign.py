@@ -16,8 +16,15 @@ from sqlalchemy.engine import URL
 
 from hpsearch.errors import InputError
 from hpsearch.store import migrate
-from hpsearch.store.opening import CONNECT_S, check_path, no_store, small_engine, translated
-from hpsearch.urls import full_url, shown_url, sqlite_path
+from hpsearch.store.opening import (
+    CONNECT_S,
+    check_path,
+    no_store,
+    other_optuna,
+    small_engine,
+    translated,
+)
+from hpsearch.urls import full_url, sqlite_path
 
 READ_ONLY: dict[str, dict[str, Any]] = {
     "postgresql": {"options": "-c default_transaction_read_only=on"},
@@ -43,10 +50,7 @@ def is_ours(url: URL) -> bool:
     if "studies" not in tables:
         raise InputError(no_store(url))
     if not {"alembic_version", "version_info"} <= tables:  # older than any that Optuna can read
-        raise InputError(
-            f"The store {shown_url(url)} was made by another version of Optuna: "
-            "run `optuna storage upgrade` on it."
-        )
+        raise InputError(other_optuna(url))
     return migrate.VERSION_TABLE in tables
 
 

@@ -155,6 +155,13 @@ def no_store(url: URL) -> str:
     )
 
 
+def other_optuna(url: URL, *, newer: bool = False) -> str:
+    which, way = "an older", f"run `optuna storage upgrade --storage {shown_url(url)}`"
+    if newer:
+        which, way = "a newer", "pip install -U optuna"
+    return f"The store {shown_url(url)} was made by {which} version of Optuna: {way}."
+
+
 def _use_wal(url: URL) -> None:
     """Write-ahead logging: readers and the one writer do not wait for each other.
 
@@ -192,11 +199,8 @@ def translated(url: URL) -> Iterator[None]:
     except RuntimeError as error:
         if "optuna storage upgrade" not in str(error) and "updating optuna" not in str(error):
             raise
-        older = "optuna storage upgrade" in str(error)
-        way = "run `optuna storage upgrade` on it" if older else "pip install -U optuna"
-        raise InputError(
-            f"The store {shown_url(url)} was made by another version of Optuna: {way}."
-        ) from error
+        newer = "optuna storage upgrade" not in str(error)
+        raise InputError(other_optuna(url, newer=newer)) from error
     except (
         sa.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from hpsearch.errors import InputError
-from hpsearch.library import VERIFIES
+from hpsearch.library import FILE, VERIFIES
 from hpsearch.sources import open_source
 from hpsearch.store import StudySummary
 from hpsearch.store.url import full_url
@@ -65,7 +65,9 @@ def _check_ours(name: str, attrs: dict[str, Any]) -> None:
 
 
 def _spec_of(found: StudySummary) -> StudySpec:
-    declared = found.attrs["hps_study"]
+    declared, file = found.attrs["hps_study"], found.attrs.get(FILE)
+    if file is not None and Path(file).is_file():
+        return load_spec(file)
     if declared not in builtin_names():
         raise InputError(
             f"Study '{found.name}' was made from a study.toml of your own: give the path of that "

@@ -54,6 +54,7 @@ class InstantSpec:
     direction: str = "minimize"
     data: dict = field(default_factory=dict)
     search: Search = field(default_factory=Search)
+    file: None = None
 
     def resolve(self, preset):
         return InstantPreset()

@@ -52,6 +52,7 @@ class FakeSpec:
     direction: str = "maximize"
     data: dict = field(default_factory=lambda: {"source": "fake"})
     search: Search = field(default_factory=Search)
+    file: None = None
 
     def resolve(self, preset):
         return self.preset

@@ -55,7 +55,8 @@ class TableReport:
         yield Text("")
         yield from _rules(e)
         yield from (Text(note, style="dim") for note in e.notes)
-        yield from (Text(f"Next: {step}") for step in e.next_steps)
+        for step in e.next_steps:  # in one line, which can be pasted
+            yield Text(f"Next: {step}", no_wrap=True, overflow="ignore")
 
 
 def render_table(explanation: Explanation, *, everything: bool = False) -> RenderableType:
