@@ -36,7 +36,7 @@ TRAINERS = {
     "tabular": TrainerPlaces(
         "hpsearch.tabular.config:TabularConfig",
         "hpsearch.tabular.config:TabularData",
-        "hpsearch.tabular.train",
+        "hpsearch.tabular.trainer",
         "hpsearch.tabular.preview",
     ),
     "collab": TrainerPlaces(

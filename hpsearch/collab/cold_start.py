@@ -25,9 +25,11 @@ from hpsearch.collab.metadata import Metadata
 from hpsearch.collab.model import Link, Model
 from hpsearch.collab.splits import Negatives, Rows
 from hpsearch.tabular.config import TabularConfig
-from hpsearch.tabular.model import LossOf, TabularModel
+from hpsearch.tabular.losses import LossOf
+from hpsearch.tabular.model import TabularModel
 from hpsearch.tabular.preprocess import Encoded
-from hpsearch.tabular.run import EncodedRows, TabularRun, new_model, outputs
+from hpsearch.tabular.rows import EncodedRows
+from hpsearch.tabular.run import TabularRun, new_model, outputs
 from hpsearch.training.stages import Epoch, Stage
 
 if TYPE_CHECKING:

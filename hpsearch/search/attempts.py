@@ -22,6 +22,7 @@ from hpsearch.search.limits import free_memory
 from hpsearch.training.contract import Report, TrainResult
 
 if TYPE_CHECKING:
+    from hpsearch.search.job import Job
     from hpsearch.search.objective import Bench
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -81,6 +82,16 @@ def halved(user_attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {BATCH: user_attrs[HALVED]} if HALVED in user_attrs else {}
 
 
+def seed_of(job: Job, trial: optuna.Trial) -> int:
+    """The trial's own seed: that of its plan."""
+    return int(trial.user_attrs.get("hps_seed", trial_seed(job.seed, trial.number)))
+
+
+def checkpoint(bench: Bench, trial: optuna.Trial) -> Path | None:
+    """The trial's folder for checkpoints, None if it cannot be written to."""
+    return bench.job.checkpoint(trial.number) if _writable(bench, trial) else None
+
+
 def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) -> TrainResult:
     job = bench.job
     keep: dict[str, Any] = {}
@@ -91,7 +102,7 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) 
             job.settings,
             {**trial.params, **attempt.params},
             bench.prepared,
-            seed=trial.user_attrs.get("hps_seed", trial_seed(job.seed, trial.number)),
+            seed=seed_of(job, trial),
             device=job.device,
             report=report,
             checkpoint=job.checkpoint(trial.number) if attempt.writes else None,

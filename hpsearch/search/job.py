@@ -65,7 +65,8 @@ class Job:
 
     `storage` is the URL with its password: a job is never logged, printed or put into arguments.
     `run_id` None means any waiting trial of the study. `uid` tells this study's checkpoints from
-    those of one of the same name in another store. `deadline` is in seconds since the epoch.
+    those of one of the same name in another store. `deadline` is in seconds since the epoch. So
+    many trials as `together` may be trained side by side, by trainers that can.
     """
 
     storage: str
@@ -86,6 +87,7 @@ class Job:
     trial_seconds: float | None = None
     trial_memory: int | None = None
     halve_batch: bool = False
+    together: int = 1
 
     @property
     def limits(self) -> Limits:

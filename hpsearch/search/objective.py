@@ -6,25 +6,19 @@ import contextlib
 import math
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import HpsearchError
 from hpsearch.search import attempts, circumstances, models
 from hpsearch.search.cohorts import BASELINE, DESIGN, EXPLOIT, trial_seed
 from hpsearch.search.job import Job
 from hpsearch.search.limits import Guard
-from hpsearch.search.sampling import make_sampler
+from hpsearch.search.sampling import make_sampler, suggest
 from hpsearch.search.stopping import Stopper
 from hpsearch.store import Store, orphans
 from hpsearch.store.identity import Worker
@@ -44,6 +38,9 @@ class StoreLostError(HpsearchError):
 
 class NoMetricError(HpsearchError):
     """The trainer does not compute the metric that the study is to improve."""
+
+
+ENDS_RUN = (StoreLostError, attempts.DiskFullError)
 
 
 @dataclass
@@ -79,34 +76,59 @@ def run_trial(bench: Bench, trial_id: int) -> TrialState:
     a trainer raises is the trial's own failure.
     """
     with bench.stop.shielded():
-        trial, deaths = _start(bench, trial_id)
-        report = _reporter(bench, trial, deaths)
+        (begun,) = begin(bench, [trial_id])
+    return train_alone(bench, begun)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A trial that has its parameters, and what its trainer is to report to."""
+
+    trial: optuna.Trial
+    report: Report
+
+
+def begin(bench: Bench, trial_ids: Sequence[int]) -> list[Begun]:
+    """Draw the parameters of claimed trials, none of which sees a result of the others."""
+    begun = []
+    for held in bench.store.patiently(lambda: bench.lean.hold(trial_ids)):
+        trial = _start(bench, held.trial)
+        begun.append(Begun(trial, _reporter(bench, trial, held.deaths)))
+    return begun
+
+
+def train_alone(bench: Bench, begun: Begun) -> TrialState:
+    """Train the trial and tell how it ended: see `run_trial`."""
     try:
-        result = attempts.train(bench, trial, report)
-    except optuna.TrialPruned:
-        with bench.stop.shielded():
-            return _tell(bench, trial, TrialState.PRUNED)
-    except (StoreLostError, attempts.DiskFullError):
-        raise
+        result: TrainResult | Exception = attempts.train(bench, begun.trial, begun.report)
     except Exception as error:
-        with bench.stop.shielded():
-            return _fail(bench, trial, error)
+        result = error
+    return end(bench, begun, result)
+
+
+def end(bench: Bench, begun: Begun, result: TrainResult | Exception) -> TrialState:
+    """Tell how the trial ended; an exception that ends the run is raised."""
+    if isinstance(result, ENDS_RUN):
+        raise result
     with bench.stop.shielded():
-        return _finish(bench, trial, result)
+        if isinstance(result, TrainResult):
+            return _finish(bench, begun.trial, result)
+        if isinstance(result, optuna.TrialPruned):
+            return _tell(bench, begun.trial, TrialState.PRUNED)
+        return _fail(bench, begun.trial, result)
 
 
-def _start(bench: Bench, trial_id: int) -> tuple[optuna.Trial, int]:
-    """The Optuna trial with all parameters set, its circumstances recorded; its deaths so far."""
+def _start(bench: Bench, frozen: FrozenTrial) -> optuna.Trial:
+    """The Optuna trial with all parameters set, its circumstances recorded."""
     store, study, job = bench.store, bench.study, bench.job
-    (held,) = store.patiently(lambda: bench.lean.hold([trial_id]))
-    frozen = held.trial
+    trial_id = frozen._trial_id
     seed = frozen.user_attrs.get("hps_seed", trial_seed(job.seed, frozen.number))
     planned = frozen.user_attrs.get("hps_cohort") in (BASELINE, DESIGN)
     sampler = "random" if planned else job.search.sampler
     study.sampler = make_sampler(sampler, seed=seed, study_seed=job.seed, fixed=frozen.params)
     trial = store.patiently(lambda: optuna.Trial(study, trial_id))
     for name, distribution in job.distributions.items():
-        store.patiently(lambda n=name, d=distribution: _suggest(trial, n, d))  # type: ignore[misc]
+        store.patiently(lambda n=name, d=distribution: suggest(trial, n, d))  # type: ignore[misc]
     context = {
         "data_source": bench.prepared.source,
         "data_fingerprint": bench.prepared.fingerprint,
@@ -118,17 +140,7 @@ def _start(bench: Bench, trial_id: int) -> tuple[optuna.Trial, int]:
         "git_commit": circumstances.git_commit(),
     }
     store.patiently(lambda: bench.lean.start(trial_id, context))
-    return trial, held.deaths
-
-
-def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
-    match distribution:
-        case CategoricalDistribution(choices=choices):
-            trial.suggest_categorical(name, choices)
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            trial.suggest_int(name, low, high, step=step, log=log)
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            trial.suggest_float(name, low, high, step=step, log=log)
+    return trial
 
 
 def _reporter(bench: Bench, trial: optuna.Trial, deaths: int) -> Report:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.search import planning
+from hpsearch.search import planning, together
 from hpsearch.search.display import (
     Display,
     describe_params,
@@ -24,6 +24,7 @@ from hpsearch.search.display import (
     tell_waits,
 )
 from hpsearch.search.engines import Cluster, Crew, choose_crew
+from hpsearch.search.engines.local import Process
 from hpsearch.search.job import Job, Preset, Spec
 from hpsearch.search.limits import Limits
 from hpsearch.search.objective import LOST, lost
@@ -86,21 +87,24 @@ def run(
             if (known := planning.reached(store, spec, resolved, chosen)) is not None:
                 console.print(Text(f"{known.study_name} has reached its target already."))
                 return known
-        trainer = spec.trainer_module()
-        prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
-        tell_waits(store, console)
-        with stop.shielded(), translated(store.url):
-            planned = planning.plan_run(
-                store, spec, resolved, prepared,
-                trials=wanted, seed=seed, search=chosen, workers=crew.workers, engine=engine,
-            )  # fmt: skip
-            job = make_job(
-                store, spec, resolved, planned, trainer, path, crew.devices[0], chosen,
-                timeout, limits,
-            )  # fmt: skip
-            store.patiently(lambda: runs.keep_job(store.engine, planned.run_id, job.shared()))
-        _announce(console, planned, seed)
-        carry_out(job, store, planned, trainer, prepared, crew, stop, console)
+        with crew.hired() as waiting:
+            trainer = spec.trainer_module()
+            for process in waiting:
+                process.tell(module_name(trainer))
+            prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
+            tell_waits(store, console)
+            with stop.shielded(), translated(store.url):
+                planned = planning.plan_run(
+                    store, spec, resolved, prepared,
+                    trials=wanted, seed=seed, search=chosen, workers=crew.workers, engine=engine,
+                )  # fmt: skip
+                job = make_job(
+                    store, spec, resolved, planned, trainer, path, crew.devices[0], chosen,
+                    timeout, limits, together.most(wanted, crew.workers),
+                )  # fmt: skip
+                store.patiently(lambda: runs.keep_job(store.engine, planned.run_id, job.shared()))
+            _announce(console, planned, seed)
+            carry_out(job, store, planned, trainer, prepared, crew, stop, console, waiting)
         return planned.study
 
 
@@ -153,6 +157,11 @@ def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials:
     return merge(search, {"fix": fix, "tries": tries})
 
 
+def module_name(trainer: Trainer) -> str:
+    """What a worker imports."""
+    return str(getattr(trainer, "__name__", type(trainer).__name__))
+
+
 def make_job(
     store: Store,
     spec: Spec,
@@ -164,6 +173,7 @@ def make_job(
     search: Search,
     timeout: float | None = None,
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+    at_once: int = 1,
 ) -> Job:
     """What the workers of a planned run need to know. `timeout` is in seconds from now."""
     return Job(
@@ -171,7 +181,7 @@ def make_job(
         study=planned.study.study_name,
         uid=planned.uid,
         run_id=planned.run_id,
-        trainer=str(getattr(trainer, "__name__", type(trainer).__name__)),
+        trainer=module_name(trainer),
         metric=spec.metric,
         space=space_to_json(preset.distributions),
         settings=plain(preset.settings),
@@ -185,6 +195,7 @@ def make_job(
         trial_seconds=limits.seconds,
         trial_memory=limits.memory,
         halve_batch=limits.halve_batch,
+        together=at_once,
     )
 
 
@@ -208,15 +219,17 @@ def carry_out(
     crew: Crew,
     stop: Stopper,
     console: Console,
+    waiting: list[Process] | None = None,
 ) -> None:
-    """Let the workers run, and write down and say how the run ended, however it did."""
+    """Let the workers run, those `waiting` first, and write down and say how the run ended, however
+    it did."""
     started, ends = time.monotonic(), job.ends_at()
     outcome = "failed"
     study_id = planned.study._study_id
     shown = shown_of(planned.study, planned.run_id, job.metric, planned.trials)
     try:
         with Display(store, shown, console):
-            crew.work(job, store, study_id, trainer, prepared, stop)
+            crew.work(job, store, study_id, trainer, prepared, stop, waiting)
         late = time.monotonic() >= ends
         early = runs.ending(store.engine, planned.run_id)
         outcome = early or ("out of time" if late else "finished")

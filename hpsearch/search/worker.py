@@ -26,6 +26,7 @@ from hpsearch.search.limits import Guard
 from hpsearch.search.objective import LOST, Bench, lost, run_trial
 from hpsearch.search.sampling import make_pruner
 from hpsearch.search.stopping import Stopper
+from hpsearch.search.together import claim_beside, run_together
 from hpsearch.store import Store, orphans, queue, reading, runs
 from hpsearch.store.identity import Worker, this_worker
 from hpsearch.store.lean import LeanStorage
@@ -90,22 +91,26 @@ def _loop(bench: Bench, heart: Heartbeat) -> None:
             looked, claimed = time.monotonic(), FROM_THE_FIRST
             with bench.stop.shielded():
                 requeue_orphans(bench.store, bench.study._study_id, bench.worker, job.run_id)
-        trial_id, state = None, None
+        trial_ids: list[int] = []
+        states: list[TrialState] = []
         try:
             with bench.stop.shielded():
-                trial_id = _claim(bench, claimed)
-                heart.watch(trial_id)
-            if trial_id is not None:
-                claimed = trial_id
-                state = run_trial(bench, trial_id)
+                if (trial_id := _claim(bench, claimed)) is not None:
+                    claimed = trial_id
+                    trial_ids += [trial_id, *claim_beside(bench, trial_id)]
+                heart.watch(trial_ids)
+            if len(trial_ids) > 1:
+                states = run_together(bench, trial_ids)
+            elif trial_ids:
+                states = [run_trial(bench, trial_ids[0])]
         except (KeyboardInterrupt, DiskFullError):
-            if trial_id is not None:
-                _put_back(bench, trial_id)
+            for one in trial_ids:
+                _put_back(bench, one)
             raise
         finally:
-            heart.watch(None)
-        if trial_id is not None:
-            if state == TrialState.FAIL:
+            heart.watch(())
+        if trial_ids:
+            if TrialState.FAIL in states:
                 _stop_if_hopeless(bench)
         elif _others_are_running(bench):
             time.sleep(IDLE_S)
@@ -201,8 +206,10 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def main() -> int:
-    """A worker process: reads its job from standard input, ends when that is closed.
+    """A worker process: reads its trainer's name, then its job from standard input, ends when that
+    is closed.
 
+    The name comes first, so that the trainer is imported while the job is still being made.
     Standard input because arguments are visible to every user of the machine and the job's URL may
     hold a password; and because its end tells that the parent is gone. What the parent should know
     is one line of JSON on standard output; whatever a trainer prints goes to standard error.
@@ -211,9 +218,11 @@ def main() -> int:
     os.dup2(2, 1)
     with Stopper() as stop:
         try:
-            job = Job.from_json(sys.stdin.readline())
-            _lifeline(stop)
-            _serve(job, stop)
+            if (name := sys.stdin.readline().strip()) and (trainer := _import(name)):
+                job = sys.stdin.readline()
+                if job:  # else there is none after all
+                    _lifeline(stop)
+                    _serve(Job.from_json(job), trainer, stop)
         except KeyboardInterrupt:
             return 130
         except HpsearchError as error:
@@ -234,11 +243,16 @@ def _lifeline(stop: Stopper) -> None:
     threading.Thread(target=wait, name="hpsearch-lifeline", daemon=True).start()
 
 
-def _serve(job: Job, stop: Stopper) -> None:
+def _import(name: str) -> Trainer:
     # What torch, pandas and Alembic define stays for good: to look through it for garbage again and
     # again while it grows would take a quarter of the worker's start.
     gc.disable()
-    trainer = cast(Trainer, importlib.import_module(job.trainer))
+    trainer = cast(Trainer, importlib.import_module(name))
+    _ = trainer.train  # some import torch only now
+    return trainer
+
+
+def _serve(job: Job, trainer: Trainer, stop: Stopper) -> None:
     # The run has opened it already: a server that is away now comes back.
     with patiently(lambda: Store.open(job.storage, create=False)) as store:
         gc.freeze()

@@ -204,6 +204,43 @@ def claim(
                 return trial_id
 
 
+def claim_beside(
+    engine: sa.Engine,
+    trial_id: int,
+    worker: Worker,
+    company: Callable[[str], tuple[Sequence[str], int]],
+) -> list[int]:
+    """Take those waiting trials that may train together with a claimed one: their ids.
+
+    `company` of its cohort is which cohorts go with it, and a size: they are of its run, and of the
+    same block of so many numbers. Which trials see each other's results does not hang on when a
+    run was interrupted. One on which a worker died is trained alone, and takes no other with it.
+    """
+    ours = schema.trial
+    rows = sa.select(TRIALS.c.number, TRIALS.c.study_id, TRIALS.c.trial_id, TRIALS.c.state, ours)
+    rows = rows.join(ours, ours.c.trial_id == TRIALS.c.trial_id).where(ours.c.deaths == 0)
+    taken = []
+    with begin(engine) as connection:
+        first = connection.execute(rows.where(TRIALS.c.trial_id == trial_id)).first()
+        if first is None:
+            return []
+        cohorts, size = company(first.cohort)
+        start = first.number - first.number % size
+        beside = rows.where(
+            TRIALS.c.study_id == first.study_id,
+            TRIALS.c.state == TrialState.WAITING,
+            TRIALS.c.number.between(start, start + size - 1),
+            ours.c.cohort.in_(cohorts),
+            ours.c.run_id.is_(None) if first.run_id is None else ours.c.run_id == first.run_id,
+        ).order_by(TRIALS.c.number)
+        started = {"state": TrialState.RUNNING, "datetime_start": schema.utc_now()}
+        for row in connection.execute(beside).all():
+            if change(connection, row.trial_id, TrialState.WAITING, started):
+                _take(connection, row.trial_id, row.attempts, worker)
+                taken.append(int(row.trial_id))
+    return taken
+
+
 def change(
     connection: sa.Connection, trial_id: int, state: TrialState, values: dict[str, Any]
 ) -> bool:

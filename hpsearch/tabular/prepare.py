@@ -16,7 +16,7 @@ from hpsearch.errors import InputError
 from hpsearch.tabular.columns import Columns, infer_columns
 from hpsearch.tabular.config import TabularConfig, TabularData
 from hpsearch.tabular.preprocess import Preprocessor, Target
-from hpsearch.tabular.run import EncodedRows
+from hpsearch.tabular.rows import EncodedRows
 from hpsearch.tabular.splits import split_rows
 from hpsearch.tabular.written import plainly
 from hpsearch.training.contract import Progress, Say

@@ -1,11 +1,8 @@
-"""A tabular network in training: its rows, its optimiser, and an epoch's batches."""
+"""Tabular networks in training: their rows, optimisers, and an epoch's batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +10,11 @@ import torch
 from torch import Tensor
 
 from hpsearch.tabular.config import TabularConfig, parse_layers
-from hpsearch.tabular.model import DropMasks, LossOf, Sizes, TabularModel
+from hpsearch.tabular.losses import LossOf
+from hpsearch.tabular.model import Sizes, TabularModel
+from hpsearch.tabular.rows import EncodedRows
+from hpsearch.tabular.stack import Stack
+from hpsearch.tabular.stack_parts import Batch, DropMasks, Rows
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.masks import Masks
 from hpsearch.training.schedule import OneCycle
@@ -22,19 +23,6 @@ from hpsearch.training.stages import Epoch, Stage
 TOGETHER = 4096
 """Rows that are gathered at once, many batches of them: a gather costs about as much for few."""
 PREDICTED_TOGETHER = 16_384
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """`codes` (rows, C) and `numbers` (rows, N) of a table, and what is to be predicted: `targets`
-    (rows,), int64 classes or float32 numbers on the scale that the network learns them on."""
-
-    codes: npt.NDArray[np.int32]
-    numbers: npt.NDArray[np.float32]
-    targets: npt.NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
 
 def new_model(
@@ -50,7 +38,7 @@ def new_model(
 
 
 class TabularRun:
-    """The model, its training rows on the device, and the optimiser of its one stage."""
+    """A model, its training rows on the device, and the optimiser of its one stage."""
 
     def __init__(
         self,
@@ -83,72 +71,88 @@ class TabularRun:
     def train_epoch(
         self, epoch: Epoch, progress: Callable[[int, int], None]
     ) -> tuple[float, tuple[float, ...]]:
-        """One pass over the rows in random order: mean loss, and the highest rate.
+        """One pass over the rows in random order: mean loss, and the highest rate."""
+        return train_epochs([self], [epoch], progress)[0]
+
+    def update(self, i: int) -> None:
+        """One optimiser step with the rates of step `i`."""
+        share, momentum = self.cycle.at(i)
+        self.optimiser.step(self.lrs[0] * share, momentum)
+
+    def chunks(self, number: int) -> Iterator[Rows]:
+        """The rows of epoch `number` in its order, many batches at once: those that end at the
+        `together` next of `ends`.
 
         Order and dropout depend on seed and epoch alone, so that a resumed trial goes on as the
         uninterrupted one would.
         """
-        rng = np.random.default_rng([self.seed, epoch.number])
+        rng = np.random.default_rng([self.seed, number])
         masks = Masks(int(rng.integers(2**62)), torch.device(self.device))
         order = torch.from_numpy(rng.permutation(len(self.codes))).to(self.device)
-        total = torch.zeros((), device=self.device)
-        steps = range(epoch.k * len(self.ends), (epoch.k + 1) * len(self.ends))
-        for i, (places, numbers, targets, drop) in zip(
-            steps, self._batches(order, masks), strict=True
-        ):
-            total += self.step(places, numbers, targets, drop, i) * len(targets)
-            progress(i - steps.start + 1, len(self.ends))
-        highest = self.cycle.highest(steps)
-        return total.item() / len(self.codes), tuple(lr * highest for lr in self.lrs)
-
-    def step(
-        self, places: Tensor, numbers: Tensor, targets: Tensor, drop: DropMasks, i: int
-    ) -> Tensor:
-        """Train on one batch with the rates of step `i`; its mean loss."""
-        loss = self.model.gradient(places, numbers, targets, drop, self.loss_of)
-        share, momentum = self.cycle.at(i)
-        self.optimiser.step(self.lrs[0] * share, momentum)
-        return loss
-
-    def endless_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, DropMasks]]:
-        """Batches of one epoch after another, for the range test."""
-        for epoch in count():
-            order = torch.from_numpy(
-                np.random.default_rng([self.seed, epoch]).permutation(len(self.codes))
-            )
-            yield from self._batches(order.to(self.device), Masks(epoch, torch.device(self.device)))
-
-    def _batches(
-        self, order: Tensor, masks: Masks
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor, DropMasks]]:
-        """Batches as slices of what was gathered for many of them."""
-        config, begin = self.config, 0
-        together = max(1, TOGETHER // config.bs)
-        for first in range(0, len(self.ends), together):
-            ends = self.ends[first : first + together]
+        begin = 0
+        for ends in self.chunk_ends():
             which = order[begin : ends[-1]]
-            places = self.model.places(self.codes[which])
-            numbers, targets = self.numbers[which], self.targets[which]
-            widths = self.model.sizes.layers
-            embedded = self._mask(masks, places.shape[1], config.emb_drop, numbers)
-            hidden = [self._mask(masks, width, config.drop, numbers) for width in widths]
-            start = 0
-            for end in ends:
-                rows = slice(start, start := end - begin)
-                yield (
-                    places[rows],
-                    numbers[rows],
-                    targets[rows],
-                    DropMasks(
-                        None if embedded is None else embedded[rows],
-                        [None if mask is None else mask[rows] for mask in hidden],
-                    ),
-                )
+            yield Rows(
+                self.codes.index_select(0, which), self.numbers.index_select(0, which),
+                self.targets.index_select(0, which), self._drop(masks, len(which)),
+            )  # fmt: skip
             begin = ends[-1]
 
-    @staticmethod
-    def _mask(masks: Masks, width: int, p: float, like: Tensor) -> Tensor | None:
-        return masks.draw((len(like), width), p, like) if p else None
+    def chunk_ends(self) -> list[list[int]]:
+        """Where batches end, those of a chunk together."""
+        together = max(1, TOGETHER // self.config.bs)
+        return [self.ends[i : i + together] for i in range(0, len(self.ends), together)]
+
+    def _drop(self, masks: Masks, rows: int) -> DropMasks:
+        sizes, config, like = self.model.sizes, self.config, self.numbers
+
+        def draw(width: int, p: float) -> Tensor | None:
+            return masks.draw((rows, width), p, like) if p else None
+
+        embedded = draw(sum(sizes.widths), config.emb_drop)
+        return DropMasks(embedded, [draw(width, config.drop) for width in sizes.layers])
+
+
+def batches(runs: Sequence[TabularRun], stack: Stack, numbers: Sequence[int]) -> Iterator[Batch]:
+    """Batches for all runs, each in the epoch of its number, as slices of what was gathered for
+    many of them."""
+    begin = 0
+    chunks = zip(*(run.chunks(k) for run, k in zip(runs, numbers, strict=True)), strict=True)
+    for ends, rows in zip(runs[0].chunk_ends(), chunks, strict=True):
+        together, first = max(1, len(ends) // len(runs)), 0
+        for i in range(0, len(ends), together):
+            of_part = [end - begin - first for end in ends[i : i + together]]
+            part = stack.batch([one.part(first, first + of_part[-1]) for one in rows])
+            start = 0
+            for end in of_part:
+                yield part.rows(start, start := end)
+            first += of_part[-1]
+        begin = ends[-1]
+
+
+def train_epochs(
+    runs: Sequence[TabularRun], epochs: Sequence[Epoch], progress: Callable[[int, int], None]
+) -> list[tuple[float, tuple[float, ...]]]:
+    """One epoch of each run, side by side: its mean loss, and its highest rate.
+
+    The runs must have the same rows, batch size, depth and range of outputs.
+    """
+    stack, n_steps = Stack([run.model for run in runs]), len(runs[0].ends)
+    for run in runs:
+        run.optimiser.parts = run.model.flat.parts(run.config.wd)
+    totals = torch.zeros(len(runs), device=runs[0].device)
+    for i, batch in enumerate(batches(runs, stack, [epoch.number for epoch in epochs])):
+        totals.add_(stack.gradient(batch, runs[0].loss_of), alpha=len(batch.places))
+        for run, epoch in zip(runs, epochs, strict=True):
+            run.update(epoch.k * n_steps + i)
+        progress(i + 1, n_steps)
+    stack.write_back()
+    steps = [range(epoch.k * n_steps, (epoch.k + 1) * n_steps) for epoch in epochs]
+    highest = [run.cycle.highest(which) for run, which in zip(runs, steps, strict=True)]
+    return [
+        (total / len(run.codes), tuple(lr * share for lr in run.lrs))
+        for run, total, share in zip(runs, totals.tolist(), highest, strict=True)
+    ]
 
 
 def outputs(

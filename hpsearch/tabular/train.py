@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,20 @@ import torch
 from hpsearch.tabular.config import TabularConfig
 from hpsearch.tabular.model import TabularModel
 from hpsearch.tabular.prepare import Encoding, PreparedTable, prepare
-from hpsearch.tabular.run import EncodedRows, TabularRun, new_model, outputs
+from hpsearch.tabular.rows import EncodedRows
+from hpsearch.tabular.run import TabularRun, batches, new_model, outputs
 from hpsearch.tabular.saved import SavedTabular, load_tabular, save_tabular
-from hpsearch.training.contract import EpochRecord, Progress, Report, TrainResult
+from hpsearch.tabular.stack import Stack
+from hpsearch.tabular.together import SideBySide, groups, train_group
+from hpsearch.training.contract import EpochRecord, Member, Progress, Report, TrainResult
 from hpsearch.training.fields import parse_config
 from hpsearch.training.loop import check_finite
 from hpsearch.training.lr_finder import LrTest
 from hpsearch.training.metrics import errors, scores
 from hpsearch.training.schedule import OneCycle
-from hpsearch.training.stages import Epoch, Stage, train_stages
+from hpsearch.training.stages import Epoch, Stage, Training, train_stages
 
-__all__ = ["lr_test", "on_test", "prepare", "train"]
+__all__ = ["lr_test", "on_test", "prepare", "train", "train_together"]
 
 
 def train(
@@ -52,8 +56,9 @@ def train(
     def train_epoch(epoch: Epoch) -> EpochRecord:
         return _epoch(run, data, epoch, progress)
 
-    stages = [Stage("all", 0, (config.lr,), config.epochs)]
-    records = train_stages([run], stages, train_epoch, report=report, checkpoint=checkpoint)
+    records = train_stages(
+        [run], _stages(config), train_epoch, report=report, checkpoint=checkpoint
+    )
     if keep:
         facts = {
             "data": data.source,
@@ -64,6 +69,37 @@ def train(
         }
         save_tabular(keep, SavedTabular(run.model, data.encoding, config, facts))
     return TrainResult(records[-1].metrics, len(records), time.perf_counter() - started)
+
+
+def train_together(
+    settings: Mapping[str, Any],
+    members: Sequence[Member],
+    data: PreparedTable,
+    *,
+    device: str,
+) -> Iterator[tuple[int, TrainResult | Exception]]:
+    """Train several networks side by side: see `hpsearch.training.contract.Together`."""
+    trials: list[SideBySide] = []
+    for place, member in enumerate(members):
+        try:
+            config = parse_config(TabularConfig, settings, member.params)
+            run = _new_run(config, data, member.seed, device)
+            training = Training([run], _stages(config), member.report, member.checkpoint)
+            trials.append(SideBySide(place, run, training))
+        except Exception as error:
+            yield place, error
+
+    def record(
+        run: TabularRun, epoch: Epoch, loss: float, lrs: tuple[float, ...], began: float
+    ) -> EpochRecord:
+        return _record(run, data, epoch, loss, lrs, began)
+
+    for group in groups(trials):
+        yield from train_group(group, record)
+
+
+def _stages(config: TabularConfig) -> list[Stage]:
+    return [Stage("all", 0, (config.lr,), config.epochs)]
 
 
 def _new_run(config: TabularConfig, data: PreparedTable, seed: int, device: str) -> TabularRun:
@@ -83,6 +119,17 @@ def _epoch(run: TabularRun, data: PreparedTable, epoch: Epoch, progress: Progres
         progress("training", epoch.number - 1 + done / total, epoch.total)
 
     loss, lrs = run.train_epoch(epoch, step)
+    return _record(run, data, epoch, loss, lrs, began)
+
+
+def _record(
+    run: TabularRun,
+    data: PreparedTable,
+    epoch: Epoch,
+    loss: float,
+    lrs: tuple[float, ...],
+    began: float,
+) -> EpochRecord:
     valid_loss, metrics = measure(
         run.model, data.encoding, data.parts["valid"], run.device, scaled=run.config.y_range is None
     )
@@ -139,13 +186,15 @@ def lr_test(
 ) -> LrTest:
     """Steps of a new network for the range test; it has one stage only."""
     run = _new_run(config, data, seed, device)
+    stack = Stack([run.model])
     run.start_stage(Stage(stage, 0, (1.0,), 1))
     run.cycle = OneCycle.flat(config.moms)
-    batches = run.endless_batches()
+    given = chain.from_iterable(batches([run], stack, [epoch]) for epoch in count(1))
 
     def step(lr: float) -> float:
         run.lrs = (lr,)
-        places, numbers, targets, drop = next(batches)
-        return run.step(places, numbers, targets, drop, 0).item()
+        loss = stack.gradient(next(given)).item()
+        run.update(0)
+        return loss
 
     return LrTest(step, run.model, run.optimiser)

@@ -6,7 +6,7 @@ A trainer is a module with `prepare` (everything that trials share, built once a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +44,16 @@ class TrainResult:
     epochs: int
     seconds: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the trials that train together: what `train` would get for it alone."""
+
+    params: Mapping[str, Any]
+    seed: int
+    report: Report
+    checkpoint: Path | None
 
 
 class DivergedError(HpsearchError):
@@ -111,6 +121,24 @@ class Trainer(Protocol):
         Our own trainers also take `keep`, a folder to write the trained model to, and `progress`,
         told of every step. A module whose KEEPS_BEST is true is always given the first by the
         search, which keeps the best trial's model.
+        """
+
+
+class Together(Protocol):
+    """A trainer that also trains several trials side by side, in less time than one by one."""
+
+    def train_together(
+        self,
+        settings: Mapping[str, Any],
+        members: Sequence[Member],
+        data: Any,  # noqa: ANN401 (what this trainer's own prepare returned)
+        *,
+        device: str,
+    ) -> Iterator[tuple[int, TrainResult | Exception]]:
+        """The place among `members` and the end of each trial, as soon as it ends.
+
+        To the bit it is the end that `train` comes to. An exception is one that ended this trial
+        alone (its `report` raised it, it diverged); one that is raised ends all of them.
         """
 
 

@@ -52,8 +52,8 @@ class AdamW:
         """One step with the gradients as they are; `momentum` is beta1.
 
         The weights must be ones that autograd does not follow."""
+        torch._foreach_add_([state["step"] for state in self.state.values()], 1)
         for part, state in zip(self.parts, self.state.values(), strict=True):
-            state["step"].add_(1)
             torch._fused_adamw_(
                 [part.weights], [part.grad], [state["exp_avg"]], [state["exp_avg_sq"]], [],
                 [state["step"]], lr=lr, beta1=momentum, beta2=BETA2, weight_decay=part.wd, eps=EPS,

@@ -71,26 +71,48 @@ def train_stages(
     With a `checkpoint` folder, a training that was interrupted goes on after the last epoch that
     it finished there; `report` hears of the epochs before it too.
     """
-    models = nn.ModuleList(run.model for run in runs)
-    saved = load_checkpoint(checkpoint) if checkpoint else None
-    records = saved[1] if saved else []
-    if saved:
-        restore_model(models, saved[0])
-    for record in records:
-        report(record)
-    for epoch in _epochs(stages)[len(records) :]:
+    training = Training(runs, stages, report, checkpoint)
+    while (epoch := training.next_epoch()) is not None:
+        training.end(epoch, train_epoch(epoch))
+    return training.records
+
+
+class Training:
+    """A training of `train_stages`, for who goes through its epochs himself."""
+
+    def __init__(
+        self, runs: Sequence[Run], stages: Sequence[Stage], report: Report, checkpoint: Path | None
+    ) -> None:
+        self._runs, self._report, self._checkpoint = runs, report, checkpoint
+        self._models = nn.ModuleList(run.model for run in runs)
+        self._epochs = _epochs(stages)
+        self._saved = load_checkpoint(checkpoint) if checkpoint else None
+        self.records: list[EpochRecord] = self._saved[1] if self._saved else []
+        if self._saved:
+            restore_model(self._models, self._saved[0])
+        for record in self.records:
+            report(record)
+
+    def next_epoch(self) -> Epoch | None:
+        """The epoch to train now, its stage begun; None after the last."""
+        if len(self.records) == len(self._epochs):
+            return None
+        epoch, saved = self._epochs[len(self.records)], self._saved
         if epoch.k == 0 or saved:
-            for run in runs:
+            for run in self._runs:
                 run.start_stage(epoch.stage)
         if epoch.k > 0 and saved:
-            restore_optimisers([run.optimiser for run in runs], saved[0])
-        saved = None
-        record = train_epoch(epoch)
-        records.append(record)
-        if checkpoint and epoch.number < epoch.total:
-            save_checkpoint(checkpoint, models, [run.optimiser for run in runs], records)
-        report(record)
-    return records
+            restore_optimisers([run.optimiser for run in self._runs], saved[0])
+        self._saved = None
+        return epoch
+
+    def end(self, epoch: Epoch, record: EpochRecord) -> None:
+        """Keep and report what the epoch came to."""
+        self.records.append(record)
+        if self._checkpoint and epoch.number < epoch.total:
+            optimisers = [run.optimiser for run in self._runs]
+            save_checkpoint(self._checkpoint, self._models, optimisers, self.records)
+        self._report(record)
 
 
 def _epochs(stages: Sequence[Stage]) -> list[Epoch]:

@@ -101,6 +101,12 @@ def theirs(kind, folder, python, n):
         "--trials",
         str(n),
     ]
+    # Two processes that make one SQLite study at once are in each other's way.
+    optuna.create_study(
+        study_name=kind,
+        storage=f"sqlite:///{folder}/fastai.db",
+        direction="minimize" if kind == "collab" else "maximize",
+    )
     started = time.time()
     running = [
         subprocess.Popen([*command, "--seed", str(i)], env=environment, stdout=subprocess.PIPE)
@@ -193,11 +199,11 @@ def fastai_process(kind, database, n, seed):
 
     torch.set_num_threads(1)
     train = collab_trials() if kind == "collab" else tabular_trials()
-    study = optuna.create_study(
-        study_name=kind, storage=f"sqlite:///{database}", load_if_exists=True,
-        direction="minimize" if kind == "collab" else "maximize",
+    study = optuna.load_study(
+        study_name=kind,
+        storage=f"sqlite:///{database}",
         sampler=optuna.samplers.TPESampler(seed=seed),
-    )  # fmt: skip
+    )
     began, seconds, busy, values = time.time(), [], [], []
 
     def objective(trial):

@@ -13,7 +13,9 @@ from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.optimizer import Adam
 from fastai.tabular.model import TabularModel as Peer
 
-from hpsearch.tabular.model import DropMasks, Sizes, TabularModel
+from hpsearch.tabular.model import Sizes, TabularModel
+from hpsearch.tabular.stack import Stack
+from hpsearch.tabular.stack_parts import DropMasks, Rows
 from hpsearch.training.schedule import OneCycle
 
 STEPS, BS, LR, WD = 20, 64, 1e-2, 0.1
@@ -49,7 +51,8 @@ def compare(sizes, y_range):
     plain = [p for norm in norms for p in norm.parameters()] + [bias]
     for parameter in plain:  # what fastai's Learner does with norm layers and biases
         theirs.state[parameter]["do_wd"] = False
-    ours, cycle = model.flat.optimiser(WD), OneCycle(STEPS)
+    stack, cycle = Stack([model]), OneCycle(STEPS)
+    ours = model.flat.optimiser(WD)
     loss_of = CrossEntropyLossFlat() if sizes.n_out > 1 else MSELossFlat()
     worst, drop = 0.0, DropMasks(None, [None] * len(sizes.layers))
     for i in range(STEPS):
@@ -62,7 +65,7 @@ def compare(sizes, y_range):
         theirs.set_hypers(lr=LR * share, mom=momentum)
         theirs.step()
         theirs.zero_grad()
-        mine = model.gradient(model.places(codes), numbers, targets, drop).item()
+        mine = stack.gradient(stack.batch([Rows(codes, numbers, targets, drop)])).item()
         ours.step(LR * share, momentum)
         worst = max(worst, abs(mine / loss.item() - 1))
     return worst

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from hpsearch.tabular.model import DropMasks, Sizes, TabularModel
+from hpsearch.tabular.model import Sizes, TabularModel
+from hpsearch.tabular.stack import Stack
+from hpsearch.tabular.stack_parts import DropMasks, Rows
 
 NONE = DropMasks(None, [None, None])
 
@@ -59,6 +61,14 @@ def batch(sizes, n=16):
     return codes, torch.randn(n, sizes.n_continuous, generator=generator)
 
 
+def gradient(model, codes, numbers, targets, drop=NONE):
+    """The mean loss of a model alone, its gradient in `model.flat`."""
+    stack = Stack([model])
+    loss = stack.gradient(stack.batch([Rows(codes, numbers, targets, drop)]))
+    stack.write_back()
+    return loss[0]
+
+
 SIZES = Sizes((5, 30, 2), 4, (20, 10), 3)
 
 
@@ -71,15 +81,17 @@ def test_loss_and_gradient_of_classes_are_torchs(dropout):
     if dropout:
         masks = [(torch.rand(16, w) > 0.3) / 0.7 for w in (sum(SIZES.widths), 20, 10)]
         drop = DropMasks(masks[0], masks[1:])
-    loss = model.gradient(model.places(codes), numbers, targets, drop)
+    loss = gradient(model, codes, numbers, targets, drop)
     expected = nn.functional.cross_entropy(reference(codes, numbers, drop), targets)
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     for name, weight in reference.named().items():
         torch.testing.assert_close(model.flat.grad[name], weight.grad, rtol=1e-4, atol=1e-7)
-    model.flat.grads.fill_(7)  # what was there before does not matter
-    model.gradient(model.places(codes), numbers, targets, drop)
-    torch.testing.assert_close(model.flat.grad["out"], reference.out.weight.grad)
+    stack = Stack([model])
+    stack.grads.fill_(7)  # what was there before does not matter
+    stack.gradient(stack.batch([Rows(codes, numbers, targets, drop)]))
+    for name, weight in reference.named().items():
+        torch.testing.assert_close(model.flat.grad[name], weight.grad, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("y_range", [None, (-1.0, 4.0)])
@@ -88,7 +100,7 @@ def test_loss_and_gradient_of_numbers_are_torchs(y_range):
     model, reference = pair(sizes, y_range=y_range)
     codes, numbers = batch(sizes)
     targets = torch.linspace(-0.5, 3, 16)
-    loss = model.gradient(model.places(codes), numbers, targets, DropMasks(None, [None]))
+    loss = gradient(model, codes, numbers, targets, DropMasks(None, [None]))
     out = reference(codes, numbers)[:, 0]
     out = out if y_range is None else torch.sigmoid(out) * 5 - 1
     expected = nn.functional.mse_loss(out, targets)
@@ -102,7 +114,7 @@ def test_predictions_use_the_running_statistics_as_torch_does():
     model, reference = pair(SIZES)
     codes, numbers = batch(SIZES)
     for _ in range(3):
-        model.gradient(model.places(codes), numbers, torch.zeros(16).long(), NONE)
+        gradient(model, codes, numbers, torch.zeros(16).long())
         reference(codes, numbers)
     reference.eval()
     torch.testing.assert_close(model(codes, numbers), reference(codes, numbers).detach())
@@ -120,11 +132,13 @@ def test_tables_of_one_kind_of_column_and_models_without_hidden_layers(sizes):
     model.init_weights(torch.Generator().manual_seed(0))
     codes, numbers = batch(sizes, 64)
     of = codes[:, 0] == 1 if sizes.n_categories else numbers[:, 0] > 0
+    stack = Stack([model])
     optimiser = model.flat.optimiser(0.0)
+    drop = DropMasks(None, [None] * len(sizes.layers))
+    rows = stack.batch([Rows(codes, numbers, of.long(), drop)])
     losses = []
     for _ in range(60):
-        drop = DropMasks(None, [None] * len(sizes.layers))
-        losses.append(model.gradient(model.places(codes), numbers, of.long(), drop).item())
+        losses.append(stack.gradient(rows).item())
         optimiser.step(0.05, 0.9)
     assert losses[-1] < 0.2 * losses[0]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import InputError
 from hpsearch.search import devices as local_devices
 from hpsearch.search.circumstances import default_device
-from hpsearch.search.engines.local import run_processes
+from hpsearch.search.engines.local import Process, hired, run_processes
 from hpsearch.search.worker import work
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Crew:
         """The device of this machine for what is prepared once for all workers."""
         return self.devices[0] if self.cluster is None else default_device()
 
+    def hired(self) -> AbstractContextManager[list[Process]]:
+        """Processes of this machine that start while the data is prepared for them, if there are to
+        be any: see `local.hired`."""
+        alone = self.cluster is not None or self.workers == 1
+        return hired(0 if alone else self.workers)
+
     def work(
         self,
         job: Job,
@@ -57,8 +64,9 @@ class Crew:
         trainer: Trainer,
         prepared: Prepared,
         stop: Stopper,
+        waiting: list[Process] | None = None,
     ) -> None:
-        """Let all workers work on the job until nothing is left to do."""
+        """Let all workers work on the job until nothing is left to do; those `waiting` first."""
         if self.cluster is not None:
             from hpsearch.search.engines.ray import run_on_ray
 
@@ -66,7 +74,7 @@ class Crew:
         elif self.workers == 1:
             work(replace(job, device=self.devices[0]), store, trainer, prepared, stop)
         else:
-            run_processes(job, store, study_id, self.workers, self.devices)
+            run_processes(job, store, study_id, self.workers, self.devices, waiting or [])
 
 
 def choose_crew(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
@@ -61,6 +61,13 @@ class Process:
         text = self.popen.stdout.read()
         return dict(json.loads(text)) if text else {}
 
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input; a dead one will be found so by who waits for it."""
+        assert self.popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.popen.stdin.write(line.encode() + b"\n")
+            self.popen.stdin.flush()
+
     def close(self) -> None:
         for stream in (self.popen.stdin, self.popen.stdout, self.log):
             if stream is not None:
@@ -68,16 +75,37 @@ class Process:
                     stream.close()
 
 
+@contextlib.contextmanager
+def hired(workers: int) -> Iterator[list[Process]]:
+    """Processes that start while their job is still being made: first `tell` them their trainer.
+
+    `run_processes` takes from the list; those that are left at the end leave.
+    """
+    processes: list[Process] = []
+    try:
+        for number in range(workers):
+            processes.append(_launch(number, workers))
+        yield processes
+    finally:
+        _dismiss(processes)
+
+
 def run_processes(
-    job: Job, store: Store, study_id: int, workers: int, devices: Sequence[str]
+    job: Job,
+    store: Store,
+    study_id: int,
+    workers: int,
+    devices: Sequence[str],
+    waiting: list[Process],
 ) -> None:
     """Run the job in `workers` processes, which take the devices in turn, until all have ended.
 
-    A process that dies, or is told to stop by somebody else, is recorded and started again, up to
-    RESTARTS times in a row. Raises WorkerError for what a worker reports, HpsearchError if the last
-    worker stays dead, and passes KeyboardInterrupt after every worker has put its trial back.
+    Those `waiting` are taken before others are started. A process that dies, or is told to stop by
+    somebody else, is recorded and started again, up to RESTARTS times in a row. Raises WorkerError
+    for what a worker reports, HpsearchError if the last worker stays dead, and passes
+    KeyboardInterrupt after every worker has put its trials back.
     """
-    crew = _Processes(job, store, study_id, workers, devices)
+    crew = _Processes(job, store, study_id, workers, devices, waiting)
     try:
         for number in range(workers):
             crew.start(number)
@@ -100,25 +128,18 @@ class _Processes:
     study_id: int
     workers: int
     devices: Sequence[str]
+    waiting: list[Process]
     processes: list[Process] = field(default_factory=list)
 
     def start(self, number: int) -> Process:
         device = self.devices[number % len(self.devices)]
-        log = tempfile.TemporaryFile()  # noqa: SIM115 (Process.close closes it)
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "hpsearch.search"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=_environment(self.workers),
-        )
-        process = Process(number, popen, log)
+        if self.waiting:
+            process = self.waiting.pop(0)
+        else:
+            process = _launch(number, self.workers)
+            process.tell(self.job.trainer)
         self.processes.append(process)
-        assert popen.stdin is not None
-        # One that is dead already will be found so by the loop.
-        with contextlib.suppress(BrokenPipeError):
-            popen.stdin.write(replace(self.job, device=device).to_json().encode() + b"\n")
-            popen.stdin.flush()
+        process.tell(replace(self.job, device=device).to_json())
         return process
 
     def ended(self, process: Process, code: int) -> None:
@@ -161,6 +182,18 @@ class _Processes:
             lambda: reading.states(self.store.engine, self.study_id, self.job.run_id)
         )
         return sum(counts.get(state, 0) for state in FINISHED)
+
+
+def _launch(number: int, workers: int) -> Process:
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (Process.close closes it)
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "hpsearch.search"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=_environment(workers),
+    )
+    return Process(number, popen, log)
 
 
 def _environment(workers: int) -> dict[str, str]:
