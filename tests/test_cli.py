@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from typed import typed
 
 STUDY = """
 name = "mine"
@@ -239,7 +240,7 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(folder, arguments, said):
     (folder / "empty.csv").write_text("text,label\na film,good\n,bad\n" + "b film,bad\n" * 9)
     (folder / "once.csv").write_text("text,label\n" + "a film,good\n" * 9 + "b film,bad\n")
     before = sorted(p.name for p in folder.iterdir())
-    status, _, err = hpsearch(folder, *arguments)
+    status, _, err = typed(folder, *arguments)
     assert status == 2
     assert said in err
     assert "Traceback" not in err
@@ -266,14 +267,14 @@ def test_an_empty_store_has_nothing_to_show(folder):
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'hpsearch.db'}")
     storage.engine.dispose()
     for command in ("explain", "dashboard"):
-        status, _, err = hpsearch(folder, command)
+        status, _, err = typed(folder, command)
         assert status == 2
         assert "holds no study yet" in err
 
 
 @pytest.mark.parametrize("command", ["studies", "show"])
 def test_studies_are_listed_without_a_store(folder, command):
-    status, out, _ = hpsearch(folder, command, *(["imdb-clas"] if command == "show" else []))
+    status, out, _ = typed(folder, command, *(["imdb-clas"] if command == "show" else []))
     assert status == 0
     assert "imdb-clas" in out
     assert not (folder / "hpsearch.db").exists()
@@ -282,11 +283,11 @@ def test_studies_are_listed_without_a_store(folder, command):
 def test_explanations_are_written_whole(folder):
     optuna_study(folder / "hpsearch.db")
     for format, start in (("json", "{"), ("md", "#"), ("html", "<!"), ("table", "other")):
-        status, _, err = hpsearch(folder, "explain", "--format", format, "--output", "out.txt")
+        status, _, err = typed(folder, "explain", "--format", format, "--output", "out.txt")
         assert (status, err) == (0, "")
         assert Path(folder / "out.txt").read_text().startswith(start)
     for path in ("no/folder/out.txt", "out.txt/inside", ".", "/"):
-        status, _, err = hpsearch(folder, "explain", "--output", path)
+        status, _, err = typed(folder, "explain", "--output", path)
         assert status == 2
         assert f"{path} cannot be written" in err
 
@@ -312,7 +313,7 @@ def test_what_is_written_to_stays_what_it_is(tmp_path):
 @pytest.mark.parametrize("host", ["..", "a" * 80, "no-such-host.invalid"])
 def test_a_host_that_is_none_is_said(folder, host):
     optuna_study(folder / "hpsearch.db")
-    status, _, err = hpsearch(folder, "dashboard", "--host", host)
+    status, _, err = typed(folder, "dashboard", "--host", host)
     assert status == 2
     assert host in err
 
