@@ -1,6 +1,5 @@
 """`doctor` finds each thing that is wrong with a store, and mends what can be mended."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from full_study import fill
 from store_databases import database
+from typed import typed
 
 from hpsearch import doctor
 from hpsearch.doctor import examine
@@ -175,16 +175,8 @@ def test_a_full_disk_is_told(store, monkeypatch):
     assert "disk of checkpoints" in wrong(store)
 
 
-def hpsearch(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "hpsearch", *arguments], cwd=folder, text=True, timeout=200,
-        env={**os.environ, "COLUMNS": "100"}, capture_output=True,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
-
-
 def test_the_command(tmp_path):
-    status, _, err = hpsearch(tmp_path, "doctor")
+    status, _, err = typed(tmp_path, "doctor")
     assert (status, "There is no store" in err) == (2, True)
     assert list(tmp_path.glob("*.db")) == []
     url = f"sqlite:///{tmp_path}/store.db"
@@ -192,18 +184,18 @@ def test_the_command(tmp_path):
         fill(store)
         execute(store, sa.update(schema.artifact).values(path=str(tmp_path)))
         lose_a_trial(store)
-    status, out, _ = hpsearch(tmp_path, "doctor", "--storage", url)
+    status, out, _ = typed(tmp_path, "doctor", "--storage", url)
     assert status == 1
     assert [line for line in out.splitlines() if line.startswith("WRONG")] == [
         "WRONG  orphans             1 in hps_epoch: rows of trials or studies that were deleted; "
         "--mend removes them"
     ]
-    status, out, _ = hpsearch(tmp_path, "doctor", "--storage", url, "--mend")
+    status, out, _ = typed(tmp_path, "doctor", "--storage", url, "--mend")
     assert status == 0
     assert "mended orphans             1 in hps_epoch: removed" in out
     with sa.create_engine(url).begin() as connection:
         connection.exec_driver_sql("UPDATE hps_alembic_version SET version_num = '0001'")
-    status, out, _ = hpsearch(tmp_path, "doctor", "--storage", url)
+    status, out, _ = typed(tmp_path, "doctor", "--storage", url)
     assert "the newest, brought there from 0001" in out.splitlines()[0]
 
 
@@ -211,5 +203,5 @@ def test_enqueue(tmp_path):
     url = f"sqlite:///{tmp_path}/store.db"
     with Store.open(url) as store:
         fill(store)
-    status, _, err = hpsearch(tmp_path, "enqueue", "full", "lr=0.01", "--storage", url)
+    status, _, err = typed(tmp_path, "enqueue", "full", "lr=0.01", "--storage", url)
     assert (status, "was not made by `hpsearch run`" in err) == (2, True)
