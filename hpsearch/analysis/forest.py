@@ -32,6 +32,7 @@ MAX_STAGES = 3
 # 256th of a range is far below what any study resolves.
 MAX_BINS = 256
 MAX_ROWS_FOR_LEAF_SIZE = 2000
+MAX_DRAWS = 10_000  # configurations drawn for a tree: 64 trees still see nearly all of 100,000
 MAX_DEPTH = 2**31 - 1  # none
 
 
@@ -114,7 +115,7 @@ def build_table(axes: Sequence[Axis], unit: Floats, y: Floats, group: Ints) -> T
 def grow(table: Table, settings: Settings, rng: np.random.Generator) -> Forest:
     """Grow a forest, each tree on configurations drawn with replacement."""
     n_groups, n_trees = table.n_groups, settings.n_trees
-    draws = rng.integers(0, n_groups, (n_trees, n_groups))
+    draws = rng.integers(0, n_groups, (n_trees, min(n_groups, MAX_DRAWS)))
     weights = [np.bincount(draw, minlength=n_groups)[table.group] for draw in draws]
     ranks = _category_ranks(table, np.ones(len(table.y)))
     x = _encode(table.x, ranks, table.levels)
@@ -146,7 +147,7 @@ def grow_exact(table: Table) -> Forest:
 def choose_settings(table: Table, rng: np.random.Generator) -> Settings:
     """The leaf size and number of stages with the smallest out-of-bag error."""
     if len(table.y) > MAX_ROWS_FOR_LEAF_SIZE:
-        table = _subset(table, rng)
+        table = subset(table, MAX_ROWS_FOR_LEAF_SIZE, rng)
     seed = rng.integers(2**31)
     best, best_error = Settings(), np.inf
     for leaf in LEAF_SIZES:
@@ -241,9 +242,9 @@ def _binned(column: Floats) -> Floats:
     return (np.minimum(np.floor(column * MAX_BINS), MAX_BINS - 1) + 0.5) / MAX_BINS
 
 
-def _subset(table: Table, rng: np.random.Generator) -> Table:
-    """At most MAX_ROWS_FOR_LEAF_SIZE rows, whole configurations."""
-    share = MAX_ROWS_FOR_LEAF_SIZE / len(table.y)
+def subset(table: Table, n_rows: int, rng: np.random.Generator) -> Table:
+    """About `n_rows` of the table's rows, whole configurations."""
+    share = n_rows / len(table.y)
     chosen: Bools = (rng.random(table.n_groups) < share)[table.group]
     _, group = np.unique(table.group[chosen], return_inverse=True)
     return Table(table.x[chosen], table.y[chosen], group, table.levels)

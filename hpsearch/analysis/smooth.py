@@ -68,7 +68,9 @@ def local_quadratic(
     """
     distance = (x[None, :] - points[:, None]) / bandwidth[:, None]
     kernel = np.exp(-0.5 * distance**2)
-    powers = [(kernel * distance**k).T for k in range(5)]
+    powers = [kernel.T]
+    for _ in range(4):
+        powers.append(powers[-1] * distance.T)
     s0, s1, s2, s3, s4 = (weight @ power for power in powers)
     t0, t1, t2 = (total @ power for power in powers[:3])
     # The first row of the inverse of the 3 x 3 normal equations, for all fits at once.
