@@ -87,7 +87,7 @@ class Reading:
 
     def gain_over_worst(self) -> Estimate:
         """How much better the best point is than the worst of the range."""
-        return self._gain(self.worst, np.argmin(self.sign * self.curve.wider(), axis=1))
+        return self._gain(self.worst, np.argmin(self.sign * self.curve.widest(), axis=1))
 
     def _gain(self, against: int, copies_against: Ints) -> Estimate:
         """A gain without the winner's curse.
@@ -97,7 +97,7 @@ class Reading:
         shifts the gain and its lower end. A copy that picks other points never claims less than
         it should, so the upper end comes from the copies at the points that the curve picked.
         """
-        copies, score = self.sign * self.curve.wider(), self.score
+        copies, score = self.sign * self.curve.widest(), self.score
         rows, best = np.arange(len(copies)), np.argmax(copies, axis=1)
         value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]
@@ -124,7 +124,7 @@ def tails(level: float) -> tuple[float, float]:
 def effect_of(reading: Reading) -> Effect:
     """The curve with its band, optimum and region within the noise floor."""
     grid, curve = reading.grid, reading.curve.mean
-    low, high = np.quantile(reading.curve.wider(), tails(reading.level), axis=0)
+    low, high = np.quantile(reading.curve.widest(), tails(reading.level), axis=0)
     values = grid.values()
     near = reading.near_best(reading.noise)
     if grid.axis.is_categorical:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -191,11 +191,12 @@ def _make(
     high: float,
     gain_worst: Estimate | None,
 ) -> Rule:
-    flags = []
-    if not reading.default_given:
-        flags.append("default-unknown")
-    if reading.active < 1:
-        flags.append("conditional-parameter")
+    gain = reading.gain(reading.default) if reading.default_given else None
+    flags = {
+        "default-unknown": gain is None,
+        "default-may-be-as-good": kind != "no-effect" and _unsure(gain),
+        "conditional-parameter": reading.active < 1,
+    }
     return Rule(
         param=reading.param,
         kind=kind,
@@ -204,12 +205,12 @@ def _make(
         high=reading.value_at(high),
         level=reading.level,
         share=reading.share,
-        gain=reading.gain(reading.default) if reading.default_given else None,
+        gain=gain,
         gain_worst=gain_worst,
         default=reading.default_value,
         metric=metric,
         n_trials=reading.n_trials,
-        flags=tuple(flags),
+        flags=tuple(flag for flag, holds in flags.items() if holds),
         unit_low=low,
         unit_high=high,
     )
@@ -246,12 +247,20 @@ def _evidence(rule: Rule) -> str:
         if rule.kind != "avoid" or share.value > 0
         else ""
     ]
-    if rule.gain is not None and rule.gain.value != 0:
+    if _unsure(rule.gain):  # said, not left out: that the default will do is a finding as well
+        parts.append(f"{show(rule.default)} may be as good ({_amount(rule.gain)}).")
+    elif rule.gain is not None and rule.gain.value != 0:
         parts.append(f"Against {show(rule.default)} it gains {_amount(rule.gain)}.")
-    elif rule.gain_worst is not None and rule.kind != "no-effect":
+    surely = rule.gain is None or rule.gain.low <= 0
+    if surely and rule.gain_worst is not None and rule.gain_worst.low > 0:
         parts.append(f"Against the worst of the range it gains {_amount(rule.gain_worst)}.")
     parts.append(f"{rule.n_trials} trials.")
     return " ".join(part for part in parts if part)
+
+
+def _unsure(gain: Estimate | None) -> TypeGuard[Estimate]:
+    """Whether the best value may be no better than the default; not where it is the default."""
+    return gain is not None and gain.low <= 0 and gain.value != 0
 
 
 def _amount(gain: Estimate) -> str:

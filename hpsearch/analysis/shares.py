@@ -153,26 +153,41 @@ def interactions(partials: Partials, n_copies: int) -> Interactions:
 
 
 def join(mains: Floats, found: Interactions) -> Components:
-    """`mains` (d, 1 + B) as from `main_variance`, and the interactions; all at least 0.
+    """Variances at least 0 of `mains` (d, 1 + B), as from `main_variance`, and of interactions.
 
-    Noise makes some pairs too large and others negative: their sum is right, so those above 0 are
-    scaled down to it.
+    The copies keep their signs in the totals: noise that makes one effect too large makes another
+    negative, so the sum is right, while a sum of what is above 0 is too large and all shares too
+    small (a tenth at 50 to 100 trials with as much noise as signal).
     """
     n_axes = len(mains)
-    mains = np.maximum(mains, 0.0)
+    joint = float(found.value.sum()) + found.rest
+    nearest = nearest_positive(np.append(mains[:, 0], joint))
     positive = np.maximum(found.value, 0.0)
-    together = max(float(found.value.sum()) + found.rest, 0.0)
-    scale = min(together / ((positive.sum() + found.rest) or 1.0), 1.0)
+    scale = nearest[-1] / ((positive.sum() + found.rest) or 1.0)
     copies = np.maximum(found.copies, 0.0)
     pair, pair_copies = np.zeros((n_axes, n_axes)), np.zeros((n_axes, n_axes, copies.shape[1]))
     for index, (i, j) in enumerate(found.pairs):
         pair[i, j] = pair[j, i] = positive[index] * scale
         pair_copies[i, j] = pair_copies[j, i] = copies[index]
-    joint = np.maximum(found.copies.sum(axis=0) + found.rest_copies, 0.0)
-    total_copies = mains[:, 1:].sum(axis=0) + joint
-    return Components(
-        mains[:, 0], mains[:, 1:], pair, pair_copies, found.rest * scale, total_copies
-    )
+    main_copies = np.maximum(mains[:, 1:], 0.0)
+    totals = mains[:, 1:].sum(axis=0) + found.copies.sum(axis=0) + found.rest_copies
+    totals = np.maximum(totals, main_copies.max(axis=0))
+    return Components(nearest[:-1], main_copies, pair, pair_copies, found.rest * scale, totals)
+
+
+def nearest_positive(signed: Floats) -> Floats:
+    """The nearest point (m,) to signed variances that has the same sum and nothing below 0.
+
+    All are lowered by as much, and stop at 0 (Duchi et al. 2008, "Efficient projections onto the
+    l1-ball", figure 1). Where the sum is not above 0, those above 0 stay as they are.
+    """
+    total = float(signed.sum())
+    if total <= 0:
+        return np.maximum(signed, 0.0)
+    ordered = np.sort(signed)[::-1]
+    lowered = (np.cumsum(ordered) - total) / np.arange(1, len(signed) + 1)
+    last = np.flatnonzero(ordered > lowered)[-1]
+    return np.asarray(np.maximum(signed - lowered[last], 0.0))
 
 
 def _standardised(forest: Forest, x: Floats) -> Floats:
