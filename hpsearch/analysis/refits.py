@@ -31,7 +31,7 @@ N_SHUFFLES = 59
 N_SHUFFLE_TREES = 24
 # Rows beyond which the test is done on a part of them. It keeps its level, since both sides are
 # grown on that part, and loses power only where an effect is too weak to be of use.
-MAX_ROWS = 3000
+MAX_ROWS = 2000
 
 _T = TypeVar("_T")
 
