@@ -46,9 +46,12 @@ class Curve:
     p_value: float
     sparse: Floats | float = 1.0
 
+    def wider(self) -> Floats:
+        """The copies as far from the curve as other trials would be: see WIDEN."""
+        return np.asarray(self.mean + WIDEN * (self.copies - self.mean))
+
     def widest(self) -> Floats:
-        """The copies as far from the curve as other trials would be (see WIDEN), where trials are
-        few with room for what they cannot show."""
+        """The same where trials are few with room for what they cannot show."""
         return np.asarray(self.mean + WIDEN * self.sparse * (self.copies - self.mean))
 
 

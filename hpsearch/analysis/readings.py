@@ -89,7 +89,16 @@ class Reading:
         """How much better the best point is than the worst of the range."""
         return self._gain(self.worst, np.argmin(self.sign * self.curve.widest(), axis=1))
 
-    def _gain(self, against: int, copies_against: Ints) -> Estimate:
+    def surely_gains(self) -> bool:
+        """Whether the best point beats the worst, were trials everywhere as dense as elsewhere.
+
+        A sampler that learns leaves the worst of the range nearly empty: how bad it is there may be
+        open, that it is worse is not.
+        """
+        copies = self.sign * self.curve.wider()
+        return self._gain(self.worst, np.argmin(copies, axis=1), copies).low > 0
+
+    def _gain(self, against: int, copies_against: Ints, copies: Floats | None = None) -> Estimate:
         """A gain without the winner's curse.
 
         Each copy picks its own best point (and worst, if that is the reference) and claims a gain;
@@ -97,7 +106,8 @@ class Reading:
         shifts the gain and its lower end. A copy that picks other points never claims less than
         it should, so the upper end comes from the copies at the points that the curve picked.
         """
-        copies, score = self.sign * self.curve.widest(), self.score
+        copies = self.sign * self.curve.widest() if copies is None else copies
+        score = self.score
         rows, best = np.arange(len(copies)), np.argmax(copies, axis=1)
         value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]

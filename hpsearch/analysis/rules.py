@@ -100,9 +100,9 @@ def rule_of(reading: Reading, metric: str, *, matters: bool) -> Rule | None:
         return _conditional(reading, metric, reading.split)
     if not matters:
         return _no_effect(reading, metric)
-    gain_worst = reading.gain_over_worst()
-    if gain_worst.low <= 0:
+    if not reading.surely_gains():
         return None
+    gain_worst = reading.gain_over_worst()
     if reading.grid.axis.is_categorical:
         return _category(reading, metric, gain_worst)
     return _numeric(reading, metric, gain_worst)
