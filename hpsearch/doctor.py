@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from hpsearch.data import home
 from hpsearch.search.job import CHECKPOINTS
+from hpsearch.search.leftovers import leftover_checkpoints
 from hpsearch.search.worker import requeue_orphans
 from hpsearch.store import Store, orphans, queue, schema
 from hpsearch.store.identity import this_worker
@@ -218,14 +219,7 @@ def _checkpoints(store: Store, mend: bool) -> Iterator[Finding]:
     leftover = []
     for study in store.studies():
         folder = home() / CHECKPOINTS / f"{study.name}-{study.attrs.get('hps_uid')}"
-        if not folder.is_dir():
-            continue
-        query = sa.select(TRIALS.c.number).where(
-            TRIALS.c.study_id == study.study_id, TRIALS.c.state.in_(queue.FINISHED)
-        )
-        with store.engine.connect() as connection:
-            finished = {str(number) for number in connection.execute(query).scalars()}
-        leftover += [one for one in folder.iterdir() if one.name in finished]
+        leftover += leftover_checkpoints(store, study.study_id, folder)
     if mend:
         for one in leftover:
             shutil.rmtree(one, ignore_errors=True)

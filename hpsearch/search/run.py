@@ -26,6 +26,7 @@ from hpsearch.search.display import (
 from hpsearch.search.engines import Cluster, Crew, choose_crew
 from hpsearch.search.engines.local import Process
 from hpsearch.search.job import Job, Preset, Spec
+from hpsearch.search.leftovers import remove_leftovers
 from hpsearch.search.limits import Limits
 from hpsearch.search.objective import LOST, lost
 from hpsearch.search.planning import Planned, plain
@@ -242,6 +243,7 @@ def carry_out(
         # Where the store is lost, the reason why the run ends matters more than this.
         with stop.shielded(), contextlib.suppress(*LOST):
             store.end_run(planned.run_id, outcome)
+            remove_leftovers(store, study_id, job.checkpoint(0).parent)
             _summarise(store, job, planned, time.monotonic() - started, outcome, console)
     with translated(store.url):
         _check_success(store, planned)

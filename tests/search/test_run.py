@@ -314,6 +314,17 @@ def test_checkpoints_of_finished_trials_are_removed(spec, storage, console, tmp_
     assert folders == []
 
 
+def test_checkpoints_of_workers_killed_after_a_trials_end_go_with_the_run(
+    spec, storage, console, tmp_path
+):
+    run(spec, trials=1, storage=storage, console=console)
+    (study,) = (tmp_path / "home" / "checkpoints").iterdir()
+    (study / "0").mkdir()
+    (study / "7").mkdir()  # of a trial that is not finished: another run's, perhaps
+    run(spec, trials=1, storage=storage, console=console)
+    assert [one.name for one in study.iterdir()] == ["7"]
+
+
 def test_a_study_of_the_same_name_elsewhere_has_its_own_checkpoints(spec, tmp_path, console):
     """Its trial 0 must not go on from the checkpoint of another store's trial 0."""
     spec = spec.but(bad="interrupt once")
