@@ -70,8 +70,9 @@ class Failures:
 class Explanation:
     """What the trials of one study say, and how far to trust it.
 
-    Without trust there are no rules, `reason` says why in one sentence and `more_trials` estimates
-    how many more would do (None where it cannot be estimated). `next_steps` are lines to paste.
+    Without trust there are no rules. Where there are none, `reason` says why in one sentence and
+    `more_trials` estimates how many more would do (None where it cannot be estimated). `next_steps`
+    are lines to paste.
     Shares, effects and rules are on the sampling scale; values in the metric's and the parameters'
     own units. `frame` holds the trials, `fits` the forests of the whole study and of each branch.
     """

@@ -118,7 +118,7 @@ def _assemble(
     for part in trusted:
         rules += rules_of(part.readings, frame.metric)
     rules = [_with_origin(frame, rule, seed) for rule in rules] if trusted else []
-    more = None if trusted else more_trials(main)
+    more = None if rules else more_trials(main, trusted=bool(trusted))
     best = _best_row(frame)
     return Explanation(
         study=frame.study,
@@ -134,9 +134,9 @@ def _assemble(
         n_configurations=len(np.unique(frame.group)),
         cohorts=dict(Counter(cohort for cohort in frame.cohort if cohort)),
         trusted=bool(trusted),
-        reason=None if trusted else reason(main),
+        reason=None if rules else reason(main, trusted=bool(trusted)),
         more_trials=more,
-        next_steps=next_steps(frame, more, rules),
+        next_steps=next_steps(frame, more, rules, trusted=bool(trusted)),
         quality=main.quality,
         noise=main.noise,
         best_value=float(frame.value[best]),

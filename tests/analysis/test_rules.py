@@ -69,6 +69,27 @@ def test_too_few_trials_ask_for_more_as_a_line_to_paste(studies):
     assert step.startswith(f"hpsearch run mine --preset quick --trials {explanation.more_trials}")
 
 
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_trials_that_crowd_round_the_best_ask_for_some_that_are_spread_which_then_do(studies, seed):
+    samplers, rng = studies.optuna.samplers, np.random.default_rng(seed)
+
+    def objective(trial):
+        x, y, *_ = (trial.suggest_float(name, 0, 1) for name in ("x", "y", "z0", "z1", "z2", "z3"))
+        return (x - 0.3) ** 2 + 0.1 * y**2 + 0.05 * rng.normal()
+
+    study = studies.optuna.create_study(sampler=samplers.TPESampler(seed=seed))
+    study.optimize(objective, n_trials=60)
+    explanation = explain(study)
+    assert explanation.trusted
+    assert not explanation.rules
+    step, _, why = explanation.next_steps[0].partition("  # ")
+    assert why == f"{explanation.more_trials} more trials would probably tell"
+    scope = {"study": study, "objective": objective, "optuna": studies.optuna}
+    exec(step.replace("RandomSampler()", f"RandomSampler({seed})"), scope)  # as one would paste it
+    assert len(study.trials) == 60 + explanation.more_trials
+    assert "x" in kinds(explain(study))
+
+
 def test_stopped_trials_are_carried_on_by_those_that_went_on():
     """Final values are 2 + 0.5 times the report at step 1; half of the trials stop there."""
     early = np.linspace(0.0, 1.0, 20)

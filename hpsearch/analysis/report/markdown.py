@@ -33,10 +33,8 @@ def rule_lines(e: Explanation) -> list[str]:
     lines = [f"What matters for {_plain(e.metric)} ({aim(e)}). {' '.join(more)}"]
     lines += ["", "## Rules", ""]
     lines += [f"- **{_plain(r.advice)}** {_plain(f'{r.detail} {r.evidence}')}" for r in e.rules]
-    if not e.trusted:
+    if not e.rules:
         lines.append(f"**No rules yet.** {_plain(refusal(e))}")
-    elif not e.rules:
-        lines.append("The trials tell parameters apart, but support no rule yet.")
     return lines
 
 

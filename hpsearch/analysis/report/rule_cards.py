@@ -12,10 +12,8 @@ from hpsearch.analysis.rules import Rule, show
 
 def rules_html(e: Explanation) -> str:
     """The rules, or why there are none."""
-    if not e.trusted:
-        return f'<p class="refusal"><b>No rules yet.</b> {escape(refusal(e))}</p>'
     if not e.rules:
-        return '<p class="refusal">The trials tell parameters apart, but support no rule yet.</p>'
+        return f'<p class="refusal"><b>No rules yet.</b> {escape(refusal(e))}</p>'
     return f'<ol class="rules">{"".join(_card(e, rule) for rule in e.rules)}</ol>'
 
 

@@ -84,7 +84,8 @@ def refusal(e: Explanation) -> str:
     text = (e.reason or "").rstrip(".")
     if e.more_trials is None:
         return f"{text}. Nothing suggests that more trials of this space would change that."
-    return f"{text}. About {e.more_trials} more trials would probably do."
+    spread = ", spread over the ranges as random search does," if e.trusted else ""
+    return f"{text}. About {e.more_trials} more trials{spread} would probably do."
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,8 @@ def _bar(share: float) -> str:
 
 
 def _rules(e: Explanation) -> list[RenderableType]:
-    if not e.trusted:
-        return [Text.assemble(("No rules yet. ", "bold"), refusal(e))]
     if not e.rules:
-        return [Text("The trials tell parameters apart, but support no rule yet.")]
+        return [Text.assemble(("No rules yet. ", "bold"), refusal(e))]
     return [_bullet(rule) for rule in e.rules]
 
 
