@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,26 +21,13 @@ from hpsearch.collab.model import (
     fill_unknown,
 )
 from hpsearch.collab.splits import Negatives
-from hpsearch.errors import InputError
 from hpsearch.training.fields import parse_moms
 from hpsearch.training.loop import optimiser_step
 from hpsearch.training.optimiser import AdamW, Optimiser
 from hpsearch.training.param_groups import make_adam
+from hpsearch.training.reach import check_reach
 from hpsearch.training.schedule import OneCycle
 from hpsearch.training.stages import Epoch, Stage
-
-
-def _check_reach(link: Link, ratings: np.ndarray[Any, Any]) -> None:
-    """Raises InputError where there are ratings that no prediction can come near."""
-    if link.y_range is None:
-        return
-    low, high = link.y_range
-    least, most = float(ratings.min()), float(ratings.max())
-    if least < low or most > high:
-        raise InputError(
-            f"The ratings go from {least:g} to {most:g}, but y_range = {low:g}/{high:g} keeps"
-            " predictions between these: set y_range in the study to a wider range, or to none."
-        )
 
 
 class CollabRun:
@@ -52,7 +38,7 @@ class CollabRun:
     ) -> None:
         self.config, self.seed, self.device = config, seed, device
         self.link = Link.of(config, data.implicit)
-        _check_reach(self.link, data.train.values)
+        check_reach("The ratings go", data.train.values, self.link.y_range, "{:g}/{:g}")
         n_users, n_items = len(data.user_ids), len(data.item_ids)
         self.model = build_model(config, n_users, n_items)
         self.model.init_weights(torch.Generator().manual_seed(seed))

@@ -19,7 +19,7 @@ from hpsearch.errors import HpsearchError
 from hpsearch.search import models
 from hpsearch.search.cohorts import trial_seed
 from hpsearch.search.limits import free_memory
-from hpsearch.training.contract import Report, TrainResult
+from hpsearch.training.contract import Prepared, Report, Trainer, TrainResult
 
 if TYPE_CHECKING:
     from hpsearch.search.job import Job
@@ -149,13 +149,13 @@ def _prepare_again(bench: Bench, trial: optuna.Trial, attempt: Attempt) -> bool:
     attempt.prepared_again = True
     message = f"trial {trial.number} misses a file of the cache; preparing the data again"
     _note(bench, trial, "cache-rebuilt", message)
-    bench.prepared = prepare_silently(bench)
+    bench.prepared = prepare_silently(bench.job, bench.trainer)
     return True
 
 
-def prepare_silently(bench: Bench) -> Any:  # noqa: ANN401 (what the trainer's own prepare returns)
-    job = bench.job
-    return bench.trainer.prepare(
+def prepare_silently(job: Job, trainer: Trainer) -> Prepared:
+    """What all trials share, as a worker makes or loads it: its parent has told of it already."""
+    return trainer.prepare(
         job.data,
         job.settings,
         data_path=job.path,

@@ -18,7 +18,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hpsearch.errors import HpsearchError
-from hpsearch.search.attempts import DiskFullError
+from hpsearch.search.attempts import DiskFullError, prepare_silently
 from hpsearch.search.ending import should_end
 from hpsearch.search.heartbeat import Heartbeat
 from hpsearch.search.job import Job
@@ -257,12 +257,4 @@ def _serve(job: Job, trainer: Trainer, stop: Stopper) -> None:
     with patiently(lambda: Store.open(job.storage, create=False)) as store:
         gc.freeze()
         gc.enable()
-        prepared = trainer.prepare(
-            job.data,
-            job.settings,
-            data_path=job.path,
-            device=job.device,
-            progress=lambda what, done, total: None,
-            say=lambda sentence: None,
-        )
-        work(job, store, trainer, prepared, stop)
+        work(job, store, trainer, prepare_silently(job, trainer), stop)

@@ -21,6 +21,7 @@ from hpsearch.tabular.splits import split_rows
 from hpsearch.tabular.written import plainly
 from hpsearch.training.contract import Progress, Say
 from hpsearch.training.fields import parse_config
+from hpsearch.training.reach import check_reach
 from hpsearch.training.stage_cache import cached_stage, reading
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def prepare(
     with reading(folder):
         encoding = Encoding.from_json(json.loads((folder / "encoding.json").read_text("utf-8")))
         parts = {name: _load(folder / name) for name in PARTS}
-    _check_reach(encoding.target.name, config, parts["train"].targets)
+    target = f"The target {encoding.target.name!r} goes"
+    check_reach(target, parts["train"].targets, config.y_range, "[{:g}, {:g}]")
     return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, dataset.note)
 
 
@@ -212,20 +214,6 @@ def _check_fits(columns: Columns, config: TabularConfig, test: pd.DataFrame | No
         raise InputError(
             f"The test rows have no column {columns.target!r}, so nothing can be measured on them: "
             "add it, or drop test and use predict."
-        )
-
-
-def _check_reach(name: str, config: TabularConfig, numbers: npt.NDArray[Any]) -> None:
-    """Raises InputError where there are numbers that no prediction can come near."""
-    if config.y_range is None:
-        return
-    low, high = config.y_range
-    least, most = float(numbers.min()), float(numbers.max())
-    if least < low or most > high:
-        raise InputError(
-            f"The target {name!r} goes from {least:g} to {most:g}, but y_range ="
-            f" [{low:g}, {high:g}] keeps predictions between these: set a wider range, or leave"
-            " y_range out."
         )
 
 
