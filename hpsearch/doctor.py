@@ -22,8 +22,7 @@ from hpsearch.store import Store, orphans, queue, schema
 from hpsearch.store.identity import this_worker
 from hpsearch.store.moving import OF_STUDY, OF_TRIALS
 from hpsearch.store.opening import GRACE_S
-from hpsearch.store.queue import PARAMS, STUDIES, TRIALS
-from hpsearch.store.reading import VALUES
+from hpsearch.store.optuna_tables import PARAMS, STUDIES, TRIALS, VALUES
 from hpsearch.store.runs import abandoned
 from hpsearch.urls import sqlite_path
 

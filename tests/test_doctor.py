@@ -16,7 +16,7 @@ from hpsearch import doctor
 from hpsearch.doctor import examine
 from hpsearch.store import Store, schema
 from hpsearch.store.moving import TABLES
-from hpsearch.store.queue import PARAMS, TRIALS
+from hpsearch.store.optuna_tables import PARAMS, TRIALS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

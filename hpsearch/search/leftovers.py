@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from hpsearch.store import Store
 from hpsearch.store.connections import reader
-from hpsearch.store.queue import FINISHED, TRIALS
+from hpsearch.store.optuna_tables import TRIALS
+from hpsearch.store.queue import FINISHED
 
 
 def leftover_checkpoints(store: Store, study_id: int, folder: Path) -> list[Path]:

@@ -13,11 +13,16 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
-from hpsearch.store.queue import ATTRS, PARAMS, STUDIES, TRIALS, begin
-
-VALUES: sa.Table = models.TrialValueModel.__table__
-REPORTS: sa.Table = models.TrialIntermediateValueModel.__table__
-SYSTEM_ATTRS: sa.Table = models.TrialSystemAttributeModel.__table__
+from hpsearch.store.optuna_tables import (
+    ATTRS,
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    SYSTEM_ATTRS,
+    TRIALS,
+    VALUES,
+)
+from hpsearch.store.queue import begin
 
 AT_ONCE = 5000  # trials, so that 100,000 of them do not stand in memory a second time
 

@@ -8,20 +8,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
-from hpsearch.store.queue import ATTRS, PARAMS, TRIALS
-
-VALUES: sa.Table = models.TrialValueModel.__table__
-REPORTS: sa.Table = models.TrialIntermediateValueModel.__table__
-SYSTEM_ATTRS: sa.Table = models.TrialSystemAttributeModel.__table__
+from hpsearch.store.cells import WORDS, local_time, parsed_range, parts
+from hpsearch.store.optuna_tables import ATTRS, PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, VALUES
 
 ROWS = sa.select(
     TRIALS.c.trial_id,
@@ -31,16 +24,13 @@ ROWS = sa.select(
     TRIALS.c.datetime_complete,
 )
 """What `read` needs of each trial."""
-AT_ONCE = 500
-"""Databases limit the length of IN (...)."""
 PARAM, ATTR, SYSTEM, VALUE, REPORT = range(5)
 
 
 def read(connection: sa.Connection, rows: Sequence[Any]) -> list[FrozenTrial]:
     """The trials of these `ROWS`, in their order."""
     found: dict[int, list[Any]] = defaultdict(list)
-    for start in range(0, len(rows), AT_ONCE):
-        ids = [row.trial_id for row in rows[start : start + AT_ONCE]]
+    for ids in parts([row.trial_id for row in rows]):
         for part in connection.execute(PARTS, {"ids": ids}):
             found[part.trial_id].append(part)
     return [_frozen(row, found[row.trial_id]) for row in rows]
@@ -86,12 +76,12 @@ def _parts() -> sa.CompoundSelect[Any]:
 PARTS = _parts()
 
 
-def _frozen(row: Any, parts: Iterable[Any]) -> FrozenTrial:  # noqa: ANN401
+def _frozen(row: Any, own: Iterable[Any]) -> FrozenTrial:  # noqa: ANN401
     kinds: tuple[list[Any], ...] = ([], [], [], [], [])
-    for part in sorted(parts, key=lambda one: one.id):  # parameters in the order of their drawing
+    for part in sorted(own, key=lambda one: one.id):  # parameters in the order of their drawing
         kinds[part.kind].append(part)
-    distributions = {one.the_name: _distribution(one.the_text) for one in kinds[PARAM]}
-    values = {one.the_index: _value(one) for one in kinds[VALUE]}
+    distributions = {one.the_name: parsed_range(one.the_text) for one in kinds[PARAM]}
+    values = {one.the_index: _number(one) for one in kinds[VALUE]}
     return FrozenTrial(
         number=row.number,
         state=row.state,
@@ -106,28 +96,10 @@ def _frozen(row: Any, parts: Iterable[Any]) -> FrozenTrial:  # noqa: ANN401
         distributions=distributions,
         user_attrs={one.the_name: json.loads(one.the_text) for one in kinds[ATTR]},
         system_attrs={one.the_name: json.loads(one.the_text) for one in kinds[SYSTEM]},
-        intermediate_values={one.the_index: _report(one) for one in kinds[REPORT]},
+        intermediate_values={one.the_index: _number(one) for one in kinds[REPORT]},
         trial_id=row.trial_id,
     )
 
 
-@lru_cache(maxsize=1024)
-def _distribution(text: str) -> BaseDistribution:
-    return json_to_distribution(text)
-
-
-def _value(part: Any) -> float:  # noqa: ANN401
-    kind = models.TrialValueModel.TrialValueType[part.the_special]
-    return models.TrialValueModel.stored_repr_to_value(part.the_number, kind)
-
-
-def _report(part: Any) -> float:  # noqa: ANN401
-    kind = models.TrialIntermediateValueModel.TrialIntermediateValueType[part.the_special]
-    return models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(
-        part.the_number, kind
-    )
-
-
-def local_time(moment: datetime | None) -> datetime | None:
-    """Optuna's tables have UTC, its trials local times, both naive."""
-    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+def _number(part: Any) -> float:  # noqa: ANN401
+    return float(WORDS.get(part.the_special, part.the_number))

@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.store import frozen, schema
 from hpsearch.store.connections import reader
-from hpsearch.store.queue import FINISHED, TRIALS
+from hpsearch.store.optuna_tables import TRIALS
+from hpsearch.store.queue import FINISHED
 from hpsearch.store.reports import Gathered, write_end, write_gathered
 
 STARTED = (TrialState.RUNNING, *FINISHED)

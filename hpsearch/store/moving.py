@@ -27,7 +27,8 @@ from optuna.trial import TrialState
 from hpsearch.errors import InputError
 from hpsearch.files import check_writable, whole_file
 from hpsearch.store import migrate, schema
-from hpsearch.store.queue import STUDIES, TRIALS, begin, snapshot
+from hpsearch.store.optuna_tables import STUDIES, TRIALS
+from hpsearch.store.queue import begin, snapshot
 
 FORMAT = "hpsearch.study/1"
 MANIFEST = "manifest.json"

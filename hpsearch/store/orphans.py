@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 
 from hpsearch.store import schema
 from hpsearch.store.identity import is_dead
-from hpsearch.store.queue import ATTRS, BEATS, TRIALS, begin, change
+from hpsearch.store.optuna_tables import ATTRS, BEATS, TRIALS
+from hpsearch.store.queue import begin, change
 
 MAX_DEATHS = 5
 """So many workers in a row may die on a trial without getting it an epoch further. Where machines

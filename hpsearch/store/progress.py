@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
+from hpsearch.store.cells import parsed_range, parts
 from hpsearch.store.connections import reader
-from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, TRIALS
-from hpsearch.store.reading import VALUES
+from hpsearch.store.optuna_tables import ATTRS, PARAMS, TRIALS, VALUES
+from hpsearch.store.queue import FINISHED
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -66,7 +66,7 @@ def newly_ended(
     with reader(engine) as connection:
         # Their ids first: in minutes of short trials thousands end, and all but a few are known.
         new = [one for one in connection.execute(ended).scalars() if one not in known]
-        rows = [row for part in _parts(new) for row in connection.execute(_ended(part))]
+        rows = [row for part in parts(new) for row in connection.execute(_ended(part))]
         params = _params(connection, new)
     rows.sort(key=lambda row: (row.datetime_complete, row.number))
     return [
@@ -85,7 +85,7 @@ def newly_ended(
     ]
 
 
-def _ended(trial_ids: list[int]) -> sa.Select[Any]:
+def _ended(trial_ids: Sequence[int]) -> sa.Select[Any]:
     return (
         sa.select(TRIALS, schema.trial.c.cohort, VALUES.c.value, ATTRS.c.value_json)
         .join(schema.trial, schema.trial.c.trial_id == TRIALS.c.trial_id)
@@ -98,21 +98,16 @@ def _ended(trial_ids: list[int]) -> sa.Select[Any]:
     )
 
 
-def _parts(trial_ids: list[int]) -> list[list[int]]:
-    """Databases limit the length of IN (...)."""
-    return [trial_ids[start : start + 500] for start in range(0, len(trial_ids), 500)]
-
-
 def _seconds(start: datetime | None, end: datetime | None) -> float:
     return (end - start).total_seconds() if start and end else 0.0
 
 
 def _params(connection: sa.Connection, trial_ids: list[int]) -> dict[int, dict[str, Any]]:
     params: dict[int, dict[str, Any]] = {}
-    for part in _parts(trial_ids):
+    for part in parts(trial_ids):
         query = sa.select(PARAMS).where(PARAMS.c.trial_id.in_(part)).order_by(PARAMS.c.param_id)
         for row in connection.execute(query):
-            distribution = json_to_distribution(row.distribution_json)
+            distribution = parsed_range(row.distribution_json)
             value = distribution.to_external_repr(row.param_value)
             params.setdefault(row.trial_id, {})[row.param_name] = value
     return params

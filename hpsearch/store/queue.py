@@ -15,18 +15,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
 from hpsearch.store.connections import reader
 from hpsearch.store.identity import Worker
-
-TRIALS: sa.Table = models.TrialModel.__table__
-PARAMS: sa.Table = models.TrialParamModel.__table__
-ATTRS: sa.Table = models.TrialUserAttributeModel.__table__
-BEATS: sa.Table = models.TrialHeartbeatModel.__table__
-STUDIES: sa.Table = models.StudyModel.__table__
+from hpsearch.store.optuna_tables import ATTRS, BEATS, PARAMS, STUDIES, TRIALS
 
 MANY = 100
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -8,19 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
 from hpsearch.store.connections import reader
-from hpsearch.store.queue import ATTRS, STUDIES, TRIALS
+from hpsearch.store.optuna_tables import ATTRS, DIRECTIONS, STUDIES, STUDY_ATTRS, TRIALS, VALUES
 
-VALUES: sa.Table = models.TrialValueModel.__table__
-DIRECTIONS: sa.Table = models.StudyDirectionModel.__table__
 INFEASIBLE = "hps_infeasible"
 """The attribute of a trial that is over one of its run's limits: which of them."""
-STUDY_ATTRS: sa.Table = models.StudyUserAttributeModel.__table__
 
 Row = dict[str, Any]
 

@@ -13,8 +13,8 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from hpsearch.store import schema
-from hpsearch.store.frozen import REPORTS, SYSTEM_ATTRS, VALUES
-from hpsearch.store.queue import ATTRS, PARAMS, TRIALS, begin
+from hpsearch.store.optuna_tables import ATTRS, PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, VALUES
+from hpsearch.store.queue import begin
 from hpsearch.training.contract import EpochRecord
 
 Write = tuple[sa.Table, dict[str, Any], dict[str, Any]]

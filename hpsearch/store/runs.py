@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 
 from hpsearch.store import schema
 from hpsearch.store.identity import is_dead
-from hpsearch.store.queue import TRIALS, begin
+from hpsearch.store.optuna_tables import TRIALS
+from hpsearch.store.queue import begin
 
 
 def adopt(engine: sa.Engine, study_id: int, run_id: int, limit: int, grace_s: float) -> int:

@@ -7,19 +7,17 @@ each.
 from __future__ import annotations
 
 import json
-import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from hpsearch.store.bulk import REPORTS, VALUES
+from hpsearch.store.cells import WORDS, parsed_range
 from hpsearch.store.columns import (
     KEPT_ATTRS,
     NO_REPORTS,
@@ -30,8 +28,17 @@ from hpsearch.store.columns import (
     TrialColumns,
     group_params,
 )
-from hpsearch.store.queue import ATTRS, FINISHED, PARAMS, STUDIES, TRIALS, snapshot
-from hpsearch.store.reading import DIRECTIONS, STUDY_ATTRS
+from hpsearch.store.optuna_tables import (
+    ATTRS,
+    DIRECTIONS,
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    STUDY_ATTRS,
+    TRIALS,
+    VALUES,
+)
+from hpsearch.store.queue import FINISHED, snapshot
 
 METRIC_NAMES = "study:metric_names"
 STUDY_SYSTEM_ATTRS: sa.Table = models.StudySystemAttributeModel.__table__
@@ -156,8 +163,8 @@ def _numbers(values: Sequence[Any], kinds: Sequence[str]) -> Floats:
     """Stored values with their kinds: infinities and NaN stand as words beside an empty cell."""
     numbers = np.array(values, np.float64)  # None becomes NaN
     word = np.array(kinds, "U8")
-    numbers[word == "INF_POS"] = math.inf
-    numbers[word == "INF_NEG"] = -math.inf
+    for one, number in WORDS.items():
+        numbers[word == one] = number
     return numbers
 
 
@@ -220,13 +227,6 @@ def _params(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str,
 
 def _parsed(pairs: Mapping[tuple[str, str], int]) -> list[tuple[str, BaseDistribution]]:
     return [(name, parsed_range(text)) for name, text in pairs]
-
-
-def parsed_range(text: str) -> BaseDistribution:
-    """The range of a parameter, as Optuna stores it."""
-    with warnings.catch_warnings():  # those of Optuna 2 warn, and are read all the same
-        warnings.simplefilter("ignore", FutureWarning)
-        return json_to_distribution(text)
 
 
 def _attrs(connection: sa.Connection, study_id: int, row_of: Rows) -> dict[str, dict[int, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -22,11 +21,10 @@ from optuna.distributions import (
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.store.bulk import REPORTS, SYSTEM_ATTRS, VALUES
-from hpsearch.store.queue import ATTRS, PARAMS, TRIALS, snapshot
-from hpsearch.store.sql_columns import parsed_range
+from hpsearch.store.cells import WORDS, local_time, parsed_range
+from hpsearch.store.optuna_tables import ATTRS, PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, VALUES
+from hpsearch.store.queue import snapshot
 
-WORDS = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 Held = dict[int, FrozenTrial]
 
 
@@ -73,19 +71,12 @@ def _trials(connection: sa.Connection, study_id: int) -> Held:
     ).where(columns.study_id == study_id)
     return {
         trial_id: FrozenTrial(
-            number=number, state=TrialState[word], value=None, datetime_start=_local(start),
-            datetime_complete=_local(end), params={}, distributions={}, user_attrs={},
+            number=number, state=TrialState[word], value=None, datetime_start=local_time(start),
+            datetime_complete=local_time(end), params={}, distributions={}, user_attrs={},
             system_attrs={}, intermediate_values={}, trial_id=trial_id,
         )
         for trial_id, number, word, start, end in connection.execute(query)
     }  # fmt: skip
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    """Optuna's trials have local times, its tables UTC, both naive."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
 def _add_values(connection: sa.Connection, study_id: int, held: Held) -> None:

@@ -40,7 +40,7 @@ os.environ["HPSEARCH_DEVICE"] = "cpu"
 from instant_trainer import InstantSpec
 
 from hpsearch.search import run
-from hpsearch.store.queue import TRIALS
+from hpsearch.store.optuna_tables import TRIALS
 
 POSTGRES = os.environ.get("HPSEARCH_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
 PLAIN = """

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from motley import motley_trials
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.store.bulk import VALUES, add_trials
-from hpsearch.store.queue import TRIALS
+from hpsearch.store.bulk import add_trials
+from hpsearch.store.optuna_tables import TRIALS, VALUES
 from hpsearch.store.sql_columns import read_columns
 from hpsearch.store.sql_trials import read_trials
 

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import optuna
 import pytest
@@ -113,21 +115,23 @@ except InputError as error:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to give up rights one must have them")
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_store_that_cannot_be_written_is_explained(tmp_path, what):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+def test_a_store_that_cannot_be_written_is_explained(what):
+    # Not in pytest's folder: every new session closes that, and its parents are others' to open.
+    with tempfile.TemporaryDirectory(prefix="hpsearch-test-") as name:
+        folder = Path(name)
         folder.chmod(0o755)
-    path = tmp_path / "store.db"
-    if what == "file":
-        Store.open(f"sqlite:///{path}").close()
-        path.chmod(0o444)
-        tmp_path.chmod(0o777)
-    run = subprocess.run(
-        [sys.executable, "-c", UNPRIVILEGED, f"sqlite:///{path}", f"sqlite:///{tmp_path}/x.db"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.stderr == ""
-    assert str(path) in run.stdout
-    assert "permissions" in run.stdout
+        path = folder / "store.db"
+        if what == "file":
+            Store.open(f"sqlite:///{path}").close()
+            path.chmod(0o444)
+            folder.chmod(0o777)
+        run = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, f"sqlite:///{path}", f"sqlite:///{folder}/x.db"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.stderr == ""
+        assert str(path) in run.stdout
+        assert "permissions" in run.stdout
 
 
 OPENER = """

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from hpsearch.store import orphans, queue, schema
 from hpsearch.store.identity import Worker, is_dead, machine, this_worker
 from hpsearch.store.lean import LeanStorage
+from hpsearch.store.optuna_tables import BEATS
 from hpsearch.store.queue import Planned
 
 SPACE = {
@@ -110,7 +111,7 @@ def test_a_released_trial_is_the_next_again(store, study):
 
 
 def age_heartbeat(store, trial_id, seconds):
-    beats = queue.BEATS
+    beats = BEATS
     with store.engine.begin() as connection:
         now = connection.execute(sa.select(sa.func.now())).scalar_one().replace(tzinfo=None)
         connection.execute(
