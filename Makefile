@@ -1,24 +1,44 @@
 # make demo: the main job on real data; make test: the tests. Both make .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+PROCESSES ?= 2
 
-.PHONY: demo test lint picture clean
+.PHONY: demo test lint picture api gpu gpu-report gpu-bundle clean
 
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
 	$(BIN)/hpsearch explain imdb-clas
 
+# In as many processes as PROCESSES says, each test file in one of them.
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# What only a GPU can show, in at most ten minutes: make gpu ONLY=speed,full. See tests/gpu/README.md.
+GPU_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu:
+	$(GPU_PYTHON) tests/gpu/run.py --only "$(ONLY)"
+
+# tests/benchmarks/GPU.md anew, anywhere: what was measured, and what changed since.
+gpu-report:
+	$(GPU_PYTHON) tests/gpu/report.py
+
+# What a machine with a GPU and no network needs beside this checkout, into .gpu/.
+gpu-bundle: .venv/installed
+	$(BIN)/python tests/gpu/bundle.py
 
 # The picture in the README, made from what make demo prints.
 picture: .venv/installed
 	COLUMNS=100 $(MAKE) --no-print-directory demo | $(BIN)/python docs/picture.py > docs/demo.svg
+
+# docs/api.md, made from the docstrings of the Python API.
+api: .venv/installed
+	$(BIN)/python docs/api.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

@@ -1,5 +1,5 @@
 """`python -m hpsearch` is the command `hpsearch`."""
 
-from hpsearch.cli import main
+from hpsearch.cli.app import main
 
 main()

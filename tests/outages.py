@@ -32,6 +32,10 @@ class Server:
     owner: str
     url: str
 
+    def __init__(self, *options):
+        """`options` are more arguments of the server's program."""
+        self.options = options
+
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-server-"))
         shutil.chown(self.folder, self.owner)
@@ -51,7 +55,11 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(
-            self.program, user=self.owner, stdout=self.log, stderr=self.log, cwd=self.folder
+            [*self.program, *self.options],
+            user=self.owner,
+            stdout=self.log,
+            stderr=self.log,
+            cwd=self.folder,
         )
         deadline = time.monotonic() + 60
         while not answers(self.url):

@@ -1,4 +1,4 @@
-"""Runs of the study with the fake trainer (tests/search) in processes of their own."""
+"""Runs of the study with the fake trainer in processes of their own."""
 
 import json
 import os
@@ -7,14 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-SEARCH_TESTS = Path(__file__).parent / "search"
+TESTS = Path(__file__).parent
 RUNNER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from conftest import FakePreset, FakeSpec
+from fake_study import FakePreset, FakeSpec
 from hpsearch.errors import HpsearchError
-from hpsearch.search import run
-from hpsearch.search.join import join
+from calls import join, run
 options = json.load(sys.stdin)
 calls = {"run": run, "join": join}
 try:
@@ -31,7 +30,7 @@ def launch(spec, **options):
     """`run` (or `call="join"`) in a process group of its own, as a shell starts a command."""
     modules = Path(spec.preset.settings["journal"]).parent / "modules"
     process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(SEARCH_TESTS)],
+        [sys.executable, "-c", RUNNER, str(TESTS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -44,3 +44,13 @@ def database(kind):
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
         engine.dispose()
+
+
+@contextmanager
+def any_database(kind, folder):
+    """The URL of a new, empty database: an SQLite file in the folder, or one on a real server."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'store.db'}"
+        return
+    with database(kind) as url:
+        yield url

@@ -44,6 +44,27 @@ default = 5e-2
 trials = 4
 """
 """A study of a classifier of reviews.csv beside it, `tiny-clas-quick` in the store."""
+LANGUAGE_MODEL_STUDY = f"""
+name = "tiny-lm"
+trainer = "language-model"
+metric = "perplexity"
+direction = "minimize"
+data = {{ path = "reviews.csv" }}
+
+[settings]
+valid_reviews = 20
+{LANGUAGE_MODEL_TOML}
+
+[space.lr]
+low = 1e-4
+high = 5e-2
+log = true
+default = 1e-2
+
+[presets.quick]
+trials = 3
+"""
+"""A study of language models of the same texts, `tiny-lm-quick` in the store."""
 
 
 def write_reviews(path, n, n_test=0):

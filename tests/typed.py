@@ -5,7 +5,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from hpsearch import cli
+from hpsearch.cli import app
 
 
 def typed(folder, *arguments, **environment):
@@ -18,5 +18,5 @@ def typed(folder, *arguments, **environment):
             patch.setenv(name, value)
         patch.setattr("sys.argv", ["hpsearch", *map(str, arguments)])
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
     return int(ended.value.code or 0), out.getvalue(), err.getvalue()

@@ -1,15 +1,14 @@
 """Read rules of thumb, with intervals, off the trials of any Optuna study."""
 
-from hpsearch.analysis.contributions import Contributions
-from hpsearch.analysis.effects import Effect, Surface
-from hpsearch.analysis.explanation import Explanation, Failures, Importance, Noise, Quality
-from hpsearch.analysis.good_region import GoodRegion
-from hpsearch.analysis.ice import Ice
-from hpsearch.analysis.pipeline import explain
-from hpsearch.analysis.pooling import PooledOptimum, pool
-from hpsearch.analysis.readings import Estimate
-from hpsearch.analysis.rules import Rule
-from hpsearch.analysis.second_opinions import SecondOpinion
+from hpsearch.analysis.effects.grids import Effect, Surface
+from hpsearch.analysis.estimates import Estimate, Failures, Importance, Noise, Quality
+from hpsearch.analysis.explain import explain
+from hpsearch.analysis.explanation import Contributions, Explanation
+from hpsearch.analysis.pooling.results import PooledOptimum
+from hpsearch.analysis.rules.rules import Rule
+from hpsearch.analysis.views.good_region import GoodRegion
+from hpsearch.analysis.views.ice import Ice
+from hpsearch.analysis.views.second_opinions import SecondOpinion
 
 __all__ = [
     "Contributions",
@@ -27,5 +26,4 @@ __all__ = [
     "SecondOpinion",
     "Surface",
     "explain",
-    "pool",
 ]

@@ -1,73 +1,43 @@
-"""What `explain` returns: everything said about one study, and the formats it prints in."""
+"""What `explain` returns: its results, what one may ask further, and the formats it prints in.
+
+The methods import their report when they are called: plotly and the dashboard take a second. Their
+examples go on from the example of the class.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import optuna
 from rich.console import RenderableType
 
-from hpsearch.analysis.axes import Floats, Value
-from hpsearch.analysis.contributions import Contributions, contributions
-from hpsearch.analysis.effects import Effect, Surface
-from hpsearch.analysis.frame import Frame
-from hpsearch.analysis.good_region import GoodRegion, good_region
-from hpsearch.analysis.ice import Ice, ice
-from hpsearch.analysis.refits import Fit
-from hpsearch.analysis.rules import Rule
-from hpsearch.analysis.second_opinions import SecondOpinion, second_opinions
-from hpsearch.analysis.subspaces import Subspace
+from hpsearch.analysis.read.subspaces import Subspace
+from hpsearch.analysis.report.contributions import SHOWN, render_json, render_markdown, render_table
+from hpsearch.analysis.results import Results
+from hpsearch.analysis.surrogate.fit import Fit
+from hpsearch.analysis.views.contributions import ContributionResults, contributions
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How well the forest predicts configurations it has not seen.
+class Contributions(ContributionResults):
+    """What each parameter adds to the prediction of one trial, and the formats it prints in.
 
-    `r2` and `rank_correlation` are out of bag; `null` is the 95th percentile of R2 when the
-    parameters are shuffled against the values.
+    Source: docs/method.md, section 4. `mean` plus all `parts` plus `rest` is the `prediction`.
     """
 
-    r2: float
-    rank_correlation: float
-    null: float
+    def to_table(self, *, everything: bool = False) -> RenderableType:
+        """Something for `rich.console.Console.print`; `everything`: however small the part."""
+        return render_table(self, len(self.parts) if everything else SHOWN)
+
+    def to_markdown(self) -> str:
+        return render_markdown(self)
+
+    def to_json(self) -> str:
+        return render_json(self)
 
 
 @dataclass(frozen=True)
-class Importance:
-    """The share of variance of one parameter, or of the interaction of two, with its interval.
-
-    `within` says, for parameters that only some trials used, inside which trials the share holds;
-    `active` is the share of those trials.
-    """
-
-    params: tuple[str, ...]
-    share: float
-    low: float
-    high: float
-    active: float = 1.0
-    within: str | None = None
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard deviation of repeating one configuration, and where it was learned from."""
-
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Failures:
-    """Failed trials: their share of all, and P(failure) along each parameter."""
-
-    rate: float
-    n_failed: int
-    curves: dict[str, Floats] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(Results):
     """What the trials of one study say, and how far to trust it.
 
     Without trust there are no rules. Where there are none, `reason` says why in one sentence and
@@ -75,62 +45,41 @@ class Explanation:
     are lines to paste.
     Shares, effects and rules are on the sampling scale; values in the metric's and the parameters'
     own units. `frame` holds the trials, `fits` the forests of the whole study and of each branch.
+
+    Example:
+        >>> import optuna
+        >>> from hpsearch.analysis import explain
+        >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=60)
+        >>> explanation = explain(study)
+        >>> print(explanation.to_markdown().splitlines()[4])
+        ## Use
+        >>> explanation.importances[0].params
+        ('x',)
     """
 
-    study: str
-    metric: str
-    maximize: bool
-    level: float
-    surrogate: str
-    seed: int
-    n_trials: int
-    n_complete: int
-    n_pruned: int
-    n_failed: int
-    n_configurations: int
-    cohorts: dict[str, int]
-    trusted: bool
-    reason: str | None
-    more_trials: int | None
-    next_steps: tuple[str, ...]
-    quality: Quality
-    noise: Noise
-    best_value: float
-    best_params: dict[str, Value]
-    importances: tuple[Importance, ...]
-    remainder: float
-    effects: tuple[Effect, ...]
-    rules: tuple[Rule, ...]
-    surfaces: tuple[Surface, ...]
-    failures: Failures
-    notes: tuple[str, ...]
-    versions: dict[str, str]
-    frame: Frame = field(repr=False)
-    fits: tuple[tuple[Subspace, Fit], ...] = field(repr=False)
-
-    @property
-    def main_importances(self) -> tuple[Importance, ...]:
-        """Those of single parameters, largest first."""
-        main = (i for i in self.importances if len(i.params) == 1)
-        return tuple(sorted(main, key=lambda importance: -importance.share))
-
-    @cached_property
-    def second_opinions(self) -> tuple[SecondOpinion, ...]:
-        """What permutation importance and PED-ANOVA say about each parameter."""
-        return second_opinions(self.frame, self.fits, self.seed)
-
-    def good_region(self, quantile: float = 0.5) -> GoodRegion:
-        """Shares of the variance with all values worse than a quantile set to it."""
-        return good_region(self.frame, self.fits, quantile, self.seed)
-
-    def ice(self, param: str) -> Ice:
-        """The forest's curves for single trials as this parameter moves."""
-        return ice(self.frame, self.fits, param)
-
     def contributions(self, trial: int) -> Contributions:
-        """What each parameter adds to the forest's prediction of the trial with this number."""
+        """What each parameter adds to the forest's prediction of one trial.
+
+        Source: docs/method.md, section 4; the parts are those of the forest's functional ANOVA.
+
+        Args:
+            trial: the trial's number in the study.
+
+        Returns:
+            The forest's mean, a part for each parameter and each pair, and what is left.
+
+        Raises:
+            InputError: if the trial is not among those that were read.
+
+        Example:
+            >>> found = explanation.contributions(7)
+            >>> total = found.mean + sum(amount for _, amount in found.parts) + found.rest
+            >>> abs(total - found.prediction) < 1e-9
+            True
+        """
         space, fitted = self._branch_of(trial)
-        return contributions(self.frame, space, fitted, trial)
+        return Contributions(**vars(contributions(self.frame, space, fitted, trial)))
 
     def _branch_of(self, trial: int) -> tuple[Subspace, Fit]:
         """The forest with the most parameters that has seen the trial; else the first one."""
@@ -139,31 +88,83 @@ class Explanation:
         return max(having or self.fits[:1], key=lambda one: len(one[0].columns))
 
     def to_json(self) -> str:
+        """The explanation as JSON that follows report/explain-1.schema.json.
+
+        Returns:
+            Text; numbers have six digits, and those that are not finite are null.
+
+        Example:
+            >>> import json
+            >>> json.loads(explanation.to_json())["schema"]
+            'hpsearch.explain/1'
+        """
         from hpsearch.analysis.report.json import render_json
 
         return render_json(self)
 
     def to_html(self) -> str:
-        """One self-contained page with plots one can hover; needs no network."""
+        """The explanation as one page with plots one can hover; it needs no network.
+
+        Returns:
+            About 2 MB of text, Plotly's script included.
+
+        Example:
+            >>> "<html" in explanation.to_html()
+            True
+        """
         from hpsearch.analysis.report.html import render_html
 
         return render_html(self)
 
     def to_markdown(self) -> str:
+        """The explanation as Markdown: rules, shares, best values, what to do next, notes.
+
+        Returns:
+            Text with headings and tables.
+
+        Example:
+            >>> "## Rules" in explanation.to_markdown()
+            True
+        """
         from hpsearch.analysis.report.markdown import render_markdown
 
         return render_markdown(self)
 
     def to_table(self, *, everything: bool = False) -> RenderableType:
-        """Something for `rich.console.Console.print`; `everything`: all parameters, all methods."""
+        """The explanation as a table for a terminal.
+
+        Args:
+            everything: all parameters, with permutation importance and PED-ANOVA beside the shares;
+                else the strongest parameters only.
+
+        Returns:
+            Something for `rich.console.Console.print`.
+
+        Example:
+            >>> from rich.console import Console
+            >>> from io import StringIO
+            >>> console = Console(file=StringIO(), width=100)
+            >>> console.print(explanation.to_table())
+            >>> "60 trials" in console.file.getvalue()
+            True
+        """
         from hpsearch.analysis.report.table import render_table
 
         return render_table(self, everything=everything)
 
     def push(self, study: optuna.Study) -> None:
-        """Put plots and rules into `study`, whose Optuna dashboard then shows them.
+        """Put plots and rules into a study, whose Optuna dashboard then shows them.
 
         They replace what was pushed before, and leave alone what people wrote in its note.
+
+        Args:
+            study: the study that was explained; its storage must be writable.
+
+        Example:
+            >>> explanation.push(study)
+            >>> from optuna_dashboard import get_note
+            >>> "Found by hpsearch" in get_note(study)
+            True
         """
         from hpsearch.analysis.report.dashboard import push
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.data import cache
-from hpsearch.data.dataset import Kind, Progress, Say
-from hpsearch.data.known import FILE_SOURCES, TEXT_SOURCES, FileSource, TextSource
-from hpsearch.data.named import in_cache, in_hpsearch_data
+from hpsearch.core.console import Progress, Say
+from hpsearch.data.cache import read_before
+from hpsearch.data.named.known_sets import FILE_SOURCES, TEXT_SOURCES, FileSource, TextSource
+from hpsearch.data.named.places import in_cache, in_hpsearch_data
+from hpsearch.data.text_dataset import Kind
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def data_status() -> list[DataStatus]:
     sources: list[TextSource | FileSource] = [*TEXT_SOURCES.values(), *FILE_SOURCES.values()]
     for source in sources:
         local = next(iter(in_hpsearch_data(source)), None)
-        kept = in_cache(source) if isinstance(source, FileSource) else cache.find(source.name)
+        kept = in_cache(source) if isinstance(source, FileSource) else read_before.find(source.name)
         place = local or next(iter(kept), None)
         kind: Kind | None = "HPSEARCH_DATA" if local else "cache" if place else None
         size = place.stat().st_size if place and place.is_file() else 0
@@ -59,14 +60,14 @@ def fetch_data(name: str, progress: Progress, say: Say) -> Fetched:
 
 
 def _fetch_text(name: str, progress: Progress, say: Say) -> Fetched:
-    from hpsearch.data.sources import load_text
+    from hpsearch.data.texts import load_text
 
     found = load_text({"source": name}, path=None, progress=progress, say=say)
     return Fetched(f"{len(found.table):,} texts", found.source, found.note)
 
 
 def _fetch_table(name: str, progress: Progress, say: Say) -> Fetched:
-    from hpsearch.data.frames import load_table
+    from hpsearch.data.tables import load_table
 
     found = load_table({"source": name}, path=None, progress=progress, say=say)
     apart = f" and {len(found.test):,} test rows" if found.test is not None else ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hpsearch.data.dataset import Progress, Say, TextDataset
-from hpsearch.data.sources import TEXT_SOURCES, load_text
-from hpsearch.data.tables import is_table
-from hpsearch.data.unlabelled import read_texts
+from hpsearch.core.console import Progress, Say
+from hpsearch.data.own.csv_files import is_table
+from hpsearch.data.own.unlabelled_texts import read_texts
+from hpsearch.data.text_dataset import TextDataset
+from hpsearch.data.texts import TEXT_SOURCES, load_text
 from hpsearch.errors import InputError
 
 SUFFIXES = (".txt", ".text", ".md")
@@ -96,8 +98,12 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
             f"{path} does not exist: give a folder, an archive, a .txt, CSV or Parquet file, or "
             f"{' or '.join(TEXT_SOURCES)}."
         ) from None
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}); is it whole?") from error
+    except RuntimeError as error:  # encrypted, or packed in a way that zipfile does not know
+        raise InputError(
+            f"{path} cannot be unpacked ({error}): unpack it and give the folder."
+        ) from error
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:

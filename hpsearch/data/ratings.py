@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.data import movielens, own_ratings
-from hpsearch.data.dataset import Kind, Progress, Say
-from hpsearch.data.known import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
-from hpsearch.data.members import is_bundle
-from hpsearch.data.movielens import Parts
-from hpsearch.data.named import from_anywhere, from_path
-from hpsearch.data.own_ratings import OwnColumns
-from hpsearch.data.remembered import keep, recall, stamp
-from hpsearch.data.typed import fingerprint
+from hpsearch.core.console import Progress, Say
+from hpsearch.core.words import nearest
+from hpsearch.data.cache.fingerprints import content_key, read_fingerprint, write_fingerprint
+from hpsearch.data.named import movielens
+from hpsearch.data.named.bundles import is_bundle
+from hpsearch.data.named.known_sets import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
+from hpsearch.data.named.places import from_anywhere, from_path
+from hpsearch.data.own import rating_files
+from hpsearch.data.own.rating_files import OwnColumns, Parts
+from hpsearch.data.own.typed_columns import fingerprint
+from hpsearch.data.text_dataset import Kind
 from hpsearch.errors import InputError
-from hpsearch.wording import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,14 +103,14 @@ def _from_path(
         return _finish(parts, origin, "path", note)
     columns = OwnColumns.of(data)
     files = [path, *(Path(one).expanduser() for one in (columns.users, columns.items) if one)]
-    before = stamp(files, f"ratings {columns}")
-    parts = own_ratings.read_own(path, columns)
+    before = content_key(files, f"ratings {columns}")
+    parts = rating_files.read_own(path, columns)
     progress(f"reading {path.name}", 1, 1)
-    after = stamp(files, f"ratings {columns}")
-    mark = recall(before) if before == after else None
+    after = content_key(files, f"ratings {columns}")
+    mark = read_fingerprint(before) if before == after else None
     found = _finish(parts, origin, "path", note, mark)
     if before == after:
-        keep(before, found.fingerprint)
+        write_fingerprint(before, found.fingerprint)
     return found
 
 

@@ -1,295 +1,182 @@
-"""Reading the user's own CSV or Parquet file, and saying in one sentence what is wrong with it."""
+"""Tables to train tabular models on: a named data set, the user's own file, or a query."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import gzip
-import io
-import re
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hpsearch.data.dataset import make_table
-from hpsearch.data.fetch import why
-from hpsearch.data.quotes import check_quotes
-from hpsearch.data.words import how_many, quoted, row_numbers
+from hpsearch.core.console import Progress, Say
+from hpsearch.core.words import nearest
+from hpsearch.data.cache.fingerprints import content_key, read_fingerprint, write_fingerprint
+from hpsearch.data.named import adult
+from hpsearch.data.named.bundles import is_bundle
+from hpsearch.data.named.known_sets import ADULT
+from hpsearch.data.named.places import from_anywhere, from_path
+from hpsearch.data.own.typed_columns import fingerprint, read_typed, to_frame
+from hpsearch.data.text_dataset import Kind
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pandas as pd
 
-CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-PARQUET = (".parquet", ".pq")
-SPLITS = ("train", "test", "unsup")
-LONGEST_ROW = 64 << 20  # bytes
-HINT = "name yours as text and label in the [data] section of a study.toml."
+Tables: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame | None]"
+TABLE_SOURCES = (ADULT.name,)
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns hold what. Several text columns are joined with `xxfld 1 … xxfld 2 …`."""
+class TableDataset:
+    """Rows of typed columns, in the order of the file and of its columns, with a RangeIndex.
 
-    text: tuple[str, ...] = ("text",)
-    label: str = "label"
-    split: str | None = None
-
-    def all(self) -> tuple[str, ...]:
-        return (*self.text, self.label, *((self.split,) if self.split else ()))
-
-
-def is_table(path: Path) -> bool:
-    """Whether the name is that of a CSV or Parquet file."""
-    return path.name.lower().endswith(CSV + PARQUET)
-
-
-def read_table(path: Path, columns: Columns) -> tuple[pa.Table, str | None]:
-    """(table of text, label and split in the file's order, what to tell the user about it).
-
-    Labels and texts stay what the file says: "NA", "0" and "True" are themselves; only an empty
-    cell (or one of spaces) is missing. Rows without a label become "unsup", and those of them
-    without a text are dropped. Raises InputError, one sentence that names file, column and rows.
+    `table` is to train and validate on; `test` has the rows that the publisher, or a second file,
+    set apart, or is None. Numbers are numpy numbers, dates datetime64, text is `category` or `str`
+    (see `typed.to_frame`). `source` says to people where the rows came from and `kind` says it to
+    code. `fingerprint` is a sha256 of the content: equal content, equal fingerprint. `note` holds
+    what the user should know about the data, if anything.
     """
-    raw = read_columns(path, columns.all(), HINT)
-    texts, blank = join_columns(path, raw, columns.text)
-    labels = strings(path, raw, columns.label)
-    splits = strings(path, raw, columns.split) if columns.split else None
-    return _checked(path, columns, texts, blank, labels, splits)
+
+    read: Callable[[], Tables]
+    source: str
+    kind: Kind
+    fingerprint: str
+    note: str | None = None
+
+    @cached_property
+    def tables(self) -> Tables:
+        """(table, test): read now if a known fingerprint was all that was needed so far."""
+        return self.read()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return self.tables[0]
+
+    @property
+    def test(self) -> pd.DataFrame | None:
+        return self.tables[1]
 
 
-def read_columns(
-    path: Path, columns: Sequence[str], hint: str, *, others: bool = False
-) -> pa.Table:
-    """The `columns` of a CSV or Parquet file, and its `others` if asked; those of a CSV as strings.
+def load_table(
+    data: Mapping[str, Any],
+    *,
+    path: Path | None,
+    progress: Progress,
+    say: Say = lambda _: None,
+) -> TableDataset:
+    """The rows of a study's `[data]` section.
 
-    Raises InputError if one is missing (`hint` says what to do) or the file cannot be read.
+    `data` is {"source": "adult"}, {"path": CSV, TSV or Parquet, "test": a second one (optional)},
+    or {"database": SQLAlchemy URL, "query": a SELECT, "test": a file (optional)}. `path` is the
+    `--data` option and goes before all of them: a file, or Adult's own folder or zip. Relative
+    paths count from the current folder. `progress(what, done, total)` is called during long work,
+    `say(sentence)` when a source is passed over.
+
+    Raises InputError where a file, the database or the query is wrong, HpsearchError where no
+    source of a named data set works. No message and no `source` shows a URL's password.
     """
-    if path.stat().st_size == 0:
-        wanted = f"the columns {quoted(columns)}" if columns else "a header and rows"
-        raise InputError(f"{path} is empty: give a file with {wanted}.")
-    is_csv = path.name.lower().endswith(CSV)
-    raw = (_read_csv if is_csv else _read_parquet)(path, columns, hint, others)
-    if len(raw) == 0:
-        raise InputError(f"{path} has a header but no rows: give a file with rows.")
-    return raw
-
-
-def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa.Table:
-    """All as strings, so that nothing is guessed from what they look like."""
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-
-    header, delimiter = read_header(path)
-    _check_columns(path, header, columns, hint)
-    check_quotes(path, delimiter)
-    wanted = list(dict.fromkeys(header if others else columns))
-    try:
-        return pa_csv.read_csv(
-            path,
-            # One thread: only then does an error say in which row it is.
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=LONGEST_ROW),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=[] if others else wanted,  # none named: all
-                column_types=dict.fromkeys(wanted, pa.large_string()),
-                null_values=[],
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise InputError(csv_problem(path, str(error), header)) from error
-
-
-def csv_problem(path: Path, message: str, header: Sequence[str]) -> str:
-    """What Arrow found wrong with a CSV file, as one sentence."""
-    row = re.search(r"Row #(\d+)", message)  # counts the header as row 1
-    where = f"row {int(row[1]) - 1}" if row else "some row"
-    if "UTF8" in message:
-        column = re.search(r"column #(\d+)", message)
-        name = f" column {header[int(column[1])]!r}," if column else ""
-        return f"{path},{name} {where} is not UTF-8 text: save the file as UTF-8."
-    if shape := re.search(r"Expected (\d+) columns, got (\d+)", message):
-        return (
-            f"{path}, {where} has {how_many(int(shape[2]), 'column')} where the header has"
-            f" {shape[1]}: put texts that hold commas, quotes or line ends in double quotes."
-        )
-    return f"{path} is not a well-formed CSV file ({where}): look for a quote that is not closed."
-
-
-def read_header(path: Path) -> tuple[list[str], str]:
-    """(names of the columns, delimiter): a comma, or what stands in a header that has no comma."""
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opener(path, "rb") as file:
-            start = file.read(1 << 16).decode("utf-8-sig", errors="surrogateescape")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is damaged or not in gzip format: compress it again.") from error
-    first = next(filter(str.strip, start.splitlines()), "")
-    delimiter = "," if "," in first else max(",;\t|", key=first.count)
-    records = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
-    header = next(filter(None, records), [])
-    if any("\udc80" <= sign <= "\udcff" for name in header for sign in name):
-        raise InputError(f"{path} has a header that is not UTF-8 text: save the file as UTF-8.")
-    return header, delimiter
-
-
-def _read_parquet(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        _check_columns(path, pq.read_schema(path).names, columns, hint)
-        wanted = None if others else list(dict.fromkeys(columns))
-        return pq.read_table(path, columns=wanted, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+    if path is not None:
+        return _from_path(path.expanduser(), data, "--data", progress)
+    if data.get("database") is not None:
+        return _from_query(data, progress)
+    if data.get("path") is not None:
+        own = Path(str(data["path"])).expanduser()
+        return _from_path(own, data, "the study's path", progress)
+    if data.get("source") is None:
         raise InputError(
-            f"{path} cannot be read as Parquet ({why(error)}): write it again."
-        ) from error
-
-
-def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str], hint: str) -> None:
-    for name in columns:
-        if found.count(name) > 1:
-            raise InputError(
-                f"{path} has {found.count(name)} columns {name!r}: rename all but one."
-            )
-        if name not in found:
-            lower = {other.lower(): other for other in found}
-            near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-            guess = f" (did you mean {lower[near[0]]!r}?)" if near else ""
-            raise InputError(
-                f"{path} has no column {name!r}{guess}; its columns are {quoted(found)}: {hint}"
-            )
-
-
-def strings(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column as large strings, empty where it is missing or only spaces."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = table[name]
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_boolean(column.type):  # Arrow would write true and false
-        column = pc.if_else(column, "True", "False")
-    try:
-        if pa.types.is_floating(column.type):  # integers that had gaps: 0.0 was 0
-            column = _without_fraction(column)
-        column = column.cast(pa.large_string()).fill_null("")
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            f"{path}, column {name!r} has the type {column.type}, which is not text:"
-            " write it as strings."
-        ) from error
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), "", column)
-
-
-def _without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = pc.if_else(pc.is_nan(column), None, column)
-    whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
-    return column.cast(pa.int64()) if whole else column
-
-
-def _checked(
-    path: Path,
-    columns: Columns,
-    texts: pa.ChunkedArray,
-    blank: list[int],
-    labels: pa.ChunkedArray,
-    splits: pa.ChunkedArray | None,
-) -> tuple[pa.Table, str | None]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    label: list[str] = labels.to_pylist()
-    split = (
-        _read_splits(path, columns.split, splits) if splits is not None else ["train"] * len(label)
-    )
-    label = ["" if part == "unsup" else name for name, part in zip(label, split, strict=True)]
-    if bad := [row for row in blank if label[row]]:
-        raise InputError(
-            f"{path}, column {quoted(columns.text)} has no text in {row_numbers(bad)}, which"
-            f" {'has a label' if len(bad) == 1 else 'have labels'}: fill in or remove"
-            f" {'that row' if len(bad) == 1 else 'those rows'} (row 1 follows the header)."
+            f"The [data] section names no table: add source ({' or '.join(TABLE_SOURCES)}), path,"
+            " or database and query."
         )
-    _check_classes(path, columns.label, label, split)
-    keep = pa.array([not dropped for dropped in _flags(blank, len(label))])
-    split = [part if name else "unsup" for name, part in zip(label, split, strict=True)]
-    table = make_table(
-        texts.filter(keep),
-        pc.if_else(pc.equal(pa.array(label, pa.large_string()), ""), None, label).filter(keep),
-        pa.array(split, pa.large_string()).filter(keep),
-    )
-    unlabelled = label.count("") - len(blank)
-    notes = [f"{how_many(unlabelled, 'row')} without a label"] if unlabelled else []
-    notes += [f"dropped {how_many(len(blank), 'row')} without text or label"] if blank else []
-    return table, "; ".join(notes) or None
-
-
-def join_columns(
-    path: Path, table: pa.Table, columns: Sequence[str]
-) -> tuple[pa.ChunkedArray, list[int]]:
-    """(one text a row, several columns as fields, in the form the tokenizer knows; the rows that
-    have no text at all)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = [strings(path, table, name) for name in columns]
-    blank = sorted(set.intersection(*(set(_empty_rows(column)) for column in texts)))
-    if len(texts) == 1:
-        return texts[0], blank
-    marks = [pa.scalar(f"xxfld {n}", pa.large_string()) for n in range(1, len(texts) + 1)]
-    fields = [part for pair in zip(marks, texts, strict=True) for part in pair]
-    return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string())), blank
-
-
-def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[str]:
-    values: list[str] = [value.strip().lower() for value in splits.to_pylist()]
-    for row, value in enumerate(values):
-        if value not in SPLITS:
-            raise InputError(
-                f"{path}, column {name!r} has {value[:40]!r} in row {row + 1}:"
-                f" use {', '.join(SPLITS[:-1])} or {SPLITS[-1]}."
-            )
-    return values
-
-
-def _check_classes(path: Path, column: str, label: list[str], split: list[str]) -> None:
-    counted = Counter(filter(None, label))
-    here = f"{path}, column {column!r}"
-    if not counted:
-        raise InputError(f"{here} has no labels: name the column that has them.")
-    if once := [name for name, times in counted.items() if times == 1]:
-        are = "is a label that occurs" if len(once) == 1 else "are labels that occur"
+    name = str(data["source"])
+    if name not in TABLE_SOURCES:
         raise InputError(
-            f"{here}: {quoted(once)} {are} only once, and one text can not be both learnt from"
-            " and tested on: give it more rows, or remove it."
+            f"There is no source {name!r} of tables{nearest(name, TABLE_SOURCES)}: use"
+            f" {' or '.join(TABLE_SOURCES)}, or name your own file with path, or a database and a"
+            " query."
         )
-    if len(counted) == 1:
+    found = from_anywhere(ADULT, adult.READER, progress, say)
+    return _finish(*found.content, found.source, found.kind, found.note)
+
+
+def _from_path(
+    path: Path, data: Mapping[str, Any], given_by: str, progress: Progress
+) -> TableDataset:
+    origin = f"{path} ({given_by})"
+    if is_bundle(path):
+        progress(f"reading {path.name}", 0, 1)
+        (table, test), origin, note = from_path(path, adult.READER, ADULT, origin)
+        test = _second_file(data, table, test)
+        progress(f"reading {path.name}", 1, 1)
+        return _finish(table, test, origin, "path", note)
+
+    def read() -> Tables:
+        progress(f"reading {path.name}", 0, 1)
+        table = read_typed(path)
+        test = _second_file(data, table, None)
+        progress(f"reading {path.name}", 1, 1)
+        return table, test
+
+    files = [path, *(Path(str(data[key])) for key in ("test",) if data.get(key) is not None)]
+    return _of_files(files, read, origin)
+
+
+def _of_files(files: Sequence[Path], read: Callable[[], Tables], origin: str) -> TableDataset:
+    """The dataset of what `read` makes of the files; not read yet if its fingerprint is known."""
+    before = content_key(files, "table")
+    known = read_fingerprint(before)
+    if known is None:
+        tables = read()
+        known = fingerprint(*tables)
+        if before == content_key(files, "table"):
+            write_fingerprint(before, known)
+        return TableDataset(lambda: tables, origin, "path", known)
+
+    def read_the_same() -> Tables:
+        tables = read()
+        if fingerprint(*tables) != known:  # or something would be kept under another's name
+            raise InputError(f"{files[0]} changed while it was read: run the command again.")
+        return tables
+
+    return TableDataset(read_the_same, origin, "path", known)
+
+
+def _second_file(
+    data: Mapping[str, Any], table: pd.DataFrame, test: pd.DataFrame | None
+) -> pd.DataFrame | None:
+    """The rows of the study's test file; what is text in the table is text there too."""
+    if data.get("test") is None:
+        return test
+    text = [str(name) for name in table.columns if _is_text(table[name])]
+    return read_typed(Path(str(data["test"])), strings=text)
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Whether this column must be read as text in another file: this column is text or large.
+
+    A column of whole numbers is large if it has a number of 2**53 or more. A fraction in the other
+    file would make that column floats, which cannot hold such numbers exactly.
+    """
+    if column.dtype.kind in "iu":
+        return len(column) > 0 and bool(max(column.max(), -int(column.min())) >= 2**53)
+    return bool(column.dtype.kind == "O")
+
+
+def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
+    from hpsearch.data.own.database import read_query
+
+    query = str(data.get("query") or "").strip()
+    if not query:
         raise InputError(
-            f"{here} has only the label {next(iter(counted))!r}: a classifier needs two or more."
+            'The [data] section names a database but no query: add one, as in query = "select *'
+            ' from people".'
         )
-    training = {name for name, part in zip(label, split, strict=True) if part == "train"}
-    if missing := sorted(counted.keys() - training):
-        raise InputError(f"{here}: {quoted(missing)} has no row in the split 'train': add some.")
+    rows, shown = read_query(str(data["database"]), query, progress)
+    table = to_frame(rows)
+    test = _second_file(data, table, None)
+    return _finish(table, test, f"{shown} (the study's query)", "path", None)
 
 
-def _empty_rows(column: pa.ChunkedArray) -> list[int]:
-    import pyarrow.compute as pc
-
-    rows: list[int] = pc.indices_nonzero(pc.equal(column, "")).to_pylist()
-    return rows
-
-
-def _flags(rows: Iterable[int], length: int) -> list[bool]:
-    flags = [False] * length
-    for row in rows:
-        flags[row] = True
-    return flags
+def _finish(
+    table: pd.DataFrame, test: pd.DataFrame | None, source: str, kind: Kind, note: str | None
+) -> TableDataset:
+    return TableDataset(lambda: (table, test), source, kind, fingerprint(table, test), note)

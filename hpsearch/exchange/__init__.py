@@ -1,7 +1,8 @@
 """Studies as tables: a row a trial, a column a parameter, in CSV or Parquet."""
 
-from hpsearch.exchange.exporting import export_study
-from hpsearch.exchange.importing import Imported, import_trials
-from hpsearch.exchange.scales import Wishes
+from hpsearch.exchange.column_roles import ColumnChoice
+from hpsearch.exchange.export_trials import export_study
+from hpsearch.exchange.import_trials import Imported, import_trials
+from hpsearch.exchange.infer_space import Overrides
 
-__all__ = ["Imported", "Wishes", "export_study", "import_trials"]
+__all__ = ["ColumnChoice", "Imported", "Overrides", "export_study", "import_trials"]

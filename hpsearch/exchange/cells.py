@@ -3,17 +3,145 @@
 A number or a truth value is written as JSON writes it. A text stands as it is, unless it would be
 read as something else ("5", "true", ""): then it stands in JSON's quotes. A cell without anything
 has no value at all.
+
+A file of trials is read as columns of such cells: CSV, Parquet, or JSON records. How texts of
+other tools become numbers, data/cells.py says.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hpsearch.core.words import row_numbers, short_reason
+from hpsearch.data.cells import written_numbers
+from hpsearch.data.own.csv_files import CSV, is_table, read_columns
+from hpsearch.data.own.csv_header import read_header
+from hpsearch.data.own.typed_columns import check_names
+from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+OPENED = ("config", "summary", "summary_metrics", "hparams", "metrics")
+"""Columns of dictionaries that hold a column each."""
+JSON = (".json", ".jsonl", ".ndjson")
+Columns = dict[str, list[Any]]
+"""The cells of each column: text of a CSV as values of their own kind where JSON knows it."""
+
+
+def read_file(path: Path) -> Columns:
+    """All columns of a .csv, .tsv, .parquet, .json or .jsonl file, each with a cell a row.
+
+    In JSON, objects inside a record become columns such as `config.lr`. Raises InputError where
+    the file cannot be read.
+    """
+    path = path.expanduser()
+    lines = path.suffix.lower() in JSON
+    if not lines and not is_table(path):
+        kind = "is of no known kind" if path.exists() else "does not exist"
+        raise InputError(f"{path} {kind}: give a .csv, .tsv, .parquet, .json or .jsonl file.")
+    try:
+        if lines:
+            return _read_json(path)
+        table = read_columns(path, (), "", others=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a CSV, Parquet or JSON file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {short_reason(error)}.") from error
+    names = table.column_names
+    if unnamed := [name for name in names if not name]:  # the row labels that pandas writes
+        names = [name for name in names if name]
+        table = table.drop_columns(unnamed)
+    check_names(names, str(path))
+    delimiter = read_header(path).delimiter if path.name.lower().endswith(CSV) else ","
+    return _opened({name: _values_or_numbers(table[name], delimiter) for name in names})
+
+
+def _values_or_numbers(cells: pa.ChunkedArray, delimiter: str) -> list[Any]:
+    """The values of a column; 0,5 and 1.234,56 and 50% are numbers in a column of such."""
+    found = values(cells)
+    if not any(isinstance(one, str) for one in found):
+        return found
+    numbers = written_numbers(cells.to_pylist(), delimiter)
+    if numbers is None:
+        return found
+    # "None" stays what it is: a value that a parameter may have.
+    pairs = zip(found, numbers, strict=True)
+    return [cell if math.isnan(number) else number for cell, number in pairs]
+
+
+def mapping_in(cell: Any) -> dict[str, Any] | None:  # noqa: ANN401
+    """The dictionary that a cell holds, or the text of it as JSON or Python writes it."""
+    if not isinstance(cell, str) or not cell.startswith("{"):
+        return cell if isinstance(cell, dict) else None
+    cell = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", cell)  # numpy's numbers print so
+    bare = re.sub(r"(?<=[:,\[(] )(nan|-?inf)(?=[,}\])])", "None", cell)
+    try:
+        found = ast.literal_eval(bare)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return found if isinstance(found, dict) and all(isinstance(k, str) for k in found) else None
+
+
+def _opened(columns: Columns) -> Columns:
+    """The columns, with those of dictionaries (a guide of W&B writes such) as `config.lr`."""
+    opened: Columns = {}
+    for name, cells in columns.items():
+        found = [mapping_in(cell) for cell in cells]
+        if (
+            name in OPENED
+            and any(found)
+            and all(
+                one is not None or cell is NOTHING for one, cell in zip(found, cells, strict=True)
+            )
+        ):
+            records = [dict(_flat(one or {}, f"{name}.")) for one in found]
+            for key in dict.fromkeys(key for one in records for key in one):
+                opened[key] = [one.get(key, NOTHING) for one in records]
+        else:
+            opened[name] = cells
+    return opened
+
+
+def _read_json(path: Path) -> Columns:
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: save the file as UTF-8.") from error
+    try:
+        content = json.loads(text) if text.lstrip()[:1] == "[" else _lines(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not well-formed JSON ({error}).") from error
+    if not content:
+        raise InputError(f"{path} holds no records: give a file with one for each trial.")
+    if bad := [row for row, one in enumerate(content) if not isinstance(one, Mapping)]:
+        raise InputError(f"{path} has no object in {row_numbers(bad)}: give one for each trial.")
+    records = [dict(_flat(one)) for one in content]
+    names = dict.fromkeys(name for one in records for name in one)
+    return {name: [one.get(name, NOTHING) for one in records] for name in names}
+
+
+def _lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+
+def _flat(record: Mapping[str, Any], start: str = "") -> list[tuple[str, Any]]:
+    """The record's values with dotted names; a list is a text of its own."""
+    found: list[tuple[str, Any]] = []
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{start}{key}.")
+        else:
+            found.append((start + str(key), to_text(value) if isinstance(value, list) else value))
+    return found
+
 
 NOTHING = object()
 """Stands for a value that there is not (None is one: a categorical parameter may take it)."""

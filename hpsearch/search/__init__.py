@@ -1,5 +1,5 @@
 """The search: plans a study's trials, runs them, and survives what long runs meet."""
 
-from hpsearch.search.run import run
+from hpsearch.search.run import Budget, run
 
-__all__ = ["run"]
+__all__ = ["Budget", "run"]

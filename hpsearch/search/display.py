@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -23,29 +22,45 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.store import Store, reading
-from hpsearch.store.opening import HEARTBEAT_S, why
-from hpsearch.store.patience import OutOfReachError
-from hpsearch.store.progress import Ended, Running, last_event, new_events, newly_ended, running
+from hpsearch.core.console import say
+from hpsearch.core.database_urls import database_problem
+from hpsearch.core.terminal import as_line, one_line
+from hpsearch.core.words import describe_params, duration, number
+from hpsearch.search.speed import estimate
+from hpsearch.store import Store, summaries
+from hpsearch.store.queue import fence
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.progress import (
+    Ended,
+    Running,
+    count_epochs,
+    last_event,
+    new_events,
+    newly_ended,
+    running,
+)
+from hpsearch.store.server.open import HEARTBEAT_S
+from hpsearch.store.server.retry import OutOfReachError
 
 POLL_S = 0.5
 LOOKING_SHARE = 0.05
 """Of the time at most so much is spent on looking."""
+RATE_OVER_S = 60.0
 SHOWN_PARAMS = 4
-TOLD = (
+SHOWN_EVENTS = (
     "worker-crashed", "trial-requeued", "disk-full", "no-checkpoints", "cache-rebuilt",
-    "batch-halved",
+    "batch-halved", "taken-elsewhere", "companions", "gpu-crowded",
 )  # fmt: skip
 """The kinds of events that are for people."""
 WORDS = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRun:
     """Which run is shown, and in what terms."""
 
     run_id: int
-    study_id: int
+    study: StudyRef
     name: str
     metric: str
     direction: StudyDirection
@@ -71,6 +86,28 @@ class Snapshot:
         return self.finished + sum(parts)
 
 
+class Rate:
+    """How many epochs a second end, from the end of one to that of another in the last minute."""
+
+    def __init__(self) -> None:
+        self._ends: deque[tuple[int, float]] = deque()
+
+    def saw(self, epochs: int, now: float) -> None:
+        """So many epochs have ended by now."""
+        if not self._ends or epochs > self._ends[-1][0]:
+            self._ends.append((epochs, now))
+        while len(self._ends) > 2 and self._ends[1][1] < now - RATE_OVER_S:
+            self._ends.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """0 before it is known."""
+        if len(self._ends) < 2:
+            return 0.0
+        (first, began), (last, ended) = self._ends[0], self._ends[-1]
+        return (last - first) / (ended - began)
+
+
 class Display:
     """While entered, shows the run; a thread asks the store, so a training is not disturbed.
 
@@ -78,7 +115,7 @@ class Display:
     """
 
     def __init__(
-        self, store: Store, shown: Shown, console: Console, *, from_now: bool = False
+        self, store: Store, shown: ShownRun, console: Console, *, from_now: bool = False
     ) -> None:
         self._store = store
         self._shown = shown
@@ -93,13 +130,15 @@ class Display:
         self._last_event = 0
         self._told: set[str] = set()
         self._trouble = ""
+        self._estimate: estimate.Estimate | None = None
+        self._rate = Rate()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="hpsearch-display", daemon=True)
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
-        tell_waits(self._store, self._console)
-        self._last_event = self._store.patiently(lambda: last_event(self._store.engine))
+        say_waits(self._store, self._console)
+        self._last_event = self._store.retry(last_event, self._store.engine)
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,
@@ -123,7 +162,7 @@ class Display:
         while not self._stop.wait(pause):
             began = time.monotonic()
             self._poll()
-            # With ten thousands of trials a look is work for the database, which has its own to do.
+            # With tens of thousands of trials, each look takes time of the database from the run.
             pause = max(POLL_S, (time.monotonic() - began) / LOOKING_SHARE)
         with contextlib.suppress(Exception):
             self._store.optuna.remove_session()
@@ -131,32 +170,51 @@ class Display:
     def _poll(self) -> None:
         engine, shown = self._store.engine, self._shown
         try:
-            counts = reading.states(engine, shown.study_id, shown.run_id)
+            counts = summaries.states(engine, shown.study.study_id, shown.run_id)
             snapshot = Snapshot(counts, self._snapshot.best, running(engine, shown.run_id))
             if snapshot.finished != len(self._known):
-                for ended in newly_ended(engine, shown.run_id, self._latest, self._known):
+                new = newly_ended(engine, shown.run_id, self._latest, self._known)
+                if len(self._known) + len(new) < snapshot.finished:  # a clock is far ahead
+                    new = newly_ended(engine, shown.run_id, None, self._known)
+                snapshot.best = summaries.best(engine, shown.study.study_id, shown.direction)
+                # A deleted study's number may go to another study. If this study is still there,
+                # the values above are its own.
+                fence.check_there(engine, shown.study)
+                for ended in new:
                     self._known.add(ended.trial_id)
                     self._latest = max(self._latest or ended.ended_at, ended.ended_at)
                     self._announce(ended)
                 self._silent = False
-                snapshot.best = reading.best(engine, shown.study_id, shown.direction)
             self._tell_events()
+            self._tell_speed(snapshot)
             self._snapshot, self._trouble = snapshot, ""
             if time.monotonic() - self._seen_at > HEARTBEAT_S:
                 self._seen_at = time.monotonic()
-                self._store.touch_run(shown.run_id)
+                self._store.touch_run(shown.study, shown.run_id)
+        except fence.StudyGoneError:
+            self._trouble = "the study was deleted"
         except Exception:  # the display must never end a run
             self._trouble = "the store does not answer; waiting for it"
 
     def _tell_events(self) -> None:
         """What happened to workers and trials since the last look, each sentence once."""
         for event_id, message in new_events(
-            self._store.engine, self._shown.run_id, self._last_event, TOLD
+            self._store.engine, self._shown.run_id, self._last_event, SHOWN_EVENTS
         ):
             self._last_event = event_id
             if message not in self._told:
                 self._told.add(message)
-                self._console.print(Text(message), soft_wrap=True, highlight=False)
+                say(self._console, message)
+
+    def _tell_speed(self, now: Snapshot) -> None:
+        """How long all will take, once that was measured; on a terminal how fast the work goes."""
+        engine, run_id = self._store.engine, self._shown.run_id
+        if self._estimate is None and (now.running or now.finished):
+            self._estimate = estimate.read_estimate(self._store, run_id)
+            if self._estimate is not None and self._estimate.seconds >= estimate.WORTH_SAYING_S:
+                say(self._console, self._estimate.sentence)
+        if self._estimate is not None and self._live is not None:
+            self._rate.saw(count_epochs(engine, run_id), time.monotonic())
 
     def _announce(self, ended: Ended) -> None:
         """A line for a finished trial; above a live display only for the better and the failed."""
@@ -166,9 +224,7 @@ class Display:
         if self._silent:
             return
         if self._live is None or better or ended.state == TrialState.FAIL:
-            self._console.print(
-                Text(describe_trial(ended, self._shown.metric)), soft_wrap=True, highlight=False
-            )
+            say(self._console, describe_trial(ended, self._shown.metric))
 
     def _is_better(self, value: float | None) -> bool:
         if value is None:
@@ -183,12 +239,16 @@ class Display:
         shown, now = self._shown, self._snapshot
         top = Table.grid(padding=(0, 2))
         top.add_row(
-            f"[bold]{escape(shown.name)}[/]",
+            f"[bold]{escape(one_line(shown.name))}[/]",
             ProgressBar(total=shown.trials, completed=now.done, width=32),
             f"{now.finished}/{shown.trials}",
             self._time_left(),
         )
-        lines: list[RenderableType] = [top, Text(summary(now, shown))]
+        text = summary(now, shown)
+        if self._estimate is not None and (epochs := self._rate.per_second):
+            rate = epochs * self._estimate.per_epoch
+            text += f"; {estimate.per_second(rate, self._estimate.unit)}"
+        lines: list[RenderableType] = [top, as_line(text)]
         if now.running:
             lines.append(_running_table(now.running, shown.metric))
         if self._trouble:
@@ -203,7 +263,7 @@ class Display:
         return f"{duration(passed * (self._shown.trials - done) / done)} left"
 
 
-def summary(now: Snapshot, shown: Shown) -> str:
+def summary(now: Snapshot, shown: ShownRun) -> str:
     """'2 running, 5 complete, 1 pruned, 0 failed; best accuracy 0.8125 (trial 4)'."""
     counts = [f"{now.counts.get(TrialState.RUNNING, 0)} running"]
     counts += [f"{now.counts.get(state, 0)} {word}" for state, word in WORDS.items()]
@@ -225,7 +285,7 @@ def _running_table(trials: list[Running], metric: str) -> Table:
                 row.append(f"valid loss {number(one.valid_loss)}")
             if isinstance(one.metrics.get(metric), int | float):
                 row.append(f"{metric} {number(one.metrics[metric])}")
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     return table
 
 
@@ -246,39 +306,22 @@ def describe_trial(ended: Ended, metric: str) -> str:
     return "  ".join(parts)
 
 
-def describe_params(params: Mapping[str, Any], count: int | None = None) -> str:
-    """'lr=0.0123 bs=32 …', the first `count` in the space's order."""
-    shown = [f"{name}={number(value)}" for name, value in list(params.items())[:count]]
-    return " ".join(shown) + (" …" if len(params) > len(shown) else "")
-
-
-def number(value: object) -> str:
-    """Four significant digits of a number, anything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """'0.4 s', '12 s', '3 min 05 s', '2 h 10 min'."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def tell_waits(store: Store, console: Console) -> None:
+def say_waits(store: Store, console: Console) -> None:
     """Say from now on when the store does not answer and is waited for."""
 
     def tell(error: BaseException) -> None:
-        how = "does not answer" if isinstance(error, OutOfReachError) else why(error, store.url)
+        how = (
+            "does not answer"
+            if isinstance(error, OutOfReachError)
+            else database_problem(error, store.url)
+        )
         text = f"The store {store.shown_url} {how}; waiting for it."
-        console.print(Text(text), soft_wrap=True)
+        say(console, text)
 
     store.on_wait = tell
 
 
-def shown_of(study: optuna.Study, run_id: int, metric: str, trials: int) -> Shown:
-    return Shown(run_id, study._study_id, study.study_name, metric, study.directions[0], trials)
+def shown_run(
+    study: optuna.Study, ref: StudyRef, run_id: int, metric: str, trials: int
+) -> ShownRun:
+    return ShownRun(run_id, ref, ref.name, metric, study.directions[0], trials)

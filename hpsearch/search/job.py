@@ -8,65 +8,35 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
 
-from hpsearch.search.limits import Limits
-from hpsearch.search.space import space_from_json
-from hpsearch.search_options import Search
-from hpsearch.training.contract import Trainer
+from hpsearch.core.environment import own_memory
+from hpsearch.core.home import CHECKPOINTS, TRIAL_MODELS, trial_folder
+from hpsearch.errors import InputError
+from hpsearch.store.server import clock
+from hpsearch.store.tables.space_json import space_from_json
+from hpsearch.study.search_options import Search
 
-CHECKPOINTS = "checkpoints"
-OF_A_MACHINE = ("storage", "run_id", "data", "data_path", "device")
+if TYPE_CHECKING:
+    from hpsearch.store import Store
+
+
+PER_MACHINE = ("storage", "run_id", "data", "data_path", "device", "measures")
 """What each machine that works on a run knows for itself: its way to the store and the data."""
-
-
-class Preset(Protocol):
-    """A study at one size (hpsearch.studies.ResolvedPreset)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def trials(self) -> int: ...
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    @property
-    def distributions(self) -> Mapping[str, BaseDistribution]: ...
-    @property
-    def defaults(self) -> Mapping[str, Any]: ...
-    @property
-    def language_model(self) -> str | None: ...
-    def with_language_model(self, place: str) -> Preset: ...
-
-
-class Spec(Protocol):
-    """What the search asks of a study's declaration (hpsearch.studies.StudySpec)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def direction(self) -> str: ...
-    @property
-    def data(self) -> Mapping[str, Any]: ...
-    @property
-    def search(self) -> Search: ...
-    @property
-    def file(self) -> Path | None: ...
-    def resolve(self, preset: str) -> Preset: ...
-    def trainer_module(self) -> Trainer: ...
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run's work, the same for all its workers.
+    """The work of one run, the same for all its workers.
 
-    `storage` is the URL with its password: a job is never logged, printed or put into arguments.
-    `run_id` None means any waiting trial of the study. `uid` tells this study's checkpoints from
-    those of one of the same name in another store. `deadline` is in seconds since the epoch. So
-    many trials as `together` may be trained side by side, by trainers that can.
+    `storage` is the URL with its password: nobody logs or prints a job, or puts it into arguments.
+    A worker takes the waiting trials of run `run_id`, or with None any of the study. `uid` tells
+    the study's checkpoints from those of a study of the same name in another store. `trainer` is
+    the registered name, for people: no worker imports it. `deadline` is in seconds since 1970 by
+    the database's clock. A trainer that can may train `together` trials side by side. The worker
+    that `measures` says before its first trial how long the run will take.
     """
 
     storage: str
@@ -88,6 +58,7 @@ class Job:
     trial_memory: int | None = None
     halve_batch: bool = False
     together: int = 1
+    measures: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -113,18 +84,50 @@ class Job:
 
     def shared(self) -> dict[str, Any]:
         """What the run's workers have in common on all machines; without any URL or path."""
-        return {key: value for key, value in self.to_dict().items() if key not in OF_A_MACHINE}
+        return {key: value for key, value in self.to_dict().items() if key not in PER_MACHINE}
 
     @property
     def path(self) -> Path | None:
         return None if self.data_path is None else Path(self.data_path)
 
-    def ends_at(self) -> float:
-        """When no trial may begin any more, on this process's own clock, which nobody sets."""
-        return math.inf if self.deadline is None else time.monotonic() + self.deadline - time.time()
+    def ends_at(self, store: Store) -> float:
+        """The time after which no trial may begin, by this process's monotonic clock.
+
+        The database's clock gives the seconds until then: the clocks of two machines differ.
+        """
+        if self.deadline is None:
+            return math.inf
+        now = store.retry(clock.seconds, store.engine)
+        return time.monotonic() + self.deadline - now
 
     def checkpoint(self, number: int) -> Path:
         """The folder for the state of trial `number` after each of its epochs."""
-        from hpsearch.data import home
+        return trial_folder(CHECKPOINTS, self.study, self.uid, number)
 
-        return home() / CHECKPOINTS / f"{self.study}-{self.uid}" / str(number)
+    def model(self, number: int) -> Path:
+        """The folder in which trial `number` leaves its model."""
+        return trial_folder(TRIAL_MODELS, self.study, self.uid, number)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one trial: seconds, and bytes of its worker's own memory (files it maps do not count), and
+    as many of its GPU's.
+
+    With `halve_batch` a trial that ran out of memory is trained once more with half of its batch.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    halve_batch: bool = False
+
+    def check(self) -> None:
+        """Raises InputError for what cannot be kept."""
+        if self.seconds is not None and not self.seconds > 0:
+            raise InputError(
+                f"--trial-timeout {self.seconds:g} is not possible: give a time above zero."
+            )
+        if self.memory is not None and self.memory <= 0:
+            raise InputError(f"--trial-memory {self.memory} is not possible: give 4G or 500M.")
+        if self.memory is not None and own_memory() is None:
+            raise InputError("--trial-memory needs Linux, which tells how much a process uses.")

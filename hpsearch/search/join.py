@@ -3,87 +3,101 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import optuna
 from rich.console import Console
-from rich.text import Text
 
+from hpsearch.core.console import say
+from hpsearch.core.home import CHECKPOINTS, study_folder
+from hpsearch.core.terminal import new_console
+from hpsearch.core.words import duration
 from hpsearch.errors import InputError
-from hpsearch.search import planning
-from hpsearch.search.display import Display, duration, shown_of, tell_waits
-from hpsearch.search.engines import Crew, choose_crew
-from hpsearch.search.job import Job, Preset, Spec
-from hpsearch.search.objective import LOST, lost
-from hpsearch.search.planning import plain
-from hpsearch.search.run import prepare
-from hpsearch.search.stopping import Stopper
-from hpsearch.search.worker import quiet_optuna
-from hpsearch.search_options import Search
-from hpsearch.store import Store, runs
-from hpsearch.store.opening import NoStoreError, translated
-from hpsearch.training.contract import Prepared, Trainer
+from hpsearch.search.display import Display, say_waits, shown_run
+from hpsearch.search.engines import WorkerPool, Workers, choose_pool
+from hpsearch.search.job import Job
+from hpsearch.search.plan.study_record import StudyChoice, StudyRecord, check_complete
+from hpsearch.search.run import decide, prepare
+from hpsearch.search.worker.bench import STORE_ERRORS, store_lost
+from hpsearch.search.worker.signals import Stopper
+from hpsearch.search.worker.workload import Workload
+from hpsearch.store import Store
+from hpsearch.store.queue import fence, runs
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.server.open import NoStoreError, translated
+from hpsearch.store.tables import attributes
+from hpsearch.store.tables.damage import readable
+from hpsearch.store.tables.optuna_tables import quiet_optuna
+from hpsearch.study.search_options import Search
+from hpsearch.study.spec import StudySpec
+from hpsearch.study.trainers import stored_name
+from hpsearch.trainers.contract import Prepared
 
 LOOK_S = 0.5
-MANY = 1_000_000
+ANY_NUMBER = 1_000_000
+"""More trials than a run has: whoever joins does not know how many are left."""
+ALL_DEVICES = Workers(None)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A run to join, its study, and the study's preset with the run's language model in it."""
+class OpenRun:
+    """A run to join, its study, and the study's record with the run's language model in it."""
 
     run: runs.Open
+    ref: StudyRef
     study: optuna.Study
-    preset: Preset
+    record: StudyRecord
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What was prepared for trials of one preset."""
+class ReadyData:
+    """What was prepared for trials with these settings."""
 
-    preset: Preset
+    settings: dict[str, Any]
     prepared: Prepared
+    pool: WorkerPool
 
 
 def join(
-    spec: Spec,
+    choice: StudyChoice,
+    workers: Workers = ALL_DEVICES,
     *,
-    storage: str | None = None,
-    preset: str = "auto",
-    workers: int | None = None,
-    devices: Sequence[str] | None = None,
-    data_path: str | Path | None = None,
     wait: float = 120.0,
     console: Console | None = None,
 ) -> None:
     """Help the runs of a study until they have no trials left.
 
-    Where there is none to join yet, the data is prepared meanwhile, and then a run is waited for
-    `wait` seconds. A run that is ended (by Ctrl-C, or because its time is over) is left after the
-    running trial. Raises InputError if there is no run to join, or the study differs from what
-    `spec` declares; otherwise as `run` does.
+    If there is no run yet, this prepares the data and then waits `wait` seconds for one. When a run
+    ends (by Ctrl-C, or because its time is over), this stops after the trial that it is training.
+    The choice's language model says where that of the run lies, if nothing but the store says so.
+    Raises InputError if there is no run to join, or the study differs from its declaration;
+    otherwise what `run` raises.
     """
-    console = console or Console()
-    crew = choose_crew(workers, devices, MANY)
-    path = None if data_path is None else Path(data_path)
-    with quiet_optuna(), Stopper() as stop, _open(storage, wait, console) as store:
-        tell_waits(store, console)
-        trainer = spec.trainer_module()
-        ready: Ready | None = None
-        found = store.patiently(lambda: _find(store, spec, preset))
+    console = console or new_console()
+    pool = choose_pool(workers, ANY_NUMBER)
+    spec = choice.spec
+    with quiet_optuna(), Stopper() as stop, _open(choice.storage, wait, console) as store:
+        say_waits(store, console)
+        ready: ReadyData | None = None
+
+        def find() -> OpenRun | None:
+            return store.retry(_find, store, choice, console)
+
+        found = find()
         if found is None:
-            ready = _prepare(trainer, spec, spec.resolve(preset), path, crew, console)
-            found = _wait_for_run(store, spec, preset, wait, console)
+            resolved = spec.resolve(choice.preset)
+            record = StudyRecord.read(store, choice, resolved, spec.search, console)
+            ready = _prepare(record, pool, console)
+            found = _wait_for_run(store, spec, find, wait, console)
         while found is not None:
-            if ready is None or plain(ready.preset.settings) != plain(found.preset.settings):
-                ready = _prepare(trainer, spec, found.preset, path, crew, console)
-            with translated(store.url):
-                planning.check_same_data(store, spec, found.preset, ready.prepared)
-            _help(store, spec, found, trainer, ready.prepared, path, crew, stop, console)
-            found = store.patiently(lambda: _find(store, spec, preset))
+            if ready is None or ready.settings != found.record.preset.settings:
+                ready = _prepare(found.record, pool, console)
+            found.record.check_same_data(ready.prepared)
+            _work_on(found, ready, stop, console)
+            found = find()
 
 
 @contextmanager
@@ -98,40 +112,46 @@ def _open(storage: str | None, wait: float, console: Console) -> Iterator[Store]
             if time.monotonic() > deadline:
                 raise
             if not told:
-                _say(console, f"{error} Waiting {duration(wait)} for it.")
+                say(console, f"{error} Waiting {duration(wait)} for it.")
                 told = True
         time.sleep(LOOK_S)
     with store:
         yield store
 
 
-def _find(store: Store, spec: Spec, preset: str) -> Found | None:
+def _find(store: Store, choice: StudyChoice, console: Console) -> OpenRun | None:
     """The first run that can be joined, of whatever preset if that is "auto".
 
-    Raises InputError if its study is not what `spec` declares.
+    Raises InputError if its study is not what the choice declares.
     """
+    spec = choice.spec
     with translated(store.url):
         for study in store.studies():
             attrs = study.attrs
-            if attrs.get("hps_study") != spec.name:
+            if attrs.get(attributes.STUDY) != spec.name:
                 continue
-            if preset not in ("auto", attrs["hps_preset"]):
+            if choice.preset not in ("auto", attrs.get(attributes.PRESET)):
                 continue
-            run = store.patiently(lambda one=study: runs.oldest_open(store.engine, one.study_id))  # type: ignore[misc]
+            study.check()
+            check_complete(study.name, attrs)
+            run = store.retry(runs.oldest_open, store.engine, study.study_id)
             if run is None:
                 continue
-            resolved = spec.resolve(attrs["hps_preset"])
-            resolved = planning.choose_language_model(store, spec, resolved, None)
-            planning.check_unchanged(store, spec, resolved, Search(**run.job["search"]))
+            resolved = spec.resolve(attrs[attributes.PRESET])
+            with readable(f"The job of run {run.run_id}"):
+                search = Search(**run.job["search"])
+            record = StudyRecord.open(store, choice, resolved, search, console)
             loaded = optuna.load_study(study_name=study.name, storage=store.optuna)
-            return Found(run, loaded, resolved)
+            return OpenRun(run, study.ref, loaded, record)
     return None
 
 
-def _wait_for_run(store: Store, spec: Spec, preset: str, wait: float, console: Console) -> Found:
+def _wait_for_run(
+    store: Store, spec: StudySpec, find: Callable[[], OpenRun | None], wait: float, console: Console
+) -> OpenRun:
     deadline, told = time.monotonic() + wait, False
     while True:
-        found = store.patiently(lambda: _find(store, spec, preset))
+        found = find()
         if found is not None:
             return found
         if time.monotonic() > deadline:
@@ -140,49 +160,44 @@ def _wait_for_run(store: Store, spec: Spec, preset: str, wait: float, console: C
                 f"start one with `hpsearch run {spec.name}`."
             )
         if not told:
-            _say(console, f"No run of {spec.name} to join yet; waiting {duration(wait)} for one.")
+            say(console, f"No run of {spec.name} to join yet; waiting {duration(wait)} for one.")
             told = True
         time.sleep(LOOK_S)
 
 
-def _prepare(
-    trainer: Trainer, spec: Spec, preset: Preset, path: Path | None, crew: Crew, console: Console
-) -> Ready:
-    return Ready(preset, prepare(trainer, spec, preset, path, crew.devices[0], console))
+def _prepare(record: StudyRecord, pool: WorkerPool, console: Console) -> ReadyData:
+    prepared = prepare(record, pool.devices[0], console)
+    pool, prepared = decide(pool, record, prepared, console)
+    return ReadyData(record.preset.settings, prepared, pool)
 
 
-def _help(
-    store: Store,
-    spec: Spec,
-    found: Found,
-    trainer: Trainer,
-    prepared: Prepared,
-    path: Path | None,
-    crew: Crew,
-    stop: Stopper,
-    console: Console,
-) -> None:
+def _work_on(found: OpenRun, ready: ReadyData, stop: Stopper, console: Console) -> None:
     """Work on the run until nothing of it is left to do."""
-    run, study = found.run, found.study
-    job = Job.from_dict(
-        {
-            **run.job,
-            "storage": store.secret_url,
-            "run_id": run.run_id,
-            "data": plain(spec.data),
-            "data_path": None if path is None else str(path.absolute()),
-            "device": crew.devices[0],
-        }
-    )
-    _say(console, f"{job.study}: joined run {run.run_id} of {run.trials} trials")
+    run, study, store = found.run, found.study, found.record.store
+    job = _job(found, ready.pool.devices[0])
+    say(console, f"{job.study}: joined run {run.run_id} of {run.trials} trials")
+    workload = Workload(job, store, found.record.trainer, ready.prepared, stop)
     try:
-        shown = shown_of(study, run.run_id, job.metric, run.trials)
+        shown = shown_run(study, found.ref, run.run_id, job.metric, run.trials)
         with Display(store, shown, console, from_now=True):
-            crew.work(job, store, study._study_id, trainer, prepared, stop)
-    except LOST as error:
-        raise lost(store, error) from error
-    _say(console, f"{job.study}: nothing left to do in run {run.run_id}")
+            ready.pool.work(workload, found.ref)
+        fence.check_there(store.engine, found.ref)
+    except STORE_ERRORS as error:
+        raise store_lost(store, error) from error
+    say(console, f"{job.study}: nothing left to do in run {run.run_id}")
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(Text(text), soft_wrap=True, highlight=False)
+def _job(found: OpenRun, device: str) -> Job:
+    """The run's job: how its trials are drawn and limited is the store's to say, everything else
+    the study file's. Raises InputError where the store has the run trained by another trainer."""
+    run, record = found.run, found.record
+    if (trainer := stored_name(run.job.get("trainer"))) != record.spec.trainer:
+        raise InputError(
+            f"Run {run.run_id} in the store {record.store.shown_url} is trained by {trainer!r}, "
+            f"but study {record.spec.name} by {record.spec.trainer!r}: join with the study file "
+            "that the run was started with, or upgrade hpsearch."
+        )
+    study_folder(CHECKPOINTS, found.ref.name, found.ref.uid or "")  # raises where the id is none
+    own = record.job_fields(found.ref, run.run_id, device)
+    with readable(f"The job of run {run.run_id}"):
+        return Job.from_dict({**run.job, **own})

@@ -4,150 +4,149 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 from rich.console import Console
-from rich.text import Text
 
+from hpsearch.core.console import say, shown_progress
+from hpsearch.core.terminal import new_console
+from hpsearch.core.words import describe_params, duration, number
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.search import planning, together
-from hpsearch.search.display import (
-    Display,
-    describe_params,
-    duration,
-    number,
-    shown_of,
-    tell_waits,
-)
-from hpsearch.search.engines import Cluster, Crew, choose_crew
-from hpsearch.search.engines.local import Process
-from hpsearch.search.job import Job, Preset, Spec
-from hpsearch.search.leftovers import remove_leftovers
-from hpsearch.search.limits import Limits
-from hpsearch.search.objective import LOST, lost
-from hpsearch.search.planning import Planned, plain
-from hpsearch.search.progress import shown_progress
-from hpsearch.search.space import check_config, space_to_json
-from hpsearch.search.stopping import Stopper
-from hpsearch.search.worker import quiet_optuna
-from hpsearch.search_options import Search, merge
-from hpsearch.store import Store, reading, runs
-from hpsearch.store.opening import translated
-from hpsearch.training.contract import Prepared, Trainer
+from hpsearch.search.display import Display, say_waits, shown_run
+from hpsearch.search.engines import WorkerPool, Workers, choose_pool
+from hpsearch.search.job import Job, Limits
+from hpsearch.search.plan.plan_run import Planned, plan_run, unfinished
+from hpsearch.search.plan.study_record import StudyChoice, StudyRecord
+from hpsearch.search.processes import Process
+from hpsearch.search.speed.device_choice import choose_for_run
+from hpsearch.search.worker import side_by_side
+from hpsearch.search.worker.bench import STORE_ERRORS, store_lost
+from hpsearch.search.worker.signals import Stopper
+from hpsearch.search.worker.workload import Workload
+from hpsearch.store import Store, summaries
+from hpsearch.store.queue import fence, runs
+from hpsearch.store.queue.orphans import remove_orphaned_checkpoints
+from hpsearch.store.server import clock
+from hpsearch.store.server.open import translated
+from hpsearch.store.tables.optuna_tables import quiet_optuna
+from hpsearch.study.search_options import Search, merge
+from hpsearch.study.space import check_config
+from hpsearch.study.spec import ResolvedPreset, StudySpec
+from hpsearch.trainers.contract import Prepared, PrepareSetup
+from hpsearch.trainers.shared.speed import is_measurable
 
 MOST_TRIALS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a run does: `trials` more trials (None: as many as the preset says), none of which
+    starts after `seconds`."""
+
+    trials: int | None = None
+    seconds: float | None = None
+
+    def check(self, preset: ResolvedPreset) -> int:
+        """The number of trials. Raises InputError for what is not possible."""
+        trials = preset.trials if self.trials is None else self.trials
+        if not 1 <= trials <= MOST_TRIALS:
+            raise InputError(
+                f"--trials {trials} is not possible: give a whole number from 1 to {MOST_TRIALS}."
+            )
+        if self.seconds is not None and not self.seconds > 0:
+            raise InputError(f"--timeout {self.seconds:g} is not possible: give a time above zero.")
+        return trials
+
+
+ONE_WORKER = Workers()
 NO_LIMITS = Limits()
+PRESETS_BUDGET = Budget()
 
 
 def run(
-    spec: Spec,
+    choice: StudyChoice,
+    workers: Workers = ONE_WORKER,
     *,
-    trials: int | None = None,
-    timeout: float | None = None,
-    storage: str | None = None,
-    preset: str = "auto",
-    workers: int | None = 1,
-    devices: Sequence[str] | None = None,
-    engine: str = "local",
-    cluster: Cluster | None = None,
+    budget: Budget = PRESETS_BUDGET,
     limits: Limits = NO_LIMITS,
-    seed: int = 0,
-    data_path: str | Path | None = None,
-    language_model: str | None = None,
     search: Mapping[str, Any] | None = None,
+    seed: int = 0,
     console: Console | None = None,
 ) -> optuna.Study:
-    """Finish `trials` more trials of a study (default: the preset's budget) and return the study.
+    """Run the trials that the `budget` allows, each within its `limits`, and return the study.
 
-    After `timeout` seconds no new trial is started. `workers` None means one for each of the
-    `devices` (default: all GPUs), or for each core. `seed` counts for a new study only: one that is
-    continued keeps its own. `language_model` puts a finished one in the place of what a classifier
-    study's settings say: "best" (of the language-model study in the store), a name or a folder; the
-    study remembers it. `search` says how trials are chosen where not as the study declares: the
-    keys of [search] in a study.toml (see hpsearch.search_options.Search). Raises InputError for
-    what was asked wrongly, HpsearchError if the run failed as a whole, and KeyboardInterrupt after
-    Ctrl-C or SIGTERM, when every running trial has been put back.
+    `search` says how trials are chosen where not as the study declares: the keys of [search] in a
+    study.toml (hpsearch.study.search_options.Search). The `seed` is that of a new study; a study
+    that is continued keeps its own. Raises InputError for what was asked wrongly, HpsearchError if
+    the run failed as a whole, and KeyboardInterrupt after Ctrl-C or SIGTERM, when every running
+    trial has been put back.
     """
-    console = console or Console()
-    resolved = spec.resolve(preset)
-    wanted = resolved.trials if trials is None else trials
-    _check_arguments(wanted, timeout, seed)
+    console = console or new_console()
+    preset = choice.spec.resolve(choice.preset)
+    trials = budget.check(preset)
+    if seed < 0:
+        raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
     limits.check()
-    crew = choose_crew(workers, devices, wanted, engine, cluster)
-    chosen = checked_search(spec, resolved, search or {}, wanted)
-    path = None if data_path is None else Path(data_path)
-    with quiet_optuna(), Stopper() as stop, Store.open(storage) as store:
+    pool = choose_pool(workers, trials)
+    declared = checked_search(choice.spec, preset, search or {}, trials)
+    with quiet_optuna(), Stopper() as stop, Store.open(choice.storage) as store:
         with translated(store.url):
-            resolved = planning.choose_language_model(store, spec, resolved, language_model)
-            chosen = planning.with_objectives(store, spec, resolved, chosen)
-            planning.check_unchanged(store, spec, resolved, chosen)
-            if (known := planning.reached(store, spec, resolved, chosen)) is not None:
-                console.print(Text(f"{known.study_name} has reached its target already."))
+            record = StudyRecord.open(store, choice, preset, declared, console)
+            if (known := record.reached()) is not None:
+                say(console, f"{known.study_name} has reached its target already.")
                 return known
-        with crew.hired() as waiting:
-            trainer = spec.trainer_module()
-            for process in waiting:
-                process.tell(module_name(trainer))
-            prepared = prepare(trainer, spec, resolved, path, crew.prepares_on, console)
-            tell_waits(store, console)
+        with pool.prestarted() as processes:
+            for process in processes:
+                process.send_trainer(record.trainer.__name__)
+            prepared = prepare(record, pool.prepares_on, console)
+            pool, prepared = decide(pool, record, prepared, console)
+            say_waits(store, console)
             with stop.shielded(), translated(store.url):
-                planned = planning.plan_run(
-                    store, spec, resolved, prepared,
-                    trials=wanted, seed=seed, search=chosen, workers=crew.workers, engine=engine,
-                )  # fmt: skip
-                job = make_job(
-                    store, spec, resolved, planned, trainer, path, crew.devices[0], chosen,
-                    timeout, limits, together.most(wanted, crew.workers),
-                )  # fmt: skip
-                store.patiently(lambda: runs.keep_job(store.engine, planned.run_id, job.shared()))
+                planned = plan_run(record, prepared, pool, trials=trials, seed=seed)
+                job = make_job(record, planned, pool, budget, limits)
+                store.retry(runs.keep_job, store.engine, planned.ref, planned.run_id, job.shared())
             _announce(console, planned, seed)
-            carry_out(job, store, planned, trainer, prepared, crew, stop, console, waiting)
+            workload = Workload(job, store, record.trainer, prepared, stop)
+            carry_out(workload, planned, pool, console, processes)
         return planned.study
 
 
-def prepare(
-    trainer: Trainer,
-    spec: Spec,
-    preset: Preset,
-    data_path: Path | None,
-    device: str,
-    console: Console,
-) -> Prepared:
+def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:
     """What all trials share, built once with all cores, with its progress shown."""
     with shown_progress(console) as report:
-        prepared = trainer.prepare(
-            plain(spec.data),
-            plain(preset.settings),
-            data_path=data_path,
-            device=device,
-            progress=report,
-            say=lambda sentence: console.print(Text(sentence), soft_wrap=True),
+        prepared = record.trainer.prepare(
+            record.spec.data,
+            record.preset.settings,
+            PrepareSetup(record.data_path, device, report, lambda sentence: say(console, sentence)),
         )
     for line in (f"data: {prepared.source}", prepared.summary):
-        console.print(Text(line), soft_wrap=True)
+        say(console, line)
     return prepared
 
 
-def _check_arguments(
-    trials: int,
-    timeout: float | None,
-    seed: int,
-) -> None:
-    if not 1 <= trials <= MOST_TRIALS:
-        raise InputError(
-            f"--trials {trials} is not possible: give a whole number from 1 to {MOST_TRIALS}."
-        )
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"--timeout {timeout:g} is not possible: give a time above zero.")
-    if seed < 0:
-        raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
+def decide(
+    pool: WorkerPool, record: StudyRecord, prepared: Prepared, console: Console
+) -> tuple[WorkerPool, Prepared]:
+    """Choose the faster of GPU and processor: (the pool on it, the data prepared on it).
+
+    If there is no choice, or the trainer cannot be measured, the pool and the data stay the same.
+    """
+    on_cpu = pool.on_cpu
+    if on_cpu is None or not is_measurable(record.trainer):
+        return replace(pool, on_cpu=None), prepared
+    chosen, key = choose_for_run(record, prepared, pool.devices, on_cpu.workers, console)
+    if chosen.device != "cpu":
+        return replace(pool, on_cpu=None, choice=key), prepared
+    return on_cpu, prepare(record, "cpu", console)
 
 
-def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials: int) -> Search:
+def checked_search(
+    spec: StudySpec, preset: ResolvedPreset, given: Mapping[str, Any], trials: int
+) -> Search:
     """How the study declares its search, with what was given instead; InputError if impossible."""
     search = merge(spec.search, given)
     space = preset.distributions
@@ -158,49 +157,28 @@ def checked_search(spec: Spec, preset: Preset, given: Mapping[str, Any], trials:
     return merge(search, {"fix": fix, "tries": tries})
 
 
-def module_name(trainer: Trainer) -> str:
-    """What a worker imports."""
-    return str(getattr(trainer, "__name__", type(trainer).__name__))
-
-
 def make_job(
-    store: Store,
-    spec: Spec,
-    preset: Preset,
-    planned: Planned,
-    trainer: Trainer,
-    data_path: Path | None,
-    device: str,
-    search: Search,
-    timeout: float | None = None,
-    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
-    at_once: int = 1,
+    record: StudyRecord, planned: Planned, pool: WorkerPool, budget: Budget, limits: Limits
 ) -> Job:
-    """What the workers of a planned run need to know. `timeout` is in seconds from now."""
+    """What the workers of a planned run need to know."""
+    deadline = None
+    if budget.seconds is not None:
+        deadline = clock.seconds(record.store.engine) + budget.seconds
     return Job(
-        storage=store.secret_url,
-        study=planned.study.study_name,
-        uid=planned.uid,
-        run_id=planned.run_id,
-        trainer=module_name(trainer),
-        metric=spec.metric,
-        space=space_to_json(preset.distributions),
-        settings=plain(preset.settings),
-        data=plain(spec.data),
-        data_path=None if data_path is None else str(data_path.absolute()),
-        preset=preset.name,
-        device=device,
+        **record.job_fields(planned.ref, planned.run_id, pool.devices[0]),
         seed=planned.seed,
-        search=search,
-        deadline=None if timeout is None else time.time() + timeout,
+        search=record.search,
+        deadline=deadline,
         trial_seconds=limits.seconds,
         trial_memory=limits.memory,
         halve_batch=limits.halve_batch,
-        together=at_once,
+        together=side_by_side.most(planned.trials, pool.workers),
     )
 
 
 def _announce(console: Console, planned: Planned, seed: int) -> None:
+    if planned.note:
+        say(console, planned.note)
     notes = []
     if planned.left_over:
         notes.append(f"{planned.left_over} of them left over from an earlier run")
@@ -208,52 +186,59 @@ def _announce(console: Console, planned: Planned, seed: int) -> None:
         notes.append(f"with the study's own seed {planned.seed}")
     more = f" ({', '.join(notes)})" if notes else ""
     trials = "1 trial" if planned.trials == 1 else f"{planned.trials} trials"
-    console.print(Text(f"{planned.study.study_name}: {trials} to run{more}"), soft_wrap=True)
+    say(console, f"{planned.study.study_name}: {trials} to run{more}")
 
 
 def carry_out(
-    job: Job,
-    store: Store,
+    workload: Workload,
     planned: Planned,
-    trainer: Trainer,
-    prepared: Prepared,
-    crew: Crew,
-    stop: Stopper,
+    pool: WorkerPool,
     console: Console,
-    waiting: list[Process] | None = None,
+    prestarted: list[Process] | None = None,
 ) -> None:
-    """Let the workers run, those `waiting` first, and write down and say how the run ended, however
-    it did."""
-    started, ends = time.monotonic(), job.ends_at()
+    """Let the workers of the pool run, the processes that are `prestarted` first. Then write down
+    and say how the run ended, however it ended."""
+    job, store, ref = workload.job, workload.store, planned.ref
+    started, ends = time.monotonic(), job.ends_at(store)
     outcome = "failed"
-    study_id = planned.study._study_id
-    shown = shown_of(planned.study, planned.run_id, job.metric, planned.trials)
+    shown = shown_run(planned.study, ref, planned.run_id, job.metric, planned.trials)
     try:
         with Display(store, shown, console):
-            crew.work(job, store, study_id, trainer, prepared, stop, waiting)
+            pool.work(workload, ref, prestarted)
+        store.retry(fence.check_there, store.engine, ref)
         late = time.monotonic() >= ends
-        early = runs.ending(store.engine, planned.run_id)
+        early = store.retry(runs.ending, store.engine, planned.run_id)
         outcome = early or ("out of time" if late else "finished")
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise
-    except LOST as error:
-        raise lost(store, error) from error
+    except STORE_ERRORS as error:
+        raise store_lost(store, error) from error
     finally:
         # Where the store is lost, the reason why the run ends matters more than this.
-        with stop.shielded(), contextlib.suppress(*LOST):
-            store.end_run(planned.run_id, outcome)
-            remove_leftovers(store, study_id, job.checkpoint(0).parent)
-            _summarise(store, job, planned, time.monotonic() - started, outcome, console)
+        with workload.stop.shielded(), contextlib.suppress(*STORE_ERRORS):
+            store.end_run(ref, planned.run_id, outcome)
+            remove_orphaned_checkpoints(store, ref.study_id, job.checkpoint(0).parent)
+            _summarise(workload, planned, time.monotonic() - started, outcome, console)
     with translated(store.url):
         _check_success(store, planned)
 
 
 def _summarise(
-    store: Store, job: Job, planned: Planned, seconds: float, outcome: str, console: Console
+    workload: Workload, planned: Planned, seconds: float, outcome: str, console: Console
 ) -> None:
-    study_id = planned.study._study_id
-    counts = reading.states(store.engine, study_id, planned.run_id)
+    job, store = workload.job, workload.store
+    study_id = planned.ref.study_id
+    counts = summaries.states(store.engine, study_id, planned.run_id)
+    best = summaries.best(store.engine, study_id, planned.study.directions[0])
+    params = {}
+    if best is not None:
+        found = (one.params for one in planned.study.trials if one.number == best[1])
+        params = next(found, {})
+    # A deleted study's number may go to another study. If this study is still there, the values
+    # above are its own.
+    if not fence.is_there(store.engine, planned.ref):
+        return
     words = (
         (TrialState.COMPLETE, "complete"),
         (TrialState.PRUNED, "pruned"),
@@ -261,23 +246,22 @@ def _summarise(
     )
     ends = ", ".join(f"{counts.get(state, 0)} {word}" for state, word in words)
     text = f"{job.study}: {outcome} after {duration(seconds)}: {ends}"
-    if left := planning.unfinished(counts):
+    if left := unfinished(counts):
         text += f", {left} still to run (the same command goes on with them)"
-    console.print(Text(text), soft_wrap=True, highlight=False)
-    best = reading.best(store.engine, study_id, planned.study.directions[0])
+    say(console, text)
     if best is not None:
         value, best_number = best
-        params = next(one.params for one in planned.study.trials if one.number == best_number)
         line = f"best {job.metric} {number(value)}, trial {best_number}: {describe_params(params)}"
-        console.print(Text(line), soft_wrap=True, highlight=False)
+        say(console, line)
 
 
 def _check_success(store: Store, planned: Planned) -> None:
     """Raise HpsearchError if every trial of the run failed."""
-    study_id = planned.study._study_id
-    counts = reading.states(store.engine, study_id, planned.run_id)
+    study_id = planned.ref.study_id
+    counts = summaries.states(store.engine, study_id, planned.run_id)
     failed = counts.get(TrialState.FAIL, 0)
     if failed and not (counts.get(TrialState.COMPLETE) or counts.get(TrialState.PRUNED)):
-        reason = reading.failures(store.engine, study_id, planned.run_id)[-1]
+        reason = summaries.failures(store.engine, study_id, planned.run_id)[-1]
+        fence.check_there(store.engine, planned.ref)
         which = "The only trial" if failed == 1 else f"All {failed} trials"
         raise HpsearchError(f"{which} of this run failed, the last one thus: {reason}")

@@ -1,6 +1,6 @@
 """One SQL database: Optuna's tables, untouched, and ours beside them."""
 
-from hpsearch.store.reading import StudySummary
-from hpsearch.store.records import Store
+from hpsearch.store.store import Store
+from hpsearch.store.summaries import StudySummary
 
 __all__ = ["Store", "StudySummary"]

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hpsearch.analysis import explain
-from hpsearch.analysis.forest import Settings, Table, grow
+from hpsearch.analysis.surrogate.forest import Settings, Table, grow
 
 PEAK = 0.35
 

@@ -10,23 +10,22 @@ import statistics
 import sys
 import time
 
-from hpsearch.studies import load_spec
-from hpsearch.tabular import train as trainer
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
+from hpsearch.trainers.tabular import train as trainer
 
 SEEDS = 10
 
 
 def main():
     spec = load_spec("adult")
-    data = trainer.prepare(
-        spec.data, {}, data_path=None, device="cpu", progress=lambda *_: None, say=print
-    )
+    data = trainer.prepare(spec.data, {}, PrepareSetup(data_path=None, device="cpu", say=print))
     print(data.source, data.summary, sep="\n")
     found, rates = [], []
     for seed in range(SEEDS):
         started = time.perf_counter()
         result = trainer.train(
-            {}, {}, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
+            {}, {}, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None)
         )
         rates.append(len(data.parts["train"]) / (time.perf_counter() - started))
         found.append(result.metrics["accuracy"])

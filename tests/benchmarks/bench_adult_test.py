@@ -19,9 +19,10 @@ import optuna
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from hpsearch.data.frames import load_table
-from hpsearch.studies import load_spec
-from hpsearch.tabular import train as trainer
+from hpsearch.data.tables import load_table
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
+from hpsearch.trainers.tabular import train as trainer
 
 SEEDS = 10
 HELD_OUT = 2000
@@ -29,11 +30,11 @@ HELD_OUT = 2000
 
 def our_accuracies(spec, params):
     data = trainer.prepare(
-        spec.data, {"hold_out": "test"}, data_path=None, device="cpu", progress=lambda *_: None
+        spec.data, {"hold_out": "test"}, PrepareSetup(data_path=None, device="cpu")
     )
     return [
         trainer.train(
-            {}, params, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
+            {}, params, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None)
         ).metrics["accuracy"]
         for seed in range(SEEDS)
     ]

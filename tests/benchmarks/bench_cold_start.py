@@ -26,11 +26,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hpsearch.collab import train as trainer
-from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import number_ratings
-from hpsearch.collab.saved import load_collab
 from hpsearch.data.ratings import load_ratings
+from hpsearch.trainers.collab import train as trainer
+from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.prepare import number_ratings
+from hpsearch.trainers.collab.saved import load_collab
+from hpsearch.trainers.contract import TrialSetup
 
 OTHER = {"user": "item", "item": "user"}
 
@@ -58,9 +59,11 @@ def errors_of(dataset, side, seed, params):
     for name, data in (("average", bare), ("metadata", whole)):
         with tempfile.TemporaryDirectory() as folder:
             trainer.train(
-                {}, params, number_ratings(data, config), seed=seed, device="cpu",
-                report=lambda _: None, checkpoint=None, keep=Path(folder),
-            )  # fmt: skip
+                {},
+                params,
+                number_ratings(data, config),
+                TrialSetup(seed=seed, device="cpu", report=lambda _: None, keep=Path(folder)),
+            )
             saved = load_collab(Path(folder))
         predicted[name] = saved.predict(test["user"], test["item"])
         if name == "average":

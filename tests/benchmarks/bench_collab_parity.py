@@ -17,11 +17,12 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import MSELossFlat
 
-from hpsearch.collab.dot_bias_loop import DotBiasLoop, new_optimiser
-from hpsearch.collab.model import DotBias, EmbeddingNN, Link, embedding_width
-from hpsearch.training.loop import optimiser_step
-from hpsearch.training.param_groups import make_adam
-from hpsearch.training.schedule import OneCycle
+from hpsearch.trainers.collab.fit import DotBiasLoop, new_optimiser
+from hpsearch.trainers.collab.model import DotBias, EmbeddingNN, Link, embedding_width
+from hpsearch.trainers.step.gradients import gradients
+from hpsearch.trainers.step.optimiser import GroupedAdamW
+from hpsearch.trainers.step.param_groups import optimiser_groups
+from hpsearch.trainers.step.schedule import OneCycle
 
 STEPS, BS, LR, WD, USERS, ITEMS, FACTORS = 20, 64, 5e-3, 0.1, 300, 500, 50
 LARGER = 30
@@ -107,10 +108,11 @@ def neural_net(y_range, pairs, targets, lr=LR, larger=LARGER):
     # fastai's tabular models take columns of categories and, here, none of numbers.
     theirs.forward = partial(lambda run, x: run(x, None), theirs.forward)
     losses, link, cycle = fastai_steps(theirs, pairs, targets, lr), Link(y_range), OneCycle(STEPS)
-    optimiser, found = make_adam([ours], WD), []
+    optimiser, found = GroupedAdamW(optimiser_groups([ours], WD)), []
     for i, (x, y) in enumerate(zip(pairs.split(BS), targets.split(BS), strict=True)):
         loss = link.loss(ours(x[:, 0], x[:, 1]), y)
-        optimiser_step(loss, optimiser, cycle, i, [lr])
+        share, momentum = cycle.at(i)
+        optimiser.step(gradients(loss, optimiser.weights), [lr * share], momentum)
         found.append(loss.item())
     return losses, found, [(other.weight, mine.weight) for mine, other in layers[:2]]
 

@@ -24,10 +24,11 @@ from bench_movielens import RECIPE
 from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 
-from hpsearch.collab import train as trainer
-from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import number_ratings
 from hpsearch.data.ratings import load_ratings
+from hpsearch.trainers.collab import train as trainer
+from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.prepare import number_ratings
+from hpsearch.trainers.contract import TrialSetup
 
 
 def prepared(dataset, seed):
@@ -58,7 +59,7 @@ def fastai_trial(table, n_train, seed):
 def our_trial(data, seed):
     started = time.perf_counter()
     result = trainer.train(
-        {}, RECIPE, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
+        {}, RECIPE, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None)
     )
     return result.metrics["mse"], time.perf_counter() - started
 

@@ -36,11 +36,12 @@ import optuna
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
-from hpsearch.analysis import explain, refits
-from hpsearch.analysis.anova import decompose
-from hpsearch.analysis.effects import build_grid, marginal_at
-from hpsearch.analysis.forest import Settings, Table, build_table, choose_settings, grow
-from hpsearch.analysis.frame import read_study
+from hpsearch.analysis import explain
+from hpsearch.analysis.effects.grids import build_grid, marginal_at
+from hpsearch.analysis.read.frame import read_study
+from hpsearch.analysis.surrogate import fit
+from hpsearch.analysis.surrogate.anova import decompose
+from hpsearch.analysis.surrogate.forest import Settings, Table, build_table, choose_settings, grow
 
 D = 6
 SPACE = {f"x{j}": FloatDistribution(0.0, 1.0) for j in range(D)}
@@ -49,7 +50,7 @@ SLOPE = 0.7  # of x2, in standard deviations of the shape
 EQUAL = 0.02  # how far beyond a plateau's end an interval may reach
 SIZES, NOISES, SAMPLERS = (50, 100, 200, 400), (0.2, 0.5, 1.0), ("random", "qmc", "tpe")
 PLAIN_ROUNDS = 2  # with the plain bootstrap beside ours
-N_SHUFFLES = 19  # of the test whether a forest is trusted, the fewest for its 5%
+N_REFITS = 19  # of the test whether a forest is trusted, the fewest for its 5%
 GRID = (np.arange(400) + 0.5) / 400
 
 
@@ -142,7 +143,7 @@ def one(job):
     """Simulate and explain one study: what its rules, gains and shares say beside the truth."""
     shape, n, noise, sampler, seed = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    refits.N_SHUFFLES = N_SHUFFLES
+    fit.N_REFITS = N_REFITS
     study = simulate(shape, n, noise, sampler, seed)
     started = time.process_time()
     explanation = explain(study, seed=seed)

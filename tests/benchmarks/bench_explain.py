@@ -19,9 +19,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
 from hpsearch.analysis import explain
-from hpsearch.analysis.anova import decompose
-from hpsearch.analysis.forest import Settings, build_table, grow
-from hpsearch.analysis.frame import read_study
+from hpsearch.analysis.read.frame import read_study
+from hpsearch.analysis.surrogate.anova import decompose
+from hpsearch.analysis.surrogate.forest import Settings, build_table, grow
 
 
 def make_study(n, d):

@@ -1,9 +1,9 @@
 """Twenty optimiser steps of ours and of fastai 2.8, from the same weights on the same batches.
 
 All dropouts 0, float32, one cycle with momenta, discriminative rates, AR and TAR. For the language
-model and for each stage of the classifier: outputs before training within 1e-5, losses of all steps
-within 1e-4 relative, and equal rates, momenta and frozen groups at every step, fastai's read off
-its own optimiser. Exits with 1 if any of it does not hold.
+model and for each stage of the classifier, its chunks read in turn and side by side: outputs before
+training within 1e-5, losses of all steps within 1e-4 relative, and equal rates, momenta and frozen
+groups at every step, fastai's read off its own optimiser. Exits with 1 if any of it does not hold.
 
 fastai asks for torchvision, which does not load beside the CPU build of torch that is pinned here,
 so it goes into an environment of its own, without it:
@@ -18,6 +18,7 @@ so it goes into an environment of its own, without it:
 """
 
 import sys
+from copy import deepcopy
 from functools import partial
 
 import fastai_peer as peer
@@ -25,11 +26,12 @@ import numpy as np
 import torch
 from fastai_cases import copy_weights
 
-from hpsearch.text.awd_lstm import AWDLSTM, Dropouts, LanguageModel
-from hpsearch.text.classifier import TextClassifier
-from hpsearch.training.loop import optimiser_step
-from hpsearch.training.param_groups import discriminative_lrs, freeze_to, make_adam
-from hpsearch.training.schedule import OneCycle
+from hpsearch.trainers.step.gradients import gradients
+from hpsearch.trainers.step.optimiser import GroupedAdamW
+from hpsearch.trainers.step.param_groups import discriminative_lrs, freeze_to, optimiser_groups
+from hpsearch.trainers.step.schedule import OneCycle
+from hpsearch.trainers.text.networks.awd_lstm import AWDLSTM, Dropouts, LanguageModel
+from hpsearch.trainers.text.networks.classifier import TextClassifier
 
 STEPS, VOCAB, BS, SEQ = 20, 300, 64, 12
 SIZES = (40, 64, 3)
@@ -89,22 +91,23 @@ def fastai_steps(model, pairs, splitter, lr, freeze):
 
 
 def our_steps(model, groups, batches, lrs, freeze, losses_of):
-    """Losses of the steps, and (rate, momentum, learns) by layer group, read off the optimiser."""
+    """Losses of the steps, and (rate, momentum, learns) by layer group."""
     freeze_to(groups, freeze)
-    optimiser = make_adam(groups, WD)
+    optimiser = GroupedAdamW(optimiser_groups(groups, WD))
     cycle = OneCycle(STEPS, 0.25, (0.8, 0.7))
     kept, rates = [], []
     for i, batch in enumerate(batches):
         before = [[p.detach().clone() for p in group.parameters()] for group in groups]
         loss, penalty = losses_of(*batch)
         kept.append(loss.item())
-        optimiser_step(loss + penalty, optimiser, cycle, i, lrs)
+        share, momentum = cycle.at(i)
+        given = [lr * share for lr in lrs]
+        optimiser.step(gradients(loss + penalty, optimiser.weights), given, momentum)
         rates.append([])
         for k, (group, old) in enumerate(zip(groups, before, strict=True)):
-            (own, *_) = [g for g in optimiser.param_groups if g["layer_group"] == k]
             pairs = zip(group.parameters(), old, strict=True)
             moved = any(not torch.equal(p, q) for p, q in pairs)
-            rates[-1].append((own["lr"], own["betas"][0], moved))
+            rates[-1].append((given[k], momentum, moved))
     return kept, rates
 
 
@@ -117,7 +120,7 @@ def report(name, peers, ours, forward):
     same_rates = np.allclose(np.array(rates), np.array(peers.rates, dtype=float), rtol=1e-9)
     good = difference <= 1e-4 and forward <= 1e-5 and same_rates
     print(
-        f"{name:26} forward {forward:.1e}, loss {theirs[0]:.4f} -> {theirs[-1]:.4f} differs by "
+        f"{name:46} forward {forward:.1e}, loss {theirs[0]:.4f} -> {theirs[-1]:.4f} differs by "
         f"{difference:.1e}, rates, momenta and frozen groups "
         f"{'equal' if same_rates else 'DIFFER'}: {'yes' if good else 'NO'}"
     )
@@ -170,19 +173,24 @@ def classifier(rng, freeze):
     pairs = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in pairs]
     lengths = torch.full((BS,), 3 * SEQ)
     x = pairs[0][0]
-    forward = largest(ours.eval()(x.t(), lengths, None)[0], theirs.eval()(x)[0])
+    difference = largest(ours.eval()(x.t(), lengths, None)[0], theirs.eval()(x)[0])
     groups = ours.layer_groups()
     rates = slice(LR / DECAY ** (len(groups) - 1), LR)
     kept = fastai_steps(theirs, pairs, peer.awd_lstm_clas_split, rates, freeze)
-    ours.train()
-
-    def losses_of(x, y):
-        logits, penalty = ours(x.t().contiguous(), lengths, None)
-        return torch.nn.functional.cross_entropy(logits, y), penalty
-
     lrs = discriminative_lrs(LR, DECAY, len(groups))
-    steps = our_steps(ours, groups, pairs, lrs, freeze, losses_of)
-    return report(f"classifier, freeze_to({freeze})", kept, steps, forward)
+    good = True
+    for way in ("forward", "forward_side_by_side"):  # on a processor and on a GPU
+        model = deepcopy(ours).train()
+        read = getattr(model, way)
+
+        def losses_of(x, y, read=read):
+            logits, penalty = read(x.t().contiguous(), lengths, None)
+            return torch.nn.functional.cross_entropy(logits, y), penalty
+
+        steps = our_steps(model, model.layer_groups(), pairs, lrs, freeze, losses_of)
+        name = f"classifier, freeze_to({freeze}), {way}"
+        good &= report(name, kept, steps, difference)
+    return good
 
 
 def largest(ours, theirs):

@@ -5,13 +5,11 @@
     python tests/benchmarks/bench_faults.py network --seconds 30    # to PostgreSQL and to MariaDB
 
 The servers are this program's own, on free ports, with their files in a temporary folder (it must
-be run by root, and needs the programs of both servers). The trainer is the formula of tests/search,
+be run by root, and needs the programs of both servers). The trainer is the tests' fake trainer,
 with checkpoints. Exits with 1 unless every study ends complete: no trial is lost, none is counted
 twice, every value is that of the formula (which an uninterrupted run gives), every epoch has one
 row, and `hpsearch doctor` finds nothing.
 """
-
-# ruff: noqa: E402
 
 import argparse
 import contextlib
@@ -24,16 +22,16 @@ import threading
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "search"), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import TRAINER, FakePreset, FakeSpec
+from fake_study import TRAINER, FakePreset, FakeSpec
 from optuna.trial import TrialState
 from outages import MariaDB, Network, Postgres
 from run_processes import entries, launch, wait_until
 
-from hpsearch.doctor import examine
-from hpsearch.search.circumstances import cores
+from hpsearch.core.environment import cores
 from hpsearch.store import Store
+from hpsearch.store.doctor import examine
 
 EPOCHS = 4
 

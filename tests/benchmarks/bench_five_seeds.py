@@ -24,18 +24,19 @@ import numpy as np
 import torch
 from fastai_cases import Reviews, classifier_config, fastai_classifier
 
-from hpsearch.text.classifier_run import plan_stages
-from hpsearch.text.language_model import load_language_model
-from hpsearch.text.pretrained import SHIPPED
-from hpsearch.text.train_classifier import train_classifier
-from hpsearch.training.device import keep_freed_memory
+from hpsearch.trainers.contract import TrialSetup
+from hpsearch.trainers.shared.device import keep_freed_memory
+from hpsearch.trainers.text.classifier.fit import plan_stages
+from hpsearch.trainers.text.classifier.train import train_classifier
+from hpsearch.trainers.text.language_model.files import load_language_model
+from hpsearch.trainers.text.language_model.pretrained import SHIPPED
 
 N_TRAIN, N_VALID = 1000, 1000
 
 
 def ours(texts, folder, config, seed):
     result = train_classifier(
-        config, texts, [folder], seed=seed, device="cpu", report=lambda _: None
+        config, texts, [folder], TrialSetup(seed=seed, device="cpu", report=lambda _: None)
     )
     return result.metrics["accuracy"]
 

@@ -21,6 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
+
 LIMIT = 8.0  # GB
 GROUP = 500_000
 N_TEXTS = (2, 5, 20, 100, 300, 2000)
@@ -62,7 +64,7 @@ def resident():
 
 def use(path):
     """Train on the table; told stage by stage."""
-    from hpsearch.tabular import train as trainer
+    from hpsearch.trainers.tabular import train as trainer
 
     began, last = time.perf_counter(), 0.0
 
@@ -78,12 +80,10 @@ def use(path):
 
     data = {"path": str(path), "target": "left", "split": {"share": 0.1}}
     for stage in ("read, encode, keep", "read again from the cache"):
-        prepared = trainer.prepare(
-            data, {}, data_path=None, device="cpu", progress=lambda *_: None, say=print
-        )
+        prepared = trainer.prepare(data, {}, PrepareSetup(data_path=None, device="cpu", say=print))
         told(stage)
     result = trainer.train(
-        {}, {"bs": 512}, prepared, seed=0, device="cpu", report=lambda _: None, checkpoint=None
+        {}, {"bs": 512}, prepared, TrialSetup(seed=0, device="cpu", report=lambda _: None)
     )
     told("train one epoch and measure")
     rate = len(prepared.parts["train"]) / result.seconds

@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hpsearch.studies import load_spec
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
 
 TRIALS, WARM, ALLOWED = 50, 10, 1.05
 
@@ -28,17 +29,18 @@ def memory_of(name):
     spec = load_spec(name)
     preset, trainer = spec.resolve("cpu"), spec.trainer_module()
     prepared = trainer.prepare(
-        spec.data, preset.settings, data_path=None, device="cpu", progress=lambda *_: None,
-        say=print,
+        spec.data, preset.settings, PrepareSetup(data_path=None, device="cpu", say=print),
     )  # fmt: skip
     params = {**preset.defaults, "epochs": 2}
     found = []
     for seed in range(TRIALS):
         with tempfile.TemporaryDirectory() as folder:
             trainer.train(
-                preset.settings, params, prepared, seed=seed, device="cpu",
-                report=lambda _: None, checkpoint=Path(folder),
-            )  # fmt: skip
+                preset.settings,
+                params,
+                prepared,
+                TrialSetup(seed=seed, device="cpu", report=lambda _: None, checkpoint=Path(folder)),
+            )
         found.append(resident())
     return found
 

@@ -10,10 +10,11 @@ import statistics
 import sys
 import time
 
-from hpsearch.collab import train as trainer
-from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import number_ratings
 from hpsearch.data.ratings import load_ratings
+from hpsearch.trainers.collab import train as trainer
+from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.prepare import number_ratings
+from hpsearch.trainers.contract import TrialSetup
 
 SEEDS = 10
 RECIPE = {"n_factors": 40, "wd": 0.1, "lr": 5e-3, "epochs": 5, "bs": 64}
@@ -28,7 +29,7 @@ def main():
         data = number_ratings(dataset, CollabConfig(valid_share=0.1, split_seed=seed))
         started = time.perf_counter()
         result = trainer.train(
-            {}, RECIPE, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
+            {}, RECIPE, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None)
         )
         rates.append(RECIPE["epochs"] * len(data.train) / (time.perf_counter() - started))
         found.append(result.metrics["mse"])

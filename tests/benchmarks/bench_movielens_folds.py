@@ -14,17 +14,18 @@ import argparse
 import statistics
 import sys
 
+from calls import run
 from optuna.trial import TrialState
 
 from hpsearch import load_study
-from hpsearch.collab import train as trainer
-from hpsearch.collab.config import CollabConfig
-from hpsearch.collab.data import number_ratings
-from hpsearch.data.movielens import FOLDS
+from hpsearch.data.named.movielens import FOLDS
 from hpsearch.data.ratings import load_ratings
-from hpsearch.search import run
 from hpsearch.store import Store
-from hpsearch.studies import load_spec
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.collab import train as trainer
+from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.prepare import number_ratings
+from hpsearch.trainers.contract import TrialSetup
 
 TRIALS, WANTED, PRESET = 200, 0.83, "cpu"
 
@@ -54,7 +55,7 @@ def on_folds(dataset, params, seeds):
         data = number_ratings(dataset, CollabConfig(fold=fold, hold_out="test"))
         results = [
             trainer.train(
-                {}, params, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
+                {}, params, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None)
             )
             for seed in range(seeds)
         ]

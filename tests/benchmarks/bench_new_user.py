@@ -3,7 +3,7 @@
     HPSEARCH_DATA=/folder/of/ml-100k.zip OMP_NUM_THREADS=1 python tests/benchmarks/bench_new_user.py
 
 Both models are trained without 200 of the 943 people (five seeds, other people each). From 1 to 20
-random ratings of each, their vector is solved for (hpsearch/collab/new_user.py), and predicts their
+random ratings of each, their vector is solved for (recommender/new_user.py), and predicts their
 other ratings. Beside it: the prediction for the average user, the item's mean, and this shifted by
 the user's mean difference from it (both shrunk by 5 ratings). Exits with 1 unless ten ratings beat
 all three for both models.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "collab"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import new_people
-from real import movielens
+from movielens import movielens
 
 SEEDS, PEOPLE, RATINGS = range(5), 200, (1, 3, 5, 10, 15)
 

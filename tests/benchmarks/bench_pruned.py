@@ -21,7 +21,8 @@ import numpy as np
 import optuna
 from bench_coverage import SHAPES, SPACE, simulate, truth
 
-from hpsearch.analysis import explain, refits
+from hpsearch.analysis import explain
+from hpsearch.analysis.surrogate import fit
 
 STEPS = 27
 PRUNERS = {
@@ -81,7 +82,7 @@ def main():
     parser.add_argument("--seed", type=int, default=9000)
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    refits.N_SHUFFLES = 19  # nothing printed here depends on them
+    fit.N_REFITS = 19  # nothing printed here depends on them
     print("| shape | pruner | pruned | share: all | complete | optimum: all | complete |")
     print("|---|---|---|---|---|---|---|")
     better = {}

@@ -25,7 +25,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from hpsearch.store import Store
-from hpsearch.store.bulk import add_trials
+from hpsearch.store.trials.write.finished import add_trials
 
 WANTED = 5.0
 WAYS = ("ours", "optuna", "parquet", "csv")
@@ -62,7 +62,7 @@ def make(url, count):
 
 def read(url, way):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    from hpsearch.analysis.frame import read_study
+    from hpsearch.analysis.read.frame import read_study
     from hpsearch.exchange import export_study
 
     ways = {

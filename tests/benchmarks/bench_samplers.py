@@ -23,8 +23,8 @@ from collections.abc import Callable
 import numpy as np
 import optuna
 
-from hpsearch.search.cmaes_sampler import CmaEsSampler
-from hpsearch.search.forest_sampler import ForestSampler
+from hpsearch.search.samplers.cmaes import CmaEsSampler
+from hpsearch.search.samplers.forest import ForestSampler
 
 A = np.array(
     [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8],

@@ -11,8 +11,6 @@ of a fixed second each, with one worker and with two. Exits with 1 if hpsearch t
 times as long as Optuna, or two workers more than 0.55 times as long as one.
 """
 
-# ruff: noqa: E402
-
 import argparse
 import io
 import os
@@ -24,17 +22,17 @@ import uuid
 import warnings
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "search"), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import optuna
 import sqlalchemy as sa
-from conftest import TRAINER, FakePreset, FakeSpec
+from calls import run
+from fake_study import TRAINER, FakePreset, FakeSpec
 from rich.console import Console
 
-from hpsearch.search import run
-from hpsearch.search.sampling import make_pruner, make_sampler
+from hpsearch.search.samplers.by_name import make_pruner, make_sampler
 from hpsearch.store import Store
-from hpsearch.store.opening import GRACE_S, HEARTBEAT_S
+from hpsearch.store.server.open import GRACE_S, HEARTBEAT_S
 
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
 EPOCHS = 3

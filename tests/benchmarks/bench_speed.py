@@ -28,13 +28,14 @@ from fastai_cases import (
 )
 from speed_limits import Machine, where_time_goes
 
-from hpsearch.text.batches import by_length
-from hpsearch.text.classifier_run import ClassifierRun, plan_stages
-from hpsearch.text.language_model import new_language_model
-from hpsearch.text.language_model_run import train_language_model
-from hpsearch.text.saved_classifier import SavedClassifier
-from hpsearch.training.device import keep_freed_memory
-from hpsearch.training.stages import Epoch
+from hpsearch.trainers.contract import TrialSetup
+from hpsearch.trainers.shared.device import keep_freed_memory
+from hpsearch.trainers.shared.stages import Epoch
+from hpsearch.trainers.text.batches import by_length
+from hpsearch.trainers.text.classifier.fit import ClassifierFit, plan_stages
+from hpsearch.trainers.text.classifier.saved import SavedClassifier
+from hpsearch.trainers.text.language_model.files import new_language_model
+from hpsearch.trainers.text.language_model.fit import train_language_model
 
 VOCABULARY = 6624
 FULL, MIDDLE, SMALL = (400, 1152, 3), (200, 400, 3), (160, 400, 2)
@@ -77,7 +78,12 @@ def language_model(clock, machine, reviews, sizes, steps):
     def ours():
         model = new_language_model(config, len(reviews.vocab))
         return partial(
-            train_language_model, config, model, docs, few, device="cpu", report=lambda _: None
+            train_language_model,
+            config,
+            model,
+            docs,
+            few,
+            TrialSetup(seed=0, device="cpu", report=lambda _: None),
         )
 
     def theirs():
@@ -108,7 +114,7 @@ def classifier(clock, machine, reviews, sizes, n_batches):
     for stage in plan_stages(config, sizes[2] + 2):
 
         def ours(stage=stage):
-            run = ClassifierRun(config, texts, folder, seed=0, device="cpu")
+            run = ClassifierFit(config, texts, folder, seed=0, device="cpu")
             run.start_stage(stage)
             return partial(run.train_epoch, Epoch(stage, 0, 1, 1), lambda *_: None)
 
@@ -133,7 +139,7 @@ def prediction(clock, reviews, sizes, n, *, from_text):
     folder, lm = saved_model(reviews, language_config(sizes))
     texts = reviews.split(which, which[:2])
     config = classifier_config("auto")
-    run = ClassifierRun(config, texts, folder, seed=0, device="cpu")
+    run = ClassifierFit(config, texts, folder, seed=0, device="cpu")
     saved = SavedClassifier(
         [run.model], [False], [sizes], reviews.vocab, tuple(reviews.classes), "en", config
     )

@@ -17,9 +17,9 @@ import time
 import numpy as np
 import torch
 
-from hpsearch.studies import load_spec
-from hpsearch.tabular import train as trainer
-from hpsearch.training.contract import Member
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.contract import Member, PrepareSetup, TrialSetup
+from hpsearch.trainers.tabular import train as trainer
 
 N, SIZES = 32, (1, 2, 4, 6, 8)
 SETTINGS = {"layers": "200/100", "epochs": 1, "bs": 64}
@@ -44,9 +44,11 @@ def in_stacks(data, params, size):
     records, results = {}, {}
     for start in range(0, len(params), size):
         places = range(start, min(start + size, len(params)))
-        given = [Member(params[i], i, lambda one, i=i: records.update({i: one}), None)
-                 for i in places]  # fmt: skip
-        for place, end in trainer.train_together(SETTINGS, given, data, device="cpu"):
+        given = [
+            Member(params[i], TrialSetup(i, "cpu", lambda one, i=i: records.update({i: one})))
+            for i in places
+        ]
+        for place, end in trainer.train_side_by_side(SETTINGS, given, data):
             results[places[place]] = end
     return [(records[i].train_loss, results[i].metrics["accuracy"]) for i in range(len(params))]
 
@@ -55,8 +57,9 @@ def alone(data, params):
     found = []
     for seed, one in enumerate(params):
         records = []
-        result = trainer.train(SETTINGS, one, data, seed=seed, device="cpu", report=records.append,
-                               checkpoint=None)  # fmt: skip
+        result = trainer.train(
+            SETTINGS, one, data, TrialSetup(seed=seed, device="cpu", report=records.append)
+        )
         found.append((records[0].train_loss, result.metrics["accuracy"]))
     return found
 
@@ -121,9 +124,7 @@ def main():
     given = parser.parse_args()
     torch.set_num_threads(1)
     spec = load_spec("adult")
-    data = trainer.prepare(
-        spec.data, {}, data_path=None, device="cpu", progress=lambda *_: None, say=print
-    )
+    data = trainer.prepare(spec.data, {}, PrepareSetup(data_path=None, device="cpu", say=print))
     in_stacks(data, [{}], 1)  # warms up
     alike = compare(data, given.size)
     times(data, given.rounds)

@@ -37,10 +37,10 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["HPSEARCH_DEVICE"] = "cpu"
 
+from calls import run
 from instant_trainer import InstantSpec
 
-from hpsearch.search import run
-from hpsearch.store.optuna_tables import TRIALS
+from hpsearch.store.tables.optuna_tables import TRIALS
 
 POSTGRES = os.environ.get("HPSEARCH_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
 PLAIN = """

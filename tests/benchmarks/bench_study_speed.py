@@ -158,7 +158,7 @@ def tabular_trials():
         tabular_learner,
     )
 
-    from hpsearch.data.frames import load_table
+    from hpsearch.data.tables import load_table
 
     table = load_table({"source": "adult"}, path=None, progress=lambda *_: None).table
     names = [name for name in table if name != "salary"]

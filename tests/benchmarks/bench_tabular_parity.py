@@ -13,10 +13,9 @@ from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.optimizer import Adam
 from fastai.tabular.model import TabularModel as Peer
 
-from hpsearch.tabular.model import Sizes, TabularModel
-from hpsearch.tabular.stack import Stack
-from hpsearch.tabular.stack_parts import DropMasks, Rows
-from hpsearch.training.schedule import OneCycle
+from hpsearch.trainers.step.schedule import OneCycle
+from hpsearch.trainers.tabular.network.model import Sizes, TabularModel
+from hpsearch.trainers.tabular.network.stack import DropMasks, Rows, Stack
 
 STEPS, BS, LR, WD = 20, 64, 1e-2, 0.1
 CASES = {

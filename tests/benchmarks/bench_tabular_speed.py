@@ -23,9 +23,10 @@ from fastai.tabular.all import Categorify, FillMissing, Normalize, TabularDataLo
 from fastai.tabular.learner import tabular_learner
 from fastai.torch_core import set_seed
 
-from hpsearch.data.frames import load_table
-from hpsearch.studies import load_spec
-from hpsearch.tabular import train as trainer
+from hpsearch.data.tables import load_table
+from hpsearch.study.spec import load_spec
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
+from hpsearch.trainers.tabular import train as trainer
 
 LR, LAYERS, HELD_OUT = 1e-2, [200, 100], 2000
 
@@ -58,9 +59,7 @@ def fastai_trial(loaders, seed):
 
 def our_trial(data, seed):
     started = time.perf_counter()
-    result = trainer.train(
-        {}, {}, data, seed=seed, device="cpu", report=lambda _: None, checkpoint=None
-    )
+    result = trainer.train({}, {}, data, TrialSetup(seed=seed, device="cpu", report=lambda _: None))
     return result.metrics["accuracy"], time.perf_counter() - started
 
 
@@ -70,9 +69,7 @@ def main():
     n = parser.parse_args().seeds
     spec = load_spec("adult")
     loaders = fastai_loaders(spec)
-    data = trainer.prepare(
-        spec.data, {}, data_path=None, device="cpu", progress=lambda *_: None, say=print
-    )
+    data = trainer.prepare(spec.data, {}, PrepareSetup(data_path=None, device="cpu", say=print))
     n_train = len(data.parts["train"])
     our_trial(data, 0)  # warms up
     rows = []

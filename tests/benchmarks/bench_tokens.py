@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from hpsearch.data import load_text
-from hpsearch.text.tokenize import SPECIALS, Tokenizer
-from hpsearch.text.vocab import Vocab
+from hpsearch.trainers.text.tokens.tokenizer import SPECIALS, Tokenizer
+from hpsearch.trainers.text.tokens.vocab import Vocab
 
 COMPARED, PEER_REVIEWS, PROCESSES = 1_000, 4_000, 2
 AGREEMENT, TIMES_FASTER, SECONDS, BYTES = 0.995, 20, 60, 2e9

@@ -23,12 +23,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "search"))
-from conftest import TRAINER, FakePreset, FakeSpec
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from calls import run, verify
+from fake_study import TRAINER, FakePreset, FakeSpec
 
 from hpsearch.errors import InputError
-from hpsearch.search import run
-from hpsearch.verifying import verify
 
 NOISE = 0.03
 CONTRASTS = {

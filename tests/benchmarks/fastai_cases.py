@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from hpsearch.data import load_text
-from hpsearch.text.batches import Documents
-from hpsearch.text.config import ClassifierConfig, LanguageModelConfig
-from hpsearch.text.language_model import (
+from hpsearch.trainers.text.batches import Documents
+from hpsearch.trainers.text.config import ClassifierConfig, LanguageModelConfig
+from hpsearch.trainers.text.language_model.files import (
     SavedLanguageModel,
     new_language_model,
     save_language_model,
 )
-from hpsearch.text.texts import Texts
-from hpsearch.text.tokenize import Tokenizer
-from hpsearch.text.vocab import Vocab
+from hpsearch.trainers.text.numbered_texts import Texts
+from hpsearch.trainers.text.tokens.tokenizer import Tokenizer
+from hpsearch.trainers.text.tokens.vocab import Vocab
 
 
 class Reviews:

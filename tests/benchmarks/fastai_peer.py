@@ -23,7 +23,7 @@ from fastai.text.models.awdlstm import (
 )
 from fastai.text.models.core import get_language_model, get_text_classifier
 
-from hpsearch.text.batches import Documents
+from hpsearch.trainers.text.batches import Documents
 
 PAD = 1
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpsearch.search_options import Search
-from hpsearch.training.contract import EpochRecord, TrainResult
+from hpsearch.study.search_options import Search
+from hpsearch.trainers.contract import EpochRecord, TrainResult
 
 SPACE = {
     "x": FloatDistribution(-1.0, 1.0),
@@ -14,6 +14,10 @@ SPACE = {
     "kind": CategoricalDistribution(["a", "b"]),
 }
 
+KEEPS_BEST = False
+SPEED = None
+train_side_by_side = on_test = lr_test = missing_pretrained = None
+
 
 @dataclass
 class Prepared:
@@ -21,9 +25,10 @@ class Prepared:
     fingerprint: str = "0" * 64
     summary: str = "nothing was prepared"
     precision: str = "fp64"
+    stages: tuple = ()
 
 
-def prepare(data, settings, *, data_path, device, progress, say):
+def prepare(data, settings, setup):
     return Prepared()
 
 
@@ -31,9 +36,9 @@ def value(params):
     return params["x"] ** 2 + params["lr"] + params["depth"]
 
 
-def train(settings, params, data, *, seed, device, report, checkpoint):
+def train(settings, params, data, setup):
     loss = value(params)
-    report(EpochRecord("only", 1, 1, loss, loss, {"loss": loss}, (params["lr"],), 0.0))
+    setup.report(EpochRecord("only", 1, 1, loss, loss, {"loss": loss}, (params["lr"],), 0.0))
     return TrainResult({"loss": loss}, 1, 0.0)
 
 
@@ -50,6 +55,7 @@ class InstantPreset:
 @dataclass(frozen=True)
 class InstantSpec:
     name: str = "instant"
+    trainer: str = "instant"
     metric: str = "loss"
     direction: str = "minimize"
     data: dict = field(default_factory=dict)

@@ -7,9 +7,10 @@ from itertools import pairwise
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from hpsearch.text import awd_lstm, classifier
-from hpsearch.training import masks
-from hpsearch.training.device import resolve_precision
+from hpsearch.trainers.shared.device import resolve_precision
+from hpsearch.trainers.step import dropout_masks
+from hpsearch.trainers.step.optimiser import GroupedAdamW
+from hpsearch.trainers.text.networks import awd_lstm, pools
 
 
 def best(work, repeats=5):
@@ -53,7 +54,7 @@ PARTS = {
     "embedding": ("embed", "aten::embedding_dense_backward"),
     "dropout masks": ("masks",),
     "pools and penalty, forward": ("pools", "penalty"),
-    "optimiser": ("Optimizer.step#AdamW.step",),
+    "optimiser": ("optimiser",),
 }  # fmt: skip
 
 
@@ -74,10 +75,11 @@ def where_time_goes(machine, work, sizes, n_vocab, n_tokens, *, decoder):
     share of the machine's rate (three products a weight: forward, to inputs, to weights), of the
     optimiser that of the machine's copies (four numbers of each weight read, three written)."""
     undo = [
-        _labelled(masks.Masks, "draw", "masks"),
-        _labelled(awd_lstm.AWDLSTM, "_embed", "embed"),
-        _labelled(classifier._Pools, "add", "pools"),
-        _labelled(classifier._Penalty, "add", "penalty"),
+        _labelled(dropout_masks.Masks, "draw", "masks"),
+        _labelled(awd_lstm.AWDLSTM, "embed", "embed"),
+        _labelled(pools.Pools, "add", "pools"),
+        _labelled(pools.Penalty, "add", "penalty"),
+        _labelled(GroupedAdamW, "step", "optimiser"),
     ]
     with profile(activities=[ProfilerActivity.CPU]) as run, record_function("everything"):
         work()

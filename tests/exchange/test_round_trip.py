@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import InputError
-from hpsearch.exchange import export_study, import_trials
+from hpsearch.exchange import ColumnChoice, export_study, import_trials
 from hpsearch.store import Store
 
 LR = FloatDistribution(1e-5, 0.1, log=True)
@@ -76,7 +76,7 @@ def test_a_study_comes_back_as_it_was(tmp_path, store, suffix):
     study = motley()
     file = tmp_path / f"trials.{suffix}"
     assert export_study(study, file) == len(study.trials)
-    back = import_trials(store, file, "back", metrics=["accuracy"]).study
+    back = import_trials(store, file, "back", ColumnChoice(["accuracy"])).study
     assert back.direction == study.direction
     assert back.metric_names == ["accuracy"]
     assert back.user_attrs == study.user_attrs
@@ -110,7 +110,7 @@ def test_other_tools_read_the_table(tmp_path):
 
 def test_bulk_writing_equals_optunas_own(store):
     """What `add_trials` writes is what Study.add_trials writes, in every table."""
-    from hpsearch.store.bulk import add_trials
+    from hpsearch.store.trials.write.finished import add_trials
 
     study = motley()
     theirs = optuna.create_study(storage=store.optuna, study_name="theirs")
@@ -132,7 +132,7 @@ def test_what_cannot_be_written_or_read_back(tmp_path, store):
     with pytest.raises(InputError, match="has a study 'here' already"):
         import_trials(store, tmp_path / "x.csv", "here")
     with pytest.raises(InputError, match="leave out the options"):
-        import_trials(store, tmp_path / "x.csv", "there", directions=["minimize"])
+        import_trials(store, tmp_path / "x.csv", "there", ColumnChoice(directions=["minimize"]))
     lines = (tmp_path / "x.csv").read_text().splitlines()
     (tmp_path / "y.csv").write_text("\n".join([lines[0], *lines[2:]]))
     with pytest.raises(InputError, match="keep the first row first"):

@@ -4,23 +4,19 @@ import io
 import re
 
 import pytest
+from calls import run
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hpsearch.search import run
-from hpsearch.search.display import (
-    Display,
-    Shown,
-    describe_params,
-    duration,
-    number,
-    shown_of,
-)
-from hpsearch.store import Store, queue
-from hpsearch.store.identity import this_worker
-from hpsearch.store.queue import Planned
-from hpsearch.training.contract import EpochRecord
+from hpsearch.core.words import describe_params, duration, number
+from hpsearch.search.display import Display, ShownRun, shown_run
+from hpsearch.store import Store
+from hpsearch.store.queue import queue
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.processes import this_worker
+from hpsearch.store.queue.queue import Planned
+from hpsearch.trainers.contract import EpochRecord
 
 
 def test_piped_output_has_a_line_for_every_trial(spec, storage, console):
@@ -63,24 +59,25 @@ def running(storage):
 
     with Store.open(storage) as store:
         study = optuna.create_study(storage=store.optuna, study_name="live", direction="maximize")
+        ref = StudyRef.of(study)
         run_id = store.start_run(
-            study._study_id, trials=2, workers=1, engine="local", machine="m", host="h", pid=1
+            ref, trials=2, workers=1, engine="local", machine="m", host="h", pid=1
         )
         space = {"x": FloatDistribution(0, 1)}
         queue.enqueue(
             store.engine,
-            study._study_id,
+            ref,
             run_id,
             space,
             lambda first: [Planned("design", 1, {"x": 0.5}), Planned("exploit", 2, {})],
         )
-        trial_id = queue.claim(store.engine, study._study_id, this_worker(), run_id)
+        claim = queue.claim(store.engine, ref, this_worker(), run_id)
         for epoch in (1, 2):
             store.record_epoch(
-                trial_id,
+                claim,
                 EpochRecord("head", epoch, 4, 0.5, 0.25, {"score": 0.5}, (0.1,), 1.0),
             )
-        yield store, study, shown_of(study, run_id, "score", 2)
+        yield store, study, shown_run(study, ref, run_id, "score", 2)
 
 
 def test_the_display_knows_the_latest_epoch(running):
@@ -129,7 +126,7 @@ def test_a_trial_is_announced_once(running):
 def test_markup_in_a_name_is_only_text(running):
     store, study, shown = running
     console = Console(file=io.StringIO(), width=120)
-    shown = Shown(shown.run_id, shown.study_id, "odd[red]name", "score", study.direction, 2)
+    shown = ShownRun(shown.run_id, shown.study, "odd[red]name", "score", study.direction, 2)
     console.print(Display(store, shown, console)._render())
     assert "odd[red]name" in console.file.getvalue()
 

@@ -8,13 +8,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from calls import join, run
 from optuna.trial import TrialState
 from run_processes import entries, values, wait_until
 from tiny_corpus import CLASSIFIER_TOML, write_reviews
 
 from hpsearch.errors import InputError
-from hpsearch.search import devices, run
-from hpsearch.search.join import join
+from hpsearch.search.engines import devices
 from hpsearch.store import Store
 
 

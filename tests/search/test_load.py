@@ -4,12 +4,12 @@ import json
 from contextlib import nullcontext
 
 import pytest
+from calls import run
 from optuna.trial import TrialState
 from store_databases import database
 
-from hpsearch.doctor import examine
-from hpsearch.search import run
 from hpsearch.store import Store
+from hpsearch.store.doctor import examine
 
 
 @pytest.mark.parametrize(("kind", "workers"), [("sqlite", 8), ("postgresql", 4)])

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from calls import run
 from optuna.trial import TrialState
 
 from hpsearch.errors import InputError
-from hpsearch.search import run
-from hpsearch.search.cmaes_sampler import ASKED, CmaEsSampler
-from hpsearch.search.ending import agree
-from hpsearch.search.enqueueing import enqueue_trial
-from hpsearch.search.forest_sampler import ForestSampler
+from hpsearch.search.plan.plan_run import enqueue_trial
+from hpsearch.search.samplers.cmaes import CmaEsSampler
+from hpsearch.search.samplers.forest import ForestSampler
+from hpsearch.search.worker.stop_rules import agree
 from hpsearch.store import Store
+from hpsearch.store.tables.attributes import CMAES
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "forest")
@@ -65,8 +66,8 @@ def test_cmaes_converges_and_leaves_no_pickle():
     study.optimize(sphere, n_trials=250)
     # 31 generations of 8: Hansen's CMA-ES is far below random search, whose median is 1.6.
     assert study.best_value < 1e-3
-    assert study.trials[-1].system_attrs[ASKED]["generation"] == 31
-    assert {key for t in study.trials for key in t.system_attrs} == {ASKED}
+    assert study.trials[-1].system_attrs[CMAES]["generation"] == 31
+    assert {key for t in study.trials for key in t.system_attrs} == {CMAES}
 
 
 def conditional(trial):

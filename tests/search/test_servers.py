@@ -8,12 +8,12 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
+from calls import run
 from optuna.trial import TrialState
 from outages import Network
 from run_processes import entries, wait_until
 
 from hpsearch.errors import HpsearchError
-from hpsearch.search import run
 from hpsearch.store import Store
 
 PASSWORD = "hunter22%2Fx"

@@ -3,9 +3,10 @@
 import optuna
 import pytest
 import sqlalchemy as sa
-from store_databases import database
+from store_databases import any_database
 
-from hpsearch.store import Store, schema
+from hpsearch.store import Store
+from hpsearch.store.tables import schema
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"], scope="session")
@@ -16,20 +17,14 @@ def kind(request):
 @pytest.fixture
 def new_url(kind, tmp_path):
     """The URL of a new, empty database."""
-    if kind == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.db'}"
-        return
-    with database(kind) as url:
+    with any_database(kind, tmp_path) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def shared_url(kind, tmp_path_factory):
     """A database with the tables made: MariaDB takes two seconds to make them."""
-    if kind == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
-        return
-    with database(kind) as url:
+    with any_database(kind, tmp_path_factory.mktemp("store")) as url:
         yield url
 
 

@@ -19,7 +19,8 @@ from full_study import fill
 from sqlalchemy.engine import make_url
 from store_databases import database
 
-from hpsearch.store import Store, migrate
+from hpsearch.store import Store
+from hpsearch.store.tables import migrate
 
 DUMPS = Path(__file__).parent / "dumps"
 

@@ -9,9 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from hpsearch.store import Store, migrate, schema
-from hpsearch.store.reading import states
-from hpsearch.training.contract import EpochRecord
+from hpsearch.store import Store
+from hpsearch.store.queue import queue
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.processes import this_worker
+from hpsearch.store.summaries import states
+from hpsearch.store.tables import migrate, schema
+from hpsearch.trainers.contract import EpochRecord
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -34,6 +38,13 @@ def finished_study(store, name="s", trials=2):
     study = optuna.create_study(storage=store.optuna, study_name=name, direction="maximize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
     return study
+
+
+def claimed(store, study):
+    """A trial of ours in the study that this process runs."""
+    ref, plan = StudyRef.of(study), [queue.Planned("design", 7, {})]
+    queue.enqueue(store.engine, ref, 1, {}, lambda first: plan)
+    return queue.claim(store.engine, ref, this_worker(), 1)
 
 
 def test_the_migrated_tables_are_those_of_the_schema(store):
@@ -92,10 +103,10 @@ def test_a_store_of_a_newer_version_is_refused(new_url):
 
 
 def test_a_repeated_epoch_replaces_its_row(store):
-    trial_id = finished_study(store).trials[0]._trial_id
-    store.record_epoch(trial_id, record(1))
-    store.record_epoch(trial_id, record(2))
-    store.record_epoch(trial_id, record(2, valid_loss=0.125, metrics={"accuracy": 0.8}))
+    claim = claimed(store, finished_study(store, trials=0))
+    store.record_epoch(claim, record(1))
+    store.record_epoch(claim, record(2))
+    store.record_epoch(claim, record(2, valid_loss=0.125, metrics={"accuracy": 0.8}))
     rows = store.epochs("s")
     assert [(row["number"], row["epoch"], row["valid_loss"]) for row in rows] == [
         (0, 1, 0.25),
@@ -107,9 +118,9 @@ def test_a_repeated_epoch_replaces_its_row(store):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_can_be_stored(store, value):
-    trial_id = finished_study(store).trials[0]._trial_id
+    claim = claimed(store, finished_study(store, trials=0))
     store.record_epoch(
-        trial_id, record(1, train_loss=value, valid_loss=value, metrics={"f1": value, "n": 3})
+        claim, record(1, train_loss=value, valid_loss=value, metrics={"f1": value, "n": 3})
     )
     (row,) = store.epochs("s")
     assert row["train_loss"] is None
@@ -118,10 +129,10 @@ def test_numbers_that_are_not_finite_can_be_stored(store, value):
 
 
 def test_a_double_comes_back_to_the_bit(store):
-    trial_id = finished_study(store).trials[0]._trial_id
+    claim = claimed(store, finished_study(store, trials=0))
     values = [0.1 + 0.2, 1 / 3, 1e-300, 5e-324, math.pi * 1e200]
     for epoch, value in enumerate(values, start=1):
-        store.record_epoch(trial_id, record(epoch, train_loss=value))
+        store.record_epoch(claim, record(epoch, train_loss=value))
     kept = [row["train_loss"] for row in store.epochs("s")]
     # MariaDB flushes the subnormal; every other number of 53 bits must be the same.
     assert [a for a in kept if a > 1e-307] == [a for a in values if a > 1e-307]
@@ -130,18 +141,18 @@ def test_a_double_comes_back_to_the_bit(store):
 def test_an_event_keeps_any_text(store):
     study = finished_study(store)
     text = "naïve 模型 🤯 'quoted' 100% :colon {brace}"
-    store.record_event("trial-failed", text, traceback="x\n" * 50_000, study_id=study._study_id)
+    store.record_event("trial-failed", text, traceback="x\n" * 50_000, study=StudyRef.of(study))
     (event,) = store.events("s")
     assert event["message"] == text
     assert event["traceback"] == "x\n" * 50_000
 
 
 def test_rules_are_those_of_the_newest_explanation(store):
-    finished_study(store)
+    study = StudyRef.of(finished_study(store))
     rule = {"param": "lr", "kind": "optimum", "statement": "lr near 0.01", "value": 0.01}
-    store.save_rules("s", [rule, {**rule, "param": "gone"}])
+    store.save_rules(study, [rule, {**rule, "param": "gone"}])
     store.save_rules(
-        "s",
+        study,
         [
             {**rule, "low": 0.003, "high": 0.02, "level": 0.9, "payload": {"flags": ["edge"]}},
             {**rule, "param": "unfreeze", "value": True, "share": math.nan},
@@ -161,7 +172,12 @@ def test_verifications_and_artifacts_are_kept(store):
         verdict="confirmed",
     )  # fmt: skip
     store.record_artifact(
-        kind="model", path="/m", sha256="0" * 64, size=2**40, study_id=study._study_id
+        StudyRef.of(study),
+        study.trials[0]._trial_id,
+        kind="model",
+        path="/m",
+        sha256="0" * 64,
+        size=2**40,
     )
     assert store.verifications("s")[0]["against"] == 0.1
     assert store.artifacts("s")[0]["bytes"] == 2**40

@@ -11,8 +11,10 @@ from alembic.script import ScriptDirectory
 from optuna.trial import TrialState
 from store_databases import database
 
-from hpsearch.store import Store, migrate, queue, schema
-from hpsearch.store.identity import this_worker
+from hpsearch.store import Store
+from hpsearch.store.queue import queue
+from hpsearch.store.queue.processes import this_worker
+from hpsearch.store.tables import migrate, schema
 
 DUMPS = Path(__file__).parent / "dumps"
 KINDS = ("sqlite", "postgresql", "mariadb")
@@ -97,10 +99,10 @@ def test_an_old_store_is_migrated_without_loss_and_can_be_used(old_store):
             assert [
                 {key: new[key] for key in old} for old, new in zip(rows, after[table], strict=True)
             ] == rows
-        study = store.study_id("full")
-        trial_id = queue.claim(store.engine, study, this_worker(), None)
-        assert trial_id is not None
-        store.optuna.set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0, 2.0])
+        (study,) = [one.ref for one in store.studies() if one.name == "full"]
+        claim = queue.claim(store.engine, study, this_worker(), None)
+        assert claim is not None
+        store.optuna.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [1.0, 2.0])
         run_id = store.start_run(
             study, trials=1, workers=1, engine="local", machine="m", host="h", pid=1, job={"a": 1}
         )

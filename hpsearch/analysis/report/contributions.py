@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
-from hpsearch.analysis.rules import show
-
-if TYPE_CHECKING:
-    from hpsearch.analysis.contributions import Contributions
+from hpsearch.analysis.views.contributions import ContributionResults
+from hpsearch.core.terminal import as_line
+from hpsearch.core.words import format_value
 
 SCHEMA = "hpsearch.contributions/1"
 SHOWN = 15
 BAR = 12  # characters of the longest bar
 
 
-def render_table(c: Contributions, most: int = SHOWN) -> RenderableType:
+def render_table(c: ContributionResults, most: int = SHOWN) -> RenderableType:
     """Heading, the `most` strongest parts with their values, and what is left."""
     table = Table(box=None, pad_edge=False)
     table.add_column("parameter", style="cyan", no_wrap=True)
@@ -34,12 +31,12 @@ def render_table(c: Contributions, most: int = SHOWN) -> RenderableType:
         style = "green" if (amount > 0) == c.maximize else "red"
         table.add_row(
             escape(" x ".join(params)), escape(_values(c, params)), f"{amount:+.3g}",
-            Text(bar, style=style),
+            as_line(bar, style=style),
         )  # fmt: skip
-    return Group(Text(heading(c)), table, Text(_left(c, most), style="dim"))
+    return Group(as_line(heading(c)), table, as_line(_left(c, most), style="dim"))
 
 
-def render_markdown(c: Contributions) -> str:
+def render_markdown(c: ContributionResults) -> str:
     lines = [f"# {c.study}, trial {c.trial}", "", heading(c), ""]
     lines += ["| parameter | value | adds |", "|---|---|---:|"]
     lines += [
@@ -49,11 +46,11 @@ def render_markdown(c: Contributions) -> str:
     return "\n".join([*lines, "", _left(c)])
 
 
-def render_json(c: Contributions) -> str:
+def render_json(c: ContributionResults) -> str:
     return json.dumps({"schema": SCHEMA, **asdict(c)}, indent=1, ensure_ascii=False)
 
 
-def heading(c: Contributions) -> str:
+def heading(c: ContributionResults) -> str:
     aim = "higher" if c.maximize else "lower"
     return (
         f"{c.study}, trial {c.trial}: {c.metric} {c.value:.4g} ({aim} is better); the forest "
@@ -61,11 +58,11 @@ def heading(c: Contributions) -> str:
     )
 
 
-def _values(c: Contributions, params: tuple[str, ...]) -> str:
-    return ", ".join(show(c.params[param]) for param in params)
+def _values(c: ContributionResults, params: tuple[str, ...]) -> str:
+    return ", ".join(format_value(c.params[param]) for param in params)
 
 
-def _left(c: Contributions, most: int = SHOWN) -> str:
+def _left(c: ContributionResults, most: int = SHOWN) -> str:
     others = c.parts[most:]
     rest = c.rest + sum(amount for _, amount in others)
     what = f"{len(others)} smaller parts and interactions" if others else "interactions"

@@ -17,12 +17,12 @@ import optuna
 import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
-from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.curve_plots import surface_plot
-from hpsearch.analysis.report.figures import effect_plots, importance_plot
 from hpsearch.analysis.report.markdown import next_lines, rule_lines
-from hpsearch.analysis.report.plot import GREY, Plot, literal, styled, to_plain
-from hpsearch.analysis.report.trial_plots import failure_plots, noise_plot, prediction_plot
+from hpsearch.analysis.report.plots.curves import surface_plot
+from hpsearch.analysis.report.plots.figures import effect_plots, importance_plot
+from hpsearch.analysis.report.plots.style import GREY, Plot, literal, styled, to_plain
+from hpsearch.analysis.report.plots.trials import failure_plots, noise_plot, prediction_plot
+from hpsearch.analysis.results import Results
 
 MAX_EFFECTS = 6
 HEIGHT = 450  # pixels of a card
@@ -31,7 +31,7 @@ BEGIN = '[hpsearch-begin-{}]: # "What follows is replaced by the next explain."'
 END = '[hpsearch-end-{}]: # "What hpsearch wrote ends here."'
 
 
-def push(study: optuna.Study, explanation: Explanation) -> None:
+def push(study: optuna.Study, explanation: Results) -> None:
     """Show the explanation in the dashboard of `study`, in place of the last one of its metric."""
     name = _place(study, explanation)
     for key, figure in dashboard_figures(explanation).items():
@@ -39,7 +39,7 @@ def push(study: optuna.Study, explanation: Explanation) -> None:
     save_note(study, _merged(get_note(study), _note(explanation, name), name))
 
 
-def dashboard_figures(e: Explanation) -> dict[str, go.Figure]:
+def dashboard_figures(e: Results) -> dict[str, go.Figure]:
     """One figure for each place, whatever there is to show."""
     surfaces = [surface_plot(e, surface) for surface in e.surfaces]
     trust = [plot for plot in (prediction_plot(e), noise_plot(e)) if plot is not None]
@@ -56,7 +56,7 @@ def dashboard_figures(e: Explanation) -> dict[str, go.Figure]:
     return {key: _figure(e, *group) for key, group in groups.items()}
 
 
-def _figure(e: Explanation, title: str, plots: Sequence[Plot], nothing: str) -> go.Figure:
+def _figure(e: Results, title: str, plots: Sequence[Plot], nothing: str) -> go.Figure:
     """All plots in one figure, a menu choosing among them; or the words `nothing`."""
     if not plots:
         empty = _titled(go.Figure(), title)
@@ -105,7 +105,7 @@ def _titled(figure: go.Figure, title: str) -> go.Figure:
     return figure
 
 
-def _note(e: Explanation, name: str) -> str:
+def _note(e: Results, name: str) -> str:
     heading = "## Found by hpsearch"
     rules = "\n".join(re.sub("^## ", "### ", line) for line in [*rule_lines(e), *next_lines(e)])
     hint = "`hpsearch explain --format html --output report.html` writes all of it to one file."
@@ -121,7 +121,7 @@ def _merged(old: str, block: str, name: str) -> str:
     return f"{block}\n\n{old}".rstrip() + "\n"
 
 
-def _place(study: optuna.Study, e: Explanation) -> str:
+def _place(study: optuna.Study, e: Results) -> str:
     """What tells the metrics of one study apart in the ids of its plots, "" if there is one."""
     if len(study.directions) == 1:
         return ""

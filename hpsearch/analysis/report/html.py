@@ -3,6 +3,8 @@
 Plotly's script is part of the file, compressed (1.9 MB; 4.8 MB plain), so it needs no network. The
 page follows the reader's dark mode and prints; every plot is said in words, with its numbers behind
 it, and without scripts these are what is seen.
+
+Rules stand as cards, each with the place of its values in the searched range.
 """
 
 from __future__ import annotations
@@ -17,23 +19,37 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.figures import Group, plot_groups
-from hpsearch.analysis.report.plot import Plot, aim, to_plain
-from hpsearch.analysis.report.rule_cards import rules_html
-from hpsearch.analysis.report.shares import HEADER, legend, share_rows
-from hpsearch.analysis.rules import show
+from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.report.plots.figures import Group, plot_groups
+from hpsearch.analysis.report.plots.style import Plot, to_plain
+from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
+from hpsearch.analysis.report.shared import aim
+from hpsearch.analysis.report.table import refusal
+from hpsearch.analysis.report.tuning import TUNING_HEADER, path_line, tuning_rows
+from hpsearch.analysis.results import Results
+from hpsearch.analysis.rules.rules import Rule
+from hpsearch.core.terminal import visible
+from hpsearch.core.words import format_value
 
 LONGEST_NAME = 48  # characters, in a column of a table
 HERE = Path(__file__).parent
 
 
-def render_html(explanation: Explanation) -> str:
+def render_html(explanation: Results) -> str:
     """The whole page as text."""
     e = explanation
     groups = plot_groups(e)
     figures = [to_plain(plot.figure) for group in groups for plot in group.plots]
-    body = [_header(e), "<main>", "<section><h2>Rules</h2>", rules_html(e), _next(e), _ranges(e)]
+    body = [
+        _header(e),
+        "<main>",
+        _use(e),
+        "<section><h2>Rules</h2>",
+        _rules(e),
+        _next(e),
+        _ranges(e),
+    ]
+    body.append(_tuning(e))
     body.append("</section>")
     for group in groups:
         body += [f"<section><h2>{escape(group.title)}</h2>", _plots(group)]
@@ -44,27 +60,28 @@ def render_html(explanation: Explanation) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in e.notes)
         body.append(f'<section><h2>Notes</h2><ul class="notes">{notes}</ul></section>')
     body += ["</main>", _footer(e)]
-    return _page(f"{e.study}: what matters", "\n".join(body), figures)
+    return page_html(f"{e.study}: what matters", "\n".join(body), figures)
 
 
-def _page(title: str, body: str, figures: Sequence[object]) -> str:
+def page_html(title: str, body: str, figures: Sequence[object]) -> str:
+    """A page that needs no network: its figures are drawn into the `.plot`s of the body in turn."""
     # "<" cannot end the script element if it is not there.
     data = json.dumps(figures, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{escape(visible(title))}</title>",
             f"<style>\n{_file('page.css')}</style>\n</head>\n<body>",
-            body,
-            f'<script type="application/json" id="figures">{data}</script>',
+            visible(body),
+            f'<script type="application/json" id="figures">{visible(data)}</script>',
             f'<script type="text/plain" id="plotly">{_packed_plotly()}</script>',
             f"<script>\n{_file('page.js')}</script>\n</body>\n</html>\n",
         ]
     )
 
 
-def _header(e: Explanation) -> str:
+def _header(e: Results) -> str:
     counts = [f"{e.n_complete:,} complete"]
     counts += [f"{e.n_pruned:,} pruned"] if e.n_pruned else []
     counts += [f"{e.n_failed:,} failed"] if e.n_failed else []
@@ -92,18 +109,98 @@ def _header(e: Explanation) -> str:
     )
 
 
-def _next(e: Explanation) -> str:
+def _use(e: Results) -> str:
+    """All values together, as a line to copy."""
+    advised = e.recommendation
+    if advised is None:
+        return ""
+    return (
+        f"<section><h2>Use</h2><pre>{escape(advised.line)}</pre>"
+        f"<p>{escape(advised.statement)}</p></section>"
+    )
+
+
+def _tuning(e: Results) -> str:
+    """What tuning each parameter gains, and the path from the defaults."""
+    if e.tunability is None:
+        return ""
+    table = table_html(TUNING_HEADER, tuning_rows(e.tunability))
+    return f"<h3>What tuning gains</h3>{table}<p>{escape(path_line(e.tunability))}</p>"
+
+
+def _rules(e: Results) -> str:
+    """The rules, or why there are none."""
+    if not e.rules:
+        return f'<p class="refusal"><b>No rules yet.</b> {escape(refusal(e))}</p>'
+    return f'<ol class="rules">{"".join(_card(e, rule) for rule in e.rules)}</ol>'
+
+
+def _card(e: Results, rule: Rule) -> str:
+    evidence = " ".join(part for part in (rule.detail, rule.evidence) if part)
+    return (
+        f'<li class="{rule.kind}"><p class="advice">{code_html(rule.advice)}</p>'
+        f"{_range(e, rule)}"
+        f'<p class="evidence">{code_html(evidence)}</p></li>\n'
+    )
+
+
+def code_html(statement: str) -> str:
+    """`name` becomes code."""
+    pieces = escape(statement).split("`")
+    return "".join(
+        f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces)
+    )
+
+
+def _range(e: Results, rule: Rule) -> str:
+    """A line for the searched range: the rule's interval, its value, and the default."""
+    axis = next((axis for axis in e.frame.axes if axis.name == rule.param), None)
+    if axis is None or axis.is_categorical or rule.unit_low is None or rule.unit_high is None:
+        return ""
+    if rule.kind in ("no-effect", "conditional"):
+        return ""
+
+    def x(unit: float) -> str:
+        return f"{100 * unit:.2f}%"
+
+    def place(value: Value) -> str:
+        return x(float(axis.to_unit([value])[0]))
+
+    low, high = rule.unit_low, max(rule.unit_high, rule.unit_low + 0.004)
+    value, default = "", ""
+    words = f"From {format_value(axis.low)} to {format_value(axis.high)}: "
+    words += f"{format_value(rule.low)} to {format_value(rule.high)}"
+    if rule.kind != "avoid":
+        value = f'<circle class="value" cx="{place(rule.value)}" cy="10" r="5"/>'
+    if "default-unknown" not in rule.flags:
+        at = place(rule.default)
+        default = f'<line class="default" x1="{at}" x2="{at}" y1="2" y2="18" stroke-width="2"/>'
+        words += f"; the line is the default, {format_value(rule.default)}"
+    return (
+        f'<svg class="range" role="img" aria-label="{escape(words)}"><title>{escape(words)}</title>'
+        '<line class="track" x1="0" x2="100%" y1="10" y2="10" stroke-width="4"/>'
+        f'<line class="span" x1="{x(low)}" x2="{x(high)}" y1="10" y2="10" stroke-width="8"/>'
+        f'{default}{value}<text x="0" y="34">{escape(format_value(axis.low))}</text>'
+        f'<text x="100%" y="34" text-anchor="end">{escape(format_value(axis.high))}</text></svg>'
+    )
+
+
+def _next(e: Results) -> str:
     if not e.next_steps:
         return ""
     return f"<h3>Next</h3><pre>{escape(chr(10).join(e.next_steps))}</pre>"
 
 
-def _ranges(e: Explanation) -> str:
+def _ranges(e: Results) -> str:
     """Where the rules hold: what was searched."""
     rows = [
-        (axis.name, ", ".join(map(show, axis.choices)), "")
+        (axis.name, ", ".join(map(format_value, axis.choices)), "")
         if axis.is_categorical
-        else (axis.name, f"{show(axis.low)} to {show(axis.high)}", "log" if axis.log else "linear")
+        else (
+            axis.name,
+            f"{format_value(axis.low)} to {format_value(axis.high)}",
+            "log" if axis.log else "linear",
+        )
         for axis in e.frame.axes
     ]
     table = table_html(("parameter", "searched", "scale"), rows)
@@ -113,11 +210,12 @@ def _ranges(e: Explanation) -> str:
 def _plots(group: Group) -> str:
     several = " several" if len(group.plots) > 1 and not group.wide else ""
     legend = f'<p class="legend">{escape(group.legend)}</p>' if group.legend else ""
-    figures = "".join(map(_figure, group.plots))
+    figures = "".join(map(figure_html, group.plots))
     return f'{legend}<div class="plots{several}">{figures}</div>'
 
 
-def _figure(plot: Plot) -> str:
+def figure_html(plot: Plot) -> str:
+    """A place for the plot, what is seen in words, and its numbers."""
     height = plot.figure.layout.height
     numbers = ""
     if plot.rows:
@@ -131,7 +229,7 @@ def _figure(plot: Plot) -> str:
     )
 
 
-def _opinions(e: Explanation) -> str:
+def _opinions(e: Results) -> str:
     table = table_html(HEADER, share_rows(e, LONGEST_NAME))
     return (
         f'<figure class="opinions"><h3>Second opinions</h3>{table}'
@@ -152,7 +250,7 @@ def table_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _footer(e: Explanation) -> str:
+def _footer(e: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in e.versions.items())
     return f"<footer>hpsearch; seed {e.seed}; {e.level:.0%} intervals; {escape(versions)}</footer>"
 

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from hpsearch.analysis.effects import Surface, build_grid
-from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.ice import spread
-from hpsearch.analysis.report.plot import column_of, rounded
+from hpsearch.analysis.effects.grids import Surface, build_grid
+from hpsearch.analysis.report.shared import column_of, to_json_types
+from hpsearch.analysis.results import Results
+from hpsearch.analysis.views.ice import spread
 
 SCHEMA = "hpsearch.explain/1"
 DIGITS = 6
 MAX_SIDE = 26  # points of a surface along one axis
 
 
-def to_dict(explanation: Explanation) -> dict[str, Any]:
+def to_dict(explanation: Results) -> dict[str, Any]:
     """Plain lists, dictionaries, numbers, strings and None."""
     e = explanation
     more = {
@@ -33,10 +33,10 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "effects": [{**asdict(effect), "ice": _ice(e, effect.param)} for effect in e.effects],
         "surfaces": [_surface(surface) for surface in e.surfaces],
     }
-    return {**facts(e), **rounded(more, DIGITS)}
+    return {**facts(e), **to_json_types(more, DIGITS)}
 
 
-def facts(explanation: Explanation) -> dict[str, Any]:
+def facts(explanation: Results) -> dict[str, Any]:
     """What costs nothing to say: all of the document but effects and second opinions."""
     e = explanation
     document = {
@@ -65,15 +65,17 @@ def facts(explanation: Explanation) -> dict[str, Any]:
         "importances": [asdict(importance) for importance in e.importances],
         "remainder": e.remainder,
         "rules": [{**asdict(rule), "statement": rule.statement} for rule in e.rules],
+        "recommendation": _recommendation(e),
+        "tunability": None if e.tunability is None else asdict(e.tunability),
         "failures": _failures(e),
         "notes": e.notes,
         "versions": e.versions,
     }
-    plain: dict[str, Any] = rounded(document, DIGITS)
+    plain: dict[str, Any] = to_json_types(document, DIGITS)
     return plain
 
 
-def render_json(explanation: Explanation) -> str:
+def render_json(explanation: Results) -> str:
     return json.dumps(to_dict(explanation), indent=1, ensure_ascii=False, allow_nan=False)
 
 
@@ -86,7 +88,14 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _failures(e: Explanation) -> dict[str, Any]:
+def _recommendation(e: Results) -> dict[str, Any] | None:
+    if e.recommendation is None:
+        return None
+    advised = e.recommendation
+    return {**asdict(advised), "line": advised.line, "statement": advised.statement}
+
+
+def _failures(e: Results) -> dict[str, Any]:
     frame = e.frame
     curves = []
     for param, rate in e.failures.curves.items():
@@ -96,13 +105,13 @@ def _failures(e: Explanation) -> dict[str, Any]:
     return {"rate": e.failures.rate, "n_failed": e.failures.n_failed, "curves": curves}
 
 
-def _good_region(e: Explanation) -> dict[str, Any]:
+def _good_region(e: Results) -> dict[str, Any]:
     found = e.good_region()
     shares = [{"params": params, "share": share} for params, share in found.shares.items()]
     return {"quantile": found.quantile, "limit": found.limit, "importances": shares}
 
 
-def _ice(e: Explanation, param: str) -> dict[str, Any]:
+def _ice(e: Results, param: str) -> dict[str, Any]:
     found = e.ice(param)
     return {"trials": found.trials, "values": found.values, "curves": found.curves}
 

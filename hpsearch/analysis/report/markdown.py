@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-from hpsearch.analysis.explanation import Explanation
-from hpsearch.analysis.report.plot import aim
-from hpsearch.analysis.report.shares import HEADER, legend, share_rows
+from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
+from hpsearch.analysis.report.shared import aim
 from hpsearch.analysis.report.table import heading, optima, refusal
-from hpsearch.analysis.rules import show
+from hpsearch.analysis.report.tuning import TUNING_HEADER, path_line, tuning_rows
+from hpsearch.analysis.results import Results
+from hpsearch.core.terminal import visible
+from hpsearch.core.words import format_value
 
 
-def render_markdown(explanation: Explanation) -> str:
+def render_markdown(explanation: Results) -> str:
     """Heading, rules or why there are none, table of shares, optima, failures, notes."""
     e = explanation
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
@@ -21,16 +23,22 @@ def render_markdown(explanation: Explanation) -> str:
     if best:
         header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")
         lines += ["", "## Best values", "", *_table(header, best)]
+    if e.tunability is not None:
+        lines += ["", "## What tuning gains", "", *_table(TUNING_HEADER, tuning_rows(e.tunability))]
+        lines += ["", _plain(path_line(e.tunability))]
     lines += next_lines(e)
     if e.notes:
         lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
     return "\n".join(lines) + "\n"
 
 
-def rule_lines(e: Explanation) -> list[str]:
+def rule_lines(e: Results) -> list[str]:
     """What was searched and the rules, or why there are none."""
     _, *more = heading(e)
     lines = [f"What matters for {_plain(e.metric)} ({aim(e)}). {' '.join(more)}"]
+    if e.recommendation is not None:
+        advised = e.recommendation
+        lines += ["", "## Use", "", f"    {_line(advised.line)}", "", _plain(advised.statement)]
     lines += ["", "## Rules", ""]
     lines += [f"- **{_plain(r.advice)}** {_plain(f'{r.detail} {r.evidence}')}" for r in e.rules]
     if not e.rules:
@@ -38,21 +46,21 @@ def rule_lines(e: Explanation) -> list[str]:
     return lines
 
 
-def next_lines(e: Explanation) -> list[str]:
+def next_lines(e: Results) -> list[str]:
     """What to do next, as lines to paste."""
     return ["", "## Next", "", "```", *e.next_steps, "```"] if e.next_steps else []
 
 
-def _best_rows(e: Explanation) -> list[tuple[str, ...]]:
+def _best_rows(e: Results) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for param, effect in optima(e).items():
         span = region = ""
         if effect.categorical:
-            region = ", ".join(map(show, effect.region))
+            region = ", ".join(map(format_value, effect.region))
         else:
-            span = f"{show(effect.best_low)} to {show(effect.best_high)}"
-            region = " to ".join(map(show, effect.region))
-        rows.append((param, show(effect.best), span, region))
+            span = f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
+            region = " to ".join(map(format_value, effect.region))
+        rows.append((param, format_value(effect.best), span, region))
     return rows
 
 
@@ -81,4 +89,4 @@ def _plain(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))

@@ -1,112 +1,228 @@
-"""Optima pooled over several studies, for people and programs."""
+"""Rules pooled over several studies, for people and programs."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
-from rich.text import Text
 
-from hpsearch.analysis.rules import show
+from hpsearch.analysis.pooling.results import Moderator, PooledOptimum, PoolingResults, StudyPart
+from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.report.shared import to_json_types
+from hpsearch.core.terminal import as_line
+from hpsearch.core.words import format_value
 
-if TYPE_CHECKING:
-    from hpsearch.analysis.across import Pooling
-    from hpsearch.analysis.pooling import PooledOptimum, Regret
+SCHEMA = "hpsearch.pool/2"
+DIGITS = 6
+WIDTH = 28  # characters of a forest plot
+PARTS = ("study", "weight", "best", "without it", "costs it", "gains it")
+MODERATORS = ("moderator", "studies", "effect on the best value", "p")
 
-SCHEMA = "hpsearch.pool/1"
-REGRETS = ("study", "value from the others", "costs against its best", "gains over its default")
 
-
-def render_table(pooling: Pooling) -> RenderableType:
-    """A table of pooled optima; below it what each would have cost in the study left out."""
-    parts: list[RenderableType] = [Text(_heading(pooling), style="bold")]
+def render_table(pooling: PoolingResults) -> RenderableType:
+    """A table of pooled rules; below it each one's forest plot, and what moves it."""
+    parts: list[RenderableType] = [as_line(_heading(pooling), style="bold")]
     if pooling.optima:
         parts += [_table(_columns(pooling), [_row(one) for one in pooling.optima])]
     for one in pooling.optima:
-        parts += ["", Text(f"{one.param}: had its rule come from the other studies only")]
-        parts += [_table(REGRETS, [_regret(regret) for regret in one.regrets])]
+        parts += ["", as_line(one.statement)]
+        parts += [_table((PARTS[0], *_axis(one), *PARTS[1:]), _forest(one))]
+        if one.moderators:
+            parts += [_table(MODERATORS, [_moderator(m, one) for m in one.moderators])]
+        parts += [as_line(note, style="dim") for note in one.notes]
+    if pooling.optima:
+        parts += ["", as_line(LEGEND, style="dim")]
     if lines := [f"{param}: {reason}" for param, reason in pooling.left_out]:
-        parts += ["", *(Text(f"Not pooled: {line}.", style="dim") for line in lines)]
+        parts += ["", *(as_line(f"Not pooled: {line}.", style="dim") for line in lines)]
     return Group(*parts)
 
 
-def render_markdown(pooling: Pooling) -> str:
+LEGEND = (
+    "Without it: the rule of all other studies; costs it: that rule against this study's own best; "
+    "gains it: against this study's default."
+)
+
+
+def render_markdown(pooling: PoolingResults) -> str:
     lines = [f"# {_heading(pooling)}", ""]
     if pooling.optima:
         lines += _markdown(_columns(pooling), [_row(one) for one in pooling.optima])
     for one in pooling.optima:
-        lines += ["", f"## `{one.param}` from the other studies only", ""]
-        lines += _markdown(REGRETS, [_regret(regret) for regret in one.regrets])
+        lines += ["", f"## `{one.param}`", "", one.statement, ""]
+        lines += _markdown(PARTS, [_part(part, one) for part in one.parts])
+        if one.moderators:
+            lines += ["", *_markdown(MODERATORS, [_moderator(m, one) for m in one.moderators])]
+        lines += ["", *one.notes] if one.notes else []
+    lines += ["", LEGEND] if pooling.optima else []
     lines += ["", *(f"- Not pooled: `{param}`: {reason}." for param, reason in pooling.left_out)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def render_json(pooling: Pooling) -> str:
-    """`studies`, `level`, `optima` [{param, log, studies, value, low, high, new_low, new_high, tau,
-    i2, regrets [{study, value, loss, gain}], statement}], `left_out`; infinite numbers are null."""
-    document: dict[str, Any] = {
+def render_json(pooling: PoolingResults) -> str:
+    """The fields of PoolingResults, PooledOptimum, StudyPart and Moderator; of each rule also its
+    `statement`. Numbers have six digits, and those that are not finite are null."""
+    document = {
         "schema": SCHEMA,
         "studies": pooling.studies,
         "level": pooling.level,
         "optima": [{**asdict(one), "statement": one.statement} for one in pooling.optima],
         "left_out": [{"param": param, "reason": why} for param, why in pooling.left_out],
     }
-    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_json_types(document, DIGITS), indent=1, ensure_ascii=False)
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 - walks any of JSON's types
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def render_html(pooling: PoolingResults) -> str:
+    """One page with forest plots and curves of cost; it needs no network."""
+    from hpsearch.analysis.report.html import code_html, figure_html, page_html, table_html
+    from hpsearch.analysis.report.plots.forest import cost_plot, forest_plot
+    from hpsearch.analysis.report.plots.style import to_plain
+
+    heading = _heading(pooling)
+    body = [f"<header><h1>{escape(heading)}</h1></header><main>"]
+    if pooling.optima:
+        table = table_html(_columns(pooling), [_row(one) for one in pooling.optima])
+        body += [f"<section><h2>Rules</h2>{table}</section>"]
+    figures = []
+    for one in pooling.optima:
+        plots = [forest_plot(one), cost_plot(one)]
+        figures += [to_plain(plot.figure) for plot in plots]
+        body += [f"<section><h2>{escape(one.param)}</h2><p>{code_html(one.statement)}</p>"]
+        body += [f'<div class="plots several">{"".join(map(figure_html, plots))}</div>']
+        body += [table_html(PARTS, [_part(part, one) for part in one.parts])]
+        if one.moderators:
+            body += [table_html(MODERATORS, [_moderator(m, one) for m in one.moderators])]
+        body += [f"<p>{escape(note)}</p>" for note in one.notes]
+        body += ["</section>"]
+    body += [f"<p>Not pooled: {escape(f'{param}: {why}')}.</p>" for param, why in pooling.left_out]
+    body += ['<p id="no-plots" class="refusal" hidden>This browser cannot draw the plots.</p>']
+    body += [f"</main><footer>{escape(LEGEND)} {pooling.level:.0%} intervals.</footer>"]
+    return page_html(heading, "\n".join(body), figures)
 
 
-def _heading(pooling: Pooling) -> str:
+def _heading(pooling: PoolingResults) -> str:
     count = len(pooling.studies)
     if pooling.optima:
         return f"{count} studies together: {', '.join(pooling.studies)}"
-    return f"No optimum can be pooled over the {count} studies {', '.join(pooling.studies)}"
+    return f"Nothing can be pooled over the {count} studies {', '.join(pooling.studies)}"
 
 
-def _columns(pooling: Pooling) -> tuple[str, ...]:
-    level = f"{pooling.level:.0%}"
-    return ("parameter", "studies", "best", f"{level} interval", f"{level} for a new study", "tau",
-            "I2")  # fmt: skip
+def _columns(pooling: PoolingResults) -> tuple[str, ...]:
+    return ("parameter", "use", f"{pooling.level:.0%} interval", "costs a new study",
+            "gains it", "tau", "I2")  # fmt: skip
 
 
 def _row(one: PooledOptimum) -> tuple[str, ...]:
-    new = f"{show(one.new_low)} to {show(one.new_high)}"
-    if math.isinf(one.new_high):
-        new = "needs 3 studies"
-    # On a log scale tau is in logarithms: as a factor it says something.
-    tau = f"factor {math.exp(one.tau):.2f}" if one.log else f"{one.tau:.2g}"
-    span = f"{show(one.low)} to {show(one.high)}"
-    return (one.param, str(len(one.studies)), show(one.value), span, new, tau, f"{one.i2:.0%}")
+    span = f"{format_value(one.low)} to {format_value(one.high)}"
+    tau = i2 = ""
+    if one.categorical or one.tau is None or one.i2 is None:
+        span = ", ".join(map(format_value, one.may_be_best))
+    else:
+        # On a log scale tau is in logarithms: as a factor it says something.
+        tau = f"factor {math.exp(one.tau):.2f}" if one.log else f"{one.tau:.2g}"
+        i2 = f"{one.i2:.0%}"
+    costs = f"{one.loss.mean:.2g} (up to {one.loss.new_high:.2g})"
+    gains = "no default"
+    if one.gain is not None:
+        gains = f"{one.gain.mean:+.2g} ({one.gain.new_low:.2g} to {one.gain.new_high:.2g})"
+    return (one.param, format_value(one.value), span, costs, gains, tau, i2)
 
 
-def _regret(regret: Regret) -> tuple[str, ...]:
-    if regret.value is None or regret.loss is None:
-        return (regret.study, "outside its range", "", "")
-    gain = "it names none" if regret.gain is None else f"{regret.gain:+.3g}"
-    return (regret.study, show(regret.value), f"{regret.loss:.3g}", gain)
+def _part(part: StudyPart, one: PooledOptimum) -> tuple[str, ...]:
+    best = format_value(part.best)
+    if not one.categorical:
+        best += f" ({format_value(part.low)} to {format_value(part.high)})"
+    gain = "no default" if part.gain is None else f"{part.gain:+.3g}"
+    without = format_value(part.without)
+    return (part.study, f"{part.weight:.0%}", best, without, f"{part.loss:.3g}", gain)
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+def _axis(one: PooledOptimum) -> tuple[str, ...]:
+    """The heading of the column that a forest plot is drawn in; none for categories."""
+    if one.categorical:
+        return ()
+    low, high = format_value(one.values[0]), format_value(one.values[-1])
+    return (f"{low}{high:>{max(WIDTH - len(low), len(high) + 1)}}",)
+
+
+def _forest(one: PooledOptimum) -> list[tuple[str, ...]]:
+    """A row for each study, for the rule, and for a new study's best."""
+    rows = [_part(part, one) for part in one.parts]
+    if one.categorical:
+        return rows
+    bars = [_bar(one, part.low, part.best, part.high, "■") for part in one.parts]
+    drawn = [(row[0], bar, *row[1:]) for row, bar in zip(rows, bars, strict=True)]
+    span = f"{format_value(one.value)} ({format_value(one.low)} to {format_value(one.high)})"
+    rule = ("all studies", _bar(one, one.low, one.value, one.high, "◆"), "", span, "", "", "")
+    new = f"{format_value(one.new_low)} to {format_value(one.new_high)}"
+    expected = ("a new study", _bar(one, one.new_low, None, one.new_high, ""), "", new, "", "", "")
+    return [*drawn, rule, expected]
+
+
+def _bar(one: PooledOptimum, low: Value, value: Value, high: Value, mark: str) -> str:
+    """An interval and a value as a line of characters over the pooled range."""
+
+    def at(number: Value) -> int:
+        ends = [float(v) for v in (one.values[0], number, one.values[-1])]  # type: ignore[arg-type]
+        first, here, last = map(math.log, ends) if one.log else ends
+        return round((WIDTH - 1) * min(max((here - first) / (last - first), 0.0), 1.0))
+
+    line = [" "] * WIDTH
+    for place in range(at(low), at(high) + 1):
+        line[place] = "─"
+    if value is not None:
+        line[at(value)] = mark
+    return "".join(line)
+
+
+def _moderator(moderator: Moderator, one: PooledOptimum) -> tuple[str, ...]:
+    if moderator.slope is None or moderator.low is None or moderator.high is None:
+        words = "; ".join(
+            f"{format_value(value)}: {format_value(math.exp(mean) if one.log else mean)} ({count})"
+            for value, count, mean in moderator.groups
+        )
+    else:
+        numbers = [moderator.slope, moderator.low, moderator.high]
+        each = "each unit more"
+        if moderator.log:
+            numbers, each = [math.log(2) * number for number in numbers], "twice as much"
+        if one.log:
+            slope, low, high = (math.exp(number) for number in numbers)
+            words = f"{each}: times {slope:.3g} ({low:.3g} to {high:.3g})"
+        else:
+            slope, low, high = numbers
+            words = f"{each}: {slope:+.3g} ({low:.3g} to {high:.3g})"
+    return (moderator.name, str(moderator.studies), words, f"{moderator.p_value:.2g}")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, style=None if i else "cyan", justify="right" if i else "left")
+        drawn = len(column) >= WIDTH  # as wide as a forest plot: not to be wrapped
+        justify: Literal["left", "right"] = "left" if drawn or not i else "right"
+        table.add_column(column, style=None if i else "cyan", justify=justify, no_wrap=drawn)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(escape_markup, row))
     return table
 
 
-def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}"]
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+@lru_cache(maxsize=1)
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema that `render_json`'s documents follow."""
+    path = Path(__file__).with_name("pool-2.schema.json")
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema

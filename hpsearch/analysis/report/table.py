@@ -13,18 +13,21 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.analysis.effects import Effect
-from hpsearch.analysis.explanation import Explanation, Importance
-from hpsearch.analysis.report.plot import aim, shortened
-from hpsearch.analysis.report.shares import (
+from hpsearch.analysis.effects.grids import Effect
+from hpsearch.analysis.estimates import Importance
+from hpsearch.analysis.report.share_rows import (
     interval,
     lost,
     name_of,
-    percent,
     separate,
     strong_pairs,
 )
-from hpsearch.analysis.rules import Rule, show
+from hpsearch.analysis.report.shared import aim
+from hpsearch.analysis.report.tuning import path_line
+from hpsearch.analysis.results import Results
+from hpsearch.analysis.rules.rules import Rule
+from hpsearch.core.terminal import as_line, one_line
+from hpsearch.core.words import format_value, percent, shortened
 
 BAR = 10  # characters of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -41,30 +44,33 @@ class TableReport:
     `everything`: all parameters rather than the strongest, and the second opinions.
     """
 
-    explanation: Explanation
+    explanation: Results
     everything: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         e = self.explanation
         first, *more = heading(e)
-        yield Text(first, style="bold", overflow="fold")
-        yield from (Text(line) for line in more)
+        yield as_line(first, style="bold", overflow="fold")
+        yield from (as_line(line) for line in more)
         yield Text("")
+        yield from _recommended(e)
         yield _shares(e, options.max_width, self.everything)
         yield from _left_out(e, self.everything)
         yield Text("")
         yield from _rules(e)
-        yield from (Text(note, style="dim") for note in e.notes)
+        if e.tunability is not None and e.tunability.path:
+            yield as_line(path_line(e.tunability), style="dim")
+        yield from (as_line(note, style="dim") for note in e.notes)
         for step in e.next_steps:  # in one line, which can be pasted
-            yield Text(f"Next: {step}", no_wrap=True, overflow="ignore")
+            yield Text(one_line(f"Next: {step}"), no_wrap=True, overflow="ignore")
 
 
-def render_table(explanation: Explanation, *, everything: bool = False) -> RenderableType:
+def render_table(explanation: Results, *, everything: bool = False) -> RenderableType:
     """Heading, what matters, the rules or why there are none, notes."""
     return TableReport(explanation, everything)
 
 
-def heading(e: Explanation) -> list[str]:
+def heading(e: Results) -> list[str]:
     """The study and its aim; its trials; how far the forest can be trusted; the noise."""
     counts = [f"{e.n_complete:,} complete"]
     counts += [f"{e.n_pruned:,} pruned"] if e.n_pruned else []
@@ -75,11 +81,11 @@ def heading(e: Explanation) -> list[str]:
         f"{e.n_trials:,} trials ({', '.join(counts)}), best {e.best_value:.4g}. "
         f"Repeating one varies by {e.noise.value:.2g} (from {e.noise.source}).",
         f"The forest explains {max(q.r2, 0):.0%} of unseen variance (luck: up to "
-        f"{max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}.",
+        f"{max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}; shares are of that.",
     ]
 
 
-def refusal(e: Explanation) -> str:
+def refusal(e: Results) -> str:
     """Why there are no rules and what would help."""
     text = (e.reason or "").rstrip(".")
     if e.more_trials is None:
@@ -101,7 +107,7 @@ class Column:
         return GAP + max(cell_len(cell) for cell in (self.header, *self.cells))
 
 
-def _shares(e: Explanation, width: int, everything: bool) -> Table:
+def _shares(e: Results, width: int, everything: bool) -> Table:
     """As many columns as leave room for the names."""
     rows = _shown(e, everything)
     names = [name_of(i) for i in rows]
@@ -133,12 +139,12 @@ def _shares(e: Explanation, width: int, everything: bool) -> Table:
             no_wrap=True,
         )
     for row, importance in enumerate(rows):
-        cells = [Text(column.cells[row]) for column in kept]
-        table.add_row(Text(name_of(importance, max(left, 12))), *cells)
+        cells = [as_line(column.cells[row]) for column in kept]
+        table.add_row(as_line(name_of(importance, max(left, 12))), *cells)
     return table
 
 
-def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> list[Column]:
+def _columns(e: Results, rows: Sequence[Importance], everything: bool) -> list[Column]:
     """All columns that there are, from left to right."""
     effects = optima(e)
     best = [effects.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
@@ -148,7 +154,7 @@ def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> li
         Column("share", [percent(i.share) for i in rows], 0),
         Column("", [_bar(i.share / largest) for i in rows], 7),
         Column(between, [interval(i) for i in rows], 1),
-        Column("best", [shortened(show(b.best), 12) if b else "" for b in best], 5),
+        Column("best", [shortened(format_value(b.best), 12) if b else "" for b in best], 5),
         Column(between, [_span(b) if b else "" for b in best], 6),
     ]
     if everything:
@@ -161,23 +167,23 @@ def _columns(e: Explanation, rows: Sequence[Importance], everything: bool) -> li
     return columns
 
 
-def _shown(e: Explanation, everything: bool) -> list[Importance]:
+def _shown(e: Results, everything: bool) -> list[Importance]:
     """Parameters, then the interactions that matter."""
     params = e.main_importances if everything else e.main_importances[:MAX_PARAMS]
     return [*params, *strong_pairs(e, MAX_PAIRS)]
 
 
-def _left_out(e: Explanation, everything: bool) -> list[Text]:
+def _left_out(e: Results, everything: bool) -> list[Text]:
     rest = [] if everything else e.main_importances[MAX_PARAMS:]
     if not rest:
         return []
     largest = percent(rest[0].share)
     size = "below 1%" if largest in ("0%", "<1%") else f"of at most {largest}"
     plural = "parameters" if len(rest) > 1 else "parameter"
-    return [Text(f"and {len(rest)} more {plural} {size} (--all shows them)", style="dim")]
+    return [as_line(f"and {len(rest)} more {plural} {size} (--all shows them)", style="dim")]
 
 
-def optima(e: Explanation) -> dict[str, Effect]:
+def optima(e: Results) -> dict[str, Effect]:
     """The effects whose best value a rule stands behind; others would only mislead."""
     known = {rule.param for rule in e.rules if rule.kind in ("optimum", "edge", "threshold")}
     return {effect.param: effect for effect in e.effects if effect.param in known}
@@ -186,7 +192,7 @@ def optima(e: Explanation) -> dict[str, Effect]:
 def _span(effect: Effect) -> str:
     if effect.categorical:
         return ""
-    return f"{show(effect.best_low)} to {show(effect.best_high)}"
+    return f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
 
 
 def _bar(share: float) -> str:
@@ -195,9 +201,18 @@ def _bar(share: float) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def _rules(e: Explanation) -> list[RenderableType]:
+def _recommended(e: Results) -> list[Text]:
+    """All values together, as a line to copy, and what to expect of them."""
+    advised = e.recommendation
+    if advised is None:
+        return []
+    line = Text.assemble(("Use ", "bold"), (one_line(advised.line), "bold"), overflow="fold")
+    return [line, as_line(advised.statement, style="dim"), Text("")]
+
+
+def _rules(e: Results) -> list[RenderableType]:
     if not e.rules:
-        return [Text.assemble(("No rules yet. ", "bold"), refusal(e))]
+        return [Text.assemble(("No rules yet. ", "bold"), one_line(refusal(e)))]
     return [_bullet(rule) for rule in e.rules]
 
 
@@ -205,7 +220,12 @@ def _bullet(rule: Rule) -> RenderableType:
     """What to do, and dimmed why to believe it."""
     evidence = f" {rule.evidence}" if rule.evidence else ""
     detail = f" {rule.detail}" if rule.detail else ""
-    text = Text.assemble((rule.advice, "bold"), detail, (evidence, "dim"), overflow="fold")
+    text = Text.assemble(
+        (one_line(rule.advice), "bold"),
+        one_line(detail),
+        (one_line(evidence), "dim"),
+        overflow="fold",
+    )
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column()
     grid.add_column(overflow="fold")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hpsearch.core.environment import default_device
 from hpsearch.errors import InputError
-from hpsearch.search import devices as local_devices
-from hpsearch.search.circumstances import default_device
-from hpsearch.search.engines.local import Process, hired, run_processes
-from hpsearch.search.worker import work
+from hpsearch.search.engines import devices as local_devices
+from hpsearch.search.engines import mps
+from hpsearch.search.engines.local import WorkerProcesses, prestarted
+from hpsearch.search.engines.worker_growth import Growth
+from hpsearch.search.processes import Process
+from hpsearch.search.worker.loop import work
 
 if TYPE_CHECKING:
-    from hpsearch.search.job import Job
-    from hpsearch.search.stopping import Stopper
-    from hpsearch.store import Store
-    from hpsearch.training.contract import Prepared, Trainer
+    from hpsearch.search.worker.workload import Workload
+    from hpsearch.store.queue.fence import StudyRef
 
 ENGINES = ("local", "ray")
 MOST_WORKERS = 1_000
@@ -33,13 +34,35 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The workers of a run: how many, and the devices that they take in turn; with a `cluster`
-    they are its tasks."""
+class Workers:
+    """The workers that a command asks for.
+
+    `count` None means as many as there are `devices` (default: all GPUs), cores, or places in the
+    `cluster`. Only the engine "ray" takes a cluster.
+    """
+
+    count: int | None = 1
+    devices: Sequence[str] | None = None
+    engine: str = "local"
+    cluster: Cluster | None = None
+
+
+@dataclass(frozen=True)
+class WorkerPool:
+    """The workers that a run gets: how many, and the devices that they take in turn.
+
+    With a `cluster` the workers are its tasks. `on_cpu` is the pool on the processor that may turn
+    out to be faster than the GPU; None where that is decided. `choice` is the key under which the
+    speeds of both were stored. A pool that `grows` begins with one worker on each GPU and finds
+    out how many more trials can share it.
+    """
 
     workers: int
     devices: tuple[str, ...]
     cluster: Cluster | None = None
+    on_cpu: WorkerPool | None = None
+    grows: bool = False
+    choice: Mapping[str, Any] | None = None
 
     @property
     def engine(self) -> str:
@@ -50,55 +73,79 @@ class Crew:
         """The device of this machine for what is prepared once for all workers."""
         return self.devices[0] if self.cluster is None else default_device()
 
-    def hired(self) -> AbstractContextManager[list[Process]]:
-        """Processes of this machine that start while the data is prepared for them, if there are to
-        be any: see `local.hired`."""
-        alone = self.cluster is not None or self.workers == 1
-        return hired(0 if alone else self.workers)
+    @property
+    def shares(self) -> bool:
+        """Whether several processes may train on one GPU."""
+        on_gpu = self.cluster is None and self.devices[0].startswith("cuda")
+        return on_gpu and (self.grows or self.workers > len(self.devices))
+
+    def prestarted(self) -> AbstractContextManager[list[Process]]:
+        """Start the worker processes of this machine while the data is prepared, where their number
+        is known: see `local.prestarted`."""
+        alone = self.cluster is not None or self.workers == 1 or self.on_cpu or self.shares
+        return prestarted(0 if alone else self.workers)
 
     def work(
-        self,
-        job: Job,
-        store: Store,
-        study_id: int,
-        trainer: Trainer,
-        prepared: Prepared,
-        stop: Stopper,
-        waiting: list[Process] | None = None,
+        self, workload: Workload, study: StudyRef, prestarted: list[Process] | None = None
     ) -> None:
-        """Let all workers work on the job until nothing is left to do; those `waiting` first."""
+        """Let all workers run the trials of the workload until none is left; the processes that are
+        `prestarted` come first."""
         if self.cluster is not None:
             from hpsearch.search.engines.ray import run_on_ray
 
-            run_on_ray(job, store, study_id, prepared, self.workers, self.cluster, stop)
-        elif self.workers == 1:
-            work(replace(job, device=self.devices[0]), store, trainer, prepared, stop)
+            run_on_ray(workload, study, self.workers, self.cluster)
+        elif self.workers == 1 and not self.grows:
+            work(
+                replace(workload, job=replace(workload.job, device=self.devices[0], measures=True))
+            )
         else:
-            run_processes(job, store, study_id, self.workers, self.devices, waiting or [])
+            with mps.served(self.shares) as environment:
+                growth = self._growth(workload, study, with_mps=bool(environment))
+                processes = WorkerProcesses(
+                    workload, study, self.devices, prestarted or [], growth, environment
+                )
+                processes.run(self.workers)
+
+    def _growth(self, workload: Workload, study: StudyRef, *, with_mps: bool) -> Growth | None:
+        if not self.grows or workload.job.run_id is None:
+            return None
+
+        def remember(workers: int, gain: float) -> None:
+            from hpsearch.search.speed.device_choice import note_gain  # it imports this module
+
+            if self.choice is not None:
+                note_gain(self.choice, self.devices[0], gain)
+
+        gpus = len(self.devices)
+        return Growth(workload.store, workload.job.run_id, study, gpus, with_mps, remember)
 
 
-def choose_crew(
-    workers: int | None,
-    devices: Sequence[str] | None,
-    trials: int,
-    engine: str = "local",
-    cluster: Cluster | None = None,
-) -> Crew:
-    """The crew as it was asked for; `workers` None: as many as there are GPUs, cores, or places in
-    the cluster, but no more than `trials`. Raises InputError for what is not possible."""
-    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+def choose_pool(asked: Workers, trials: int) -> WorkerPool:
+    """The pool for the workers that were asked for, with no more of them than `trials` unless their
+    number was given. Raises InputError for what is not possible."""
+    count, devices, engine, cluster = asked.count, asked.devices, asked.engine, asked.cluster
+    if count is not None and not 1 <= count <= MOST_WORKERS:
         raise InputError(
-            f"--workers {workers} is not possible: give a whole number from 1 to {MOST_WORKERS}."
+            f"--workers {count} is not possible: give a whole number from 1 to {MOST_WORKERS}."
         )
     if engine not in ENGINES:
         raise InputError(f"--engine {engine} is not known: choose one of {', '.join(ENGINES)}.")
     if engine == "local":
         if cluster is not None:
             raise InputError("--address, --worker-cpus and --worker-gpus go with --engine ray.")
-        return Crew(*local_devices.choose(workers, devices, trials))
+        return _local_pool(count, devices, trials)
     if devices:
         raise InputError("--devices does not go with --engine ray, which gives workers their GPU.")
     from hpsearch.search.engines.ray import room
 
     fits, found = room(cluster or Cluster())
-    return Crew(workers or min(fits, trials), ("cuda",) if found.gpus else ("cpu",), found)
+    return WorkerPool(count or min(fits, trials), ("cuda",) if found.gpus else ("cpu",), found)
+
+
+def _local_pool(count: int | None, devices: Sequence[str] | None, trials: int) -> WorkerPool:
+    workers, chosen = local_devices.choose(count, devices, trials)
+    grows = count is None and chosen[0].startswith("cuda")
+    if not local_devices.are_open(devices):
+        return WorkerPool(workers, chosen, grows=grows)
+    on_cpu = WorkerPool(*local_devices.choose(count, ("cpu",), trials))
+    return WorkerPool(workers, chosen, on_cpu=on_cpu, grows=grows)

@@ -16,22 +16,29 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from optuna.trial import TrialState
 
+from hpsearch.core import own_code
+from hpsearch.core.database_urls import full_url, parse_url, sqlite_path
+from hpsearch.data.cache.stages import install_stage, stage_files
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.search.engines.local import LEAVE_S, RESTARTS, WorkerError
+from hpsearch.search.engines.local import RESTARTS, WorkerError
 from hpsearch.search.job import Job
-from hpsearch.search.stopping import Stopper
-from hpsearch.search.worker import requeue_orphans, work
-from hpsearch.store import Store, reading, runs
-from hpsearch.store.identity import this_worker
-from hpsearch.store.patience import patiently
-from hpsearch.store.queue import FINISHED
-from hpsearch.store.url import full_url, parse_url, sqlite_path
-from hpsearch.training.contract import Prepared, Trainer
-from hpsearch.training.stage_cache import install_stage, stage_files
+from hpsearch.search.processes import LEAVE_S
+from hpsearch.search.worker.loop import work
+from hpsearch.search.worker.signals import Stopper
+from hpsearch.search.worker.workload import Workload
+from hpsearch.store import Store, summaries
+from hpsearch.store.queue import runs
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.orphans import requeue_orphans
+from hpsearch.store.queue.processes import this_worker
+from hpsearch.store.server.retry import retry
+from hpsearch.store.tables.optuna_tables import FINISHED
+from hpsearch.trainers.contract import Prepared, Trainer
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -50,14 +57,16 @@ def connect(address: str) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise InputError(
             "--engine ray needs Ray: pip install 'hpsearch[ray]', then try again."
         ) from error
     if not ray.is_initialized():
         try:
             _knock(address)
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            # Ray puts the current folder first into its workers' module path: none of ours.
+            with contextlib.chdir(Path.cwd().anchor):
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"No Ray cluster answers at {address}: start one with `ray start --head`, "
@@ -101,41 +110,36 @@ def room(cluster: Cluster) -> tuple[int, Cluster]:
     return fits, cluster
 
 
-def run_on_ray(
-    job: Job,
-    store: Store,
-    study_id: int,
-    prepared: Prepared,
-    workers: int,
-    cluster: Cluster,
-    stop: Stopper,
-) -> None:
-    """Run the job in `workers` tasks of the cluster until all have ended.
+def run_on_ray(workload: Workload, study: StudyRef, workers: int, cluster: Cluster) -> None:
+    """Run the workload in so many tasks of the cluster until all have ended.
 
-    A worker that dies, with its node or alone, is recorded, its trial goes back into the queue, and
-    it is started again where there is room, up to RESTARTS times in a row. Raises as run_processes.
+    A worker that dies, with its node or alone, is recorded. Its trial goes back into the queue, and
+    it is started again where there is room, up to RESTARTS times in a row. Raises what
+    `WorkerProcesses.run` raises.
     """
     ray = connect(cluster.address)
+    job, store, stop = workload.job, workload.store, workload.stop
     path = sqlite_path(store.url)
     if path is not None:  # tasks have another working folder
         url = parse_url(job.storage).set(database=str(path.absolute()))
         job = replace(job, storage=full_url(url))
-    names: tuple[str, ...] = getattr(prepared, "stages", ())
-    shared = ray.put((prepared, {name: stage_files(name) for name in names}))
+    trainer, prepared = workload.trainer.__name__, workload.prepared
+    stages = {name: stage_files(name) for name in prepared.stages}
+    shared = ray.put((trainer, own_code.allowed(), prepared, stages))
     takes = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus}
     task = ray.remote(**takes, max_retries=0, max_calls=1)(_worker)
-    crew = _Tasks(ray, task, job, store, study_id, shared, job.ends_at())
+    tasks = _Tasks(ray, task, job, store, study, shared, job.ends_at(store))
     try:
         for number in range(workers):
-            crew.start(number)
-        while crew.running and not crew.over():
+            tasks.start(number, measures=number == 0)
+        while tasks.running and not tasks.over():
             with stop.shielded():  # Ray does not bear an exception inside
-                ready, _ = ray.wait(list(crew.running), timeout=LOOK_S)
+                ready, _ = ray.wait(list(tasks.running), timeout=LOOK_S)
             for reference in ready:
-                crew.ended(reference)
+                tasks.ended(reference)
     finally:
         with stop.shielded():
-            crew.dismiss()
+            tasks.stop()
 
 
 @dataclass
@@ -156,14 +160,18 @@ class _Tasks:
     task: Any
     job: Job
     store: Store
-    study_id: int
+    study: StudyRef
     shared: Any
     ends: float
     running: dict[Any, _Slot] = field(default_factory=dict)
 
-    def start(self, number: int, deaths: int = 0, finished: int = 0) -> None:
+    def start(
+        self, number: int, deaths: int = 0, finished: int = 0, *, measures: bool = False
+    ) -> None:
         name = f"ray-{number}-{uuid.uuid4().hex[:8]}"
-        reference = self.task.remote(self.job.to_dict(), self.shared, name)
+        reference = self.task.remote(
+            replace(self.job, measures=measures).to_dict(), self.shared, name
+        )
         self.running[reference] = _Slot(number, name, deaths, finished)
 
     def ended(self, reference: Any) -> None:  # noqa: ANN401
@@ -186,12 +194,12 @@ class _Tasks:
         self.store.record_event(
             "worker-crashed",
             f"worker {slot.name} was lost: {reason}",
-            study_id=self.study_id,
+            study=self.study,
             run_id=self.job.run_id,
             worker=slot.name,
         )
         me = this_worker()
-        requeue_orphans(self.store, self.study_id, me, self.job.run_id, dead={slot.name})
+        requeue_orphans(self.store, self.study, me, self.job.run_id, dead={slot.name})
         finished = sum(self._counts().get(state, 0) for state in FINISHED)
         deaths = 1 if finished > slot.finished else slot.deaths + 1
         if deaths <= RESTARTS:
@@ -203,12 +211,13 @@ class _Tasks:
             )
 
     def _counts(self) -> Mapping[Any, int]:
-        return self.store.patiently(
-            lambda: reading.states(self.store.engine, self.study_id, self.job.run_id)
+        return self.store.retry(
+            summaries.states, self.store.engine, self.study.study_id, self.job.run_id
         )
 
     def over(self) -> bool:
-        """Whether nothing is left to do; a worker for which there is no room would not say so."""
+        """Whether nothing is left to do. This asks the store, because a worker that has no room in
+        the cluster cannot answer."""
         counts, run_id = self._counts(), self.job.run_id
         if counts.get(TrialState.RUNNING):
             return False
@@ -218,7 +227,7 @@ class _Tasks:
             or (run_id is not None and not runs.is_open(self.store.engine, run_id))
         )
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """Ask the workers to put back their trials and leave; end those that do not."""
         for force in (False, True):
             for reference in self.running:
@@ -231,19 +240,22 @@ class _Tasks:
             self.running = {one: self.running[one] for one in left}
 
 
-def _worker(job: Mapping[str, Any], shared: tuple[Prepared, Any], name: str) -> dict[str, Any]:
+def _worker(
+    job: Mapping[str, Any], shared: tuple[str, Any, Prepared, Any], name: str
+) -> dict[str, Any]:
     """What a task does: one worker, until nothing is left."""
     own = Job.from_dict(job)
-    prepared, stages = shared
-    # Arrays of Ray's store cannot be written to, which nobody does.
+    module, code, prepared, stages = shared
+    own_code.allow_all(code)
+    # The arrays in Ray's store are read-only. Nothing writes to them, so the warning is hidden.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     with Stopper() as stop:
         try:
             for stage, files in stages.items():
                 install_stage(stage, files)
-            trainer = cast(Trainer, importlib.import_module(own.trainer))
-            with patiently(lambda: Store.open(own.storage, create=False)) as store:
-                work(own, store, trainer, prepared, stop, name)
+            trainer = cast(Trainer, importlib.import_module(module))
+            with retry(Store.open, own.storage, create=False) as store:
+                work(Workload(own, store, trainer, prepared, stop), name)
         except KeyboardInterrupt:
             return {"interrupted": True}
         except HpsearchError as error:

@@ -1,0 +1,71 @@
+"""Where a curve falls or rises at once (method.md, section 4).
+
+A learning rate often helps more and more until training collapses. One smooth curve over such a
+cliff has its best point far before it, the more surely the more trials there are. So a cut is
+looked for, on both sides of which the curve is smoothed by itself. How much better it predicts
+left-out configurations says how likely it is: as many copies of the curve are cut, and the others
+are smooth, so that intervals hold both where the trials leave it open (Buckland, Burnham and
+Augustin 1997).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from hpsearch.analysis.effects.smooth import RIDGE, Scatter, left_out_error
+from hpsearch.analysis.read.axes import Floats, Ints
+
+MIN_SIDE = 10  # configurations on either side of a cut
+MIN_POSITIONS = 12  # fewer values of a parameter are steps anyway
+SCREENS = (0.08, 0.16, 0.3)  # bandwidths of the lines whose ends are compared
+PENALTY = 8.0  # n log(error without / error with) at which a cut is as likely as none
+FEW = 0.2  # a cut less likely than this is none
+
+
+def with_cut(scatter: Scatter) -> Scatter:
+    """The scatter, cut where its curve may jump; as it is where no jump shows."""
+    gaps = _gaps(scatter)
+    if not len(gaps) or len(scatter.x) < MIN_POSITIONS:
+        return scatter
+    best, best_error = scatter, np.inf
+    for gap in sorted({int(gaps[np.argmax(score)]) for score in _scores(scatter, gaps)}):
+        tried = replace(scatter, cut=float(scatter.x[gap] + scatter.x[gap + 1]) / 2)
+        error = left_out_error(tried)
+        if error < best_error:
+            best, best_error = tried, error
+    gained = len(scatter.index) * math.log(left_out_error(scatter) / max(best_error, 1e-300))
+    likely = 1.0 / (1.0 + math.exp(min((PENALTY - gained) / 2, 50.0)))
+    return scatter if likely < FEW else replace(best, likely=likely)
+
+
+def _gaps(scatter: Scatter) -> Ints:
+    """After which positions a cut leaves enough configurations on both sides."""
+    below = np.cumsum(np.bincount(scatter.index, minlength=len(scatter.x)))
+    enough = (below >= MIN_SIDE) & (below <= below[-1] - MIN_SIDE)
+    return np.flatnonzero(enough[:-1])
+
+
+def _scores(scatter: Scatter, gaps: Ints) -> Floats:
+    """How far the lines from both sides miss each other at each gap, for each screen: (S, K).
+
+    In standard errors of their difference, but for the noise, which is the same for all gaps.
+    """
+    weight, total = (one[0] for one in scatter.totals(np.ones((1, len(scatter.index)))))
+    at = (scatter.x[gaps] + scatter.x[gaps + 1]) / 2
+    distance = scatter.x[None, :] - at[:, None]
+    scores = []
+    for width in SCREENS:
+        kernel = np.exp(-0.5 * (distance / width) ** 2) * weight
+        difference, variance = 0.0, 0.0
+        for side, sign in ((distance < 0, -1.0), (distance > 0, 1.0)):
+            k = kernel * side
+            s0, s1, s2 = k.sum(1), (k * distance).sum(1), (k * distance**2).sum(1)
+            ends = k * (s2[:, None] - s1[:, None] * distance)
+            ends = ends / (s0 * s2 - s1**2 + RIDGE * s0**2 * width**2)[:, None]
+            difference = difference + sign * (ends @ (total / np.maximum(weight, 1e-12)))
+            variance = variance + (ends**2 / np.maximum(weight, 1e-12)).sum(1)
+        scores.append(np.abs(difference) / np.sqrt(np.maximum(variance, 1e-12)))
+    return np.array(scores)

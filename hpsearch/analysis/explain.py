@@ -1,0 +1,286 @@
+"""From a study to its explanation, in this order (docs/method.md tells why):
+
+1. trials: `read_study` reads a study's finished trials (read/frame.py).
+2. columns: each parameter becomes an `Axis` on the scale it was sampled on (read/axes.py).
+3. `Frame`: all trials as arrays, pruned ones carried on to the full budget (read/pruned.py).
+4. `Subspace`: the trials in which the same parameters are active (read/subspaces.py).
+5. `Fit` and `Null`: a forest, its exact ANOVA, and the R2 that chance reaches (surrogate/).
+6. `PartialResiduals`: each trial's value without what the forest says of the other parameters.
+7. `Advice`, `Marginal` and `Curve`: what a parameter's values are worth while the others are set
+   well, with copies, gains, optimum and test (effects/).
+8. `Components` and `Importance`: shares of the variance (effects/shares.py).
+9. `Rule` and `Recommendation`: what a trusted forest says of each value and of all together, and
+   what failures say to avoid (rules/).
+10. `Explanation`: all of it, which answers further questions (views/) and prints (report/).
+
+Steps 5 to 8 are `analyse` in effects/one_subspace.py, once for each subspace.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+import optuna
+
+from hpsearch.analysis.effects.advice import BEST
+from hpsearch.analysis.effects.curve import effect_of
+from hpsearch.analysis.effects.failures import read_failures
+from hpsearch.analysis.effects.one_subspace import SubspaceResults, analyse
+from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.read.axes import Axis, Value
+from hpsearch.analysis.read.frame import COMPLETE, FAILED, PRUNED, Frame, read_study
+from hpsearch.analysis.read.heavy_tail import without_explosions
+from hpsearch.analysis.read.subspaces import subspaces
+from hpsearch.analysis.rules.avoid import failure_rules
+from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
+from hpsearch.analysis.rules.recommendation import recommend, which_hold
+from hpsearch.analysis.rules.rules import Rule, rules_of
+from hpsearch.analysis.surrogate.fit import joint_p_values
+from hpsearch.analysis.views.tunability import Tunability, tunability
+from hpsearch.errors import InputError
+
+TRUST_LEVEL = 0.05
+SURROGATES = ("forest", "exact")
+
+
+def explain(
+    study_or_studies: optuna.Study | Sequence[optuna.Study],
+    *,
+    level: float = 0.9,
+    metric: str | None = None,
+    surrogate: str = "forest",
+    seed: int = 0,
+    good_region: float | None = None,
+) -> Explanation:
+    """Explain what the trials of any Optuna study say about its parameters.
+
+    Source: docs/method.md, sections 1 to 5; functional ANOVA of a forest is due to Hutter, Hoos and
+    Leyton-Brown (2014).
+
+    Args:
+        study_or_studies: the study, or a list that holds one.
+        level: of all intervals, above 0 and below 1.
+        metric: name or number of the objective, needed when there are several.
+        surrogate: "forest", or "exact" for tables that hold every combination.
+        seed: of the forests; the same seed gives the same explanation.
+        good_region: at each value of a parameter, the share of the space in which the other
+            parameters count as set well. Rules speak of that part. None: a quarter; 1: all of it.
+
+    Returns:
+        Shares, effects and rules with intervals. Without trust in the forest there are no rules,
+        and `reason` says why.
+
+    Raises:
+        InputError: one sentence, when nothing can be learned from the study.
+
+    Example:
+        >>> import optuna
+        >>> from hpsearch.analysis import explain
+        >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=60)
+        >>> explanation = explain(study)
+        >>> explanation.trusted, explanation.rules[0].kind
+        (True, 'optimum')
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level:g}: give a number above 0 and below 1, such as 0.9.")
+    if surrogate not in SURROGATES:
+        raise InputError(f"surrogate '{surrogate}' is unknown: use {' or '.join(SURROGATES)}.")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give 0 or a larger number.")
+    if good_region is not None and not 0 < good_region <= 1:
+        raise InputError(f"good_region is {good_region:g}: give a share above 0 and at most 1.")
+    frame = read_study(_one(study_or_studies), metric)
+    if surrogate != "exact":  # which has no noise to lessen
+        frame = without_explosions(frame)
+    if good_region is not None:
+        note = f"The best {good_region:.0%} of the space at each value count as set well."
+        frame = replace(frame, notes=(*frame.notes, note))
+    found, notes = subspaces(frame)
+    if not found:
+        raise InputError(
+            f"no parameter of study '{frame.study}' was used by enough trials: run more trials."
+        )
+    # The random numbers of a subspace depend only on the seed and its number of trials. So a branch
+    # gets the same random numbers as a study that consists of these trials alone.
+    results: list[SubspaceResults] = []
+    for space in sorted(
+        found, key=lambda space: int(space.rows.sum())
+    ):  # what is inside comes first
+        size = int(space.rows.sum())
+        branches = [one for one in results if one.subspace.is_inside(space)]
+        stream, best = _stream(seed, size), BEST if good_region is None else good_region
+        results.append(analyse(frame, space, level, surrogate, stream, branches, best))
+    results.sort(key=lambda one: found.index(one.subspace))
+    return _assemble(
+        frame, results, notes, _stream(seed, 0), level=level, surrogate=surrogate, seed=seed
+    )
+
+
+def _stream(seed: int, n_rows: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, n_rows])
+
+
+def _one(study_or_studies: optuna.Study | Sequence[optuna.Study]) -> optuna.Study:
+    if isinstance(study_or_studies, optuna.Study):
+        return study_or_studies
+    studies = list(study_or_studies)
+    if len(studies) != 1:
+        raise InputError(
+            f"explain reads one study at a time, not {len(studies)}: explain each, then pool them."
+        )
+    return studies[0]
+
+
+def _assemble(
+    frame: Frame,
+    results: Sequence[SubspaceResults],
+    notes: Sequence[str],
+    stream: np.random.SeedSequence,
+    *,
+    level: float,
+    surrogate: str,
+    seed: int,
+) -> Explanation:
+    trusted, main = _trusted(results), results[0]
+    first, second, third = stream.spawn(3)
+    rules = _rules(frame, trusted, level, second)
+    advised = recommend(frame, main, rules, level, third) if main in trusted else None
+    rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
+    more = None if rules else more_trials(main, trusted=bool(trusted))
+    best = _best_row(frame)
+    return Explanation(
+        study=frame.study,
+        metric=frame.metric,
+        maximize=frame.maximize,
+        level=level,
+        surrogate=surrogate,
+        seed=seed,
+        n_trials=frame.n_trials,
+        n_complete=int(np.sum(frame.state == COMPLETE)),
+        n_pruned=int(np.sum(frame.state == PRUNED)),
+        n_failed=int(np.sum(frame.state == FAILED)),
+        n_configurations=len(np.unique(frame.group)),
+        cohorts=dict(Counter(cohort for cohort in frame.cohort if cohort)),
+        trusted=bool(trusted),
+        reason=None if rules else reason(main, advised, trusted=bool(trusted)),
+        more_trials=more,
+        next_steps=next_steps(frame, more, rules, trusted=bool(trusted)),
+        quality=main.quality,
+        noise=main.noise,
+        best_value=float(frame.value[best]),
+        best_params=_params(frame, best),
+        importances=tuple(i for one in results for i in one.importances),
+        remainder=main.remainder,
+        effects=tuple(effect_of(curve) for one in results for curve in one.curves),
+        rules=tuple(rules),
+        recommendation=advised,
+        tunability=None if advised is None else _tunability(frame, main, advised.params),
+        surfaces=tuple(surface for one in trusted for surface in one.surfaces),
+        failures=read_failures(frame, first),
+        notes=(*frame.notes, *notes, *_branch_notes(results, trusted), *_constant_notes(frame)),
+        frame=frame,
+        fits=tuple((one.subspace, one.fitted) for one in results),
+        curves=tuple(curve for one in results for curve in one.curves),
+        versions=_versions(),
+    )
+
+
+def _rules(
+    frame: Frame, trusted: Sequence[SubspaceResults], level: float, stream: np.random.SeedSequence
+) -> list[Rule]:
+    """What failures say to avoid, and the rules of each trusted subspace; none without trust."""
+    if not trusted:
+        return []
+    found = failure_rules(frame, level, stream)
+    for one in trusted:
+        found += rules_of(one.curves, frame.metric, learned=one.learned)
+    return found
+
+
+def _tunability(
+    frame: Frame, main: SubspaceResults, params: Mapping[str, Value]
+) -> Tunability | None:
+    """From the study's own defaults to the recommendation; None where it names no defaults."""
+    columns = main.subspace.columns
+    if not frame.default_given[columns].all():
+        return None
+    axes = [frame.axes[column] for column in columns]
+    best = np.array([axis.to_unit([params[axis.name]])[0] for axis in axes])
+    return tunability(main.advice, frame.default[columns], best, frame.bounds)
+
+
+def _trusted(results: Sequence[SubspaceResults]) -> list[SubspaceResults]:
+    """Those whose forest is better than chance, all of them tested together."""
+    nulls = [one.null for one in results if one.null is not None]
+    p_values = iter(joint_p_values(nulls)) if nulls else iter(())
+    better = [one.null is None or next(p_values) <= TRUST_LEVEL for one in results]
+    return [
+        one
+        for one, is_better in zip(results, better, strict=True)
+        if is_better and one.may_be_trusted()
+    ]
+
+
+def _branch_notes(
+    results: Sequence[SubspaceResults], trusted: Sequence[SubspaceResults]
+) -> list[str]:
+    """Where there are rules, which branches have none because their forest is not trusted."""
+    if not trusted:
+        return []
+    return [
+        f"Among trials with {one.subspace.within} ({one.subspace.rows.sum()}) the parameters do "
+        "not predict the metric better than chance: no rules about what only these have."
+        for one in results[1:]
+        if one not in trusted
+    ]
+
+
+def _best_row(frame: Frame) -> int:
+    """The best complete trial; the best pruned one where none is complete."""
+    score = frame.value if frame.maximize else -frame.value
+    counts = frame.state == COMPLETE
+    return int(np.nanargmax(np.where(counts, score, np.nan) if counts.any() else score))
+
+
+def _params(frame: Frame, row: int) -> dict[str, Value]:
+    return {
+        axis.name: axis.from_unit(float(frame.unit[row, column]))
+        for column, axis in enumerate(frame.axes)
+        if not math.isnan(frame.unit[row, column])
+    }
+
+
+def _constant_notes(frame: Frame) -> list[str]:
+    return [f"'{name}' was always {value}: nothing to learn." for name, value in frame.constants]
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("optuna", "scikit-learn", "numpy")}
+
+
+def _with_origin(frame: Frame, rule: Rule, seed: int) -> Rule:
+    """The rule with the ranges of the other parameters, and where it comes from."""
+    others = {axis.name: _extent(axis) for axis in frame.axes if axis.name != rule.param}
+    others |= {name: (value,) for name, value in frame.constants}
+    cohorts = dict(Counter(cohort for cohort in frame.cohort if cohort))
+    return replace(
+        rule,
+        validity=others,
+        provenance={
+            "study": frame.study,
+            "trials": [int(frame.number.min()), int(frame.number.max())],
+            "cohorts": cohorts,
+            "seed": seed,
+            "versions": _versions(),
+        },
+    )
+
+
+def _extent(axis: Axis) -> tuple[Value, ...]:
+    return axis.choices if axis.is_categorical else (axis.from_unit(0.0), axis.from_unit(1.0))

@@ -1,0 +1,114 @@
+"""Plots of several studies: each study's best value beside the pooled one, and what values cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from hpsearch.analysis.pooling.results import PooledOptimum
+from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.report.plots.style import (
+    BAND,
+    BLUE,
+    GREY,
+    ORANGE,
+    Plot,
+    literal,
+    styled,
+)
+from hpsearch.core.words import format_value
+
+ROW = 26  # pixels
+TABLE_ROWS = 11  # of a curve's numbers
+
+
+def forest_plot(one: PooledOptimum) -> Plot:
+    """Each study's best value with its interval, larger where it weighs more; the rule below."""
+    figure = go.Figure()
+    for part in one.parts:
+        _add_row(figure, part.study, (part.low, part.best, part.high), BLUE, 6 + 14 * part.weight)
+    _add_row(figure, "all studies", (one.low, one.value, one.high), ORANGE, 13, "diamond")
+    if not one.categorical:
+        _add_row(figure, "a new study", (one.new_low, None, one.new_high), GREY, 0)
+    figure.update_xaxes(**_look(one))
+    order = [*(part.study for part in one.parts), "all studies", "a new study"]
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=[*map(literal, reversed(order))]
+    )
+    return Plot(
+        title=f"{one.param}: the best value of each study",
+        words=one.statement.replace("`", ""),
+        figure=styled(figure, height=90 + ROW * (len(one.parts) + 2)),
+    )
+
+
+def cost_plot(one: PooledOptimum) -> Plot:
+    """What each value is expected to cost in a new study, and at most."""
+    x = _x(one, one.values)
+    figure = go.Figure()
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost_low, **edge))
+    figure.add_trace(go.Scatter(x=x, y=one.cost_high, fill="tonexty", fillcolor=BAND, **edge))
+    dashed = {"color": GREY, "width": 1.5, "dash": "dot"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost_new_high, mode="lines", line=dashed))
+    figure.add_trace(
+        go.Scatter(x=x, y=one.cost, mode="lines+markers" if one.categorical else "lines",
+                   line={"color": BLUE, "width": 3})
+    )  # fmt: skip
+    figure.update_xaxes(**_look(one))
+    figure.update_yaxes(title=literal(one.unit, 30), rangemode="tozero")
+    step = max(1, (len(one.values) - 1) // (TABLE_ROWS - 1))
+    rows = tuple(
+        (format_value(one.values[i]), f"{one.cost[i]:.3g}", f"{one.cost_new_high[i]:.3g}")
+        for i in range(0, len(one.values), step)
+    )
+    return Plot(
+        title=f"{one.param}: what a value costs in a new study",
+        words=f"Expected cost of each value against a new study's own best, in {one.unit}, with "
+        f"its interval; dotted: what one new study may have to pay. Least at "
+        f"{format_value(one.value)}.",
+        figure=styled(figure),
+        header=(one.param, "expected cost", "at most"),
+        rows=rows,
+    )
+
+
+def _add_row(
+    figure: go.Figure,
+    name: str,
+    span: tuple[Value, Value, Value],
+    color: str,
+    size: float,
+    symbol: str = "square",
+) -> None:
+    low, value, high = span
+    row = literal(name)
+    words = f"{format_value(low)} to {format_value(high)}"
+    if low is not None:
+        figure.add_trace(
+            go.Scatter(x=[low, high], y=[row, row], mode="lines", hoverinfo="skip",
+                       line={"color": color, "width": 2})
+        )  # fmt: skip
+    marker = {"color": color, "size": max(size, 1), "symbol": symbol}
+    text = [f"{row}: {literal(format_value(value))} ({words})"]
+    at = [literal(format_value(value)) if low is None else value if value is not None else low]
+    figure.add_trace(
+        go.Scatter(x=at, y=[row], mode="markers", marker=marker, text=text,
+                   hovertemplate="%{text}<extra></extra>")
+    )  # fmt: skip
+
+
+def _x(one: PooledOptimum, values: Sequence[Value]) -> list[Any]:
+    return [literal(format_value(value)) for value in values] if one.categorical else list(values)
+
+
+def _look(one: PooledOptimum) -> dict[str, Any]:
+    title = literal(one.param)
+    if one.categorical:
+        order = _x(one, one.values)
+        return {
+            "title": title, "type": "category", "categoryorder": "array", "categoryarray": order
+        }  # fmt: skip
+    return {"title": title, "type": "log" if one.log else "linear"}

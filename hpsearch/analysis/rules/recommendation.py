@@ -1,0 +1,169 @@
+"""One configuration to use: all values together (method.md, section 5, "recommendation").
+
+Rules name one value each. What their values make together is a configuration that nobody may have
+tried. So the model of the metric (effects/advice.py) predicts it beside the best of the trials.
+Where it predicts less, or no trial lies near, the trial is recommended. Where it predicts clearly
+less, the rules contradict each other, and none that names a value is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from hpsearch.analysis.effects.advice import Advice
+from hpsearch.analysis.effects.curve import tails
+from hpsearch.analysis.effects.failures import chance_to_fail
+from hpsearch.analysis.effects.one_subspace import SubspaceResults
+from hpsearch.analysis.estimates import Estimate
+from hpsearch.analysis.read.axes import Floats, Value
+from hpsearch.analysis.read.frame import COMPLETE, Frame
+from hpsearch.analysis.rules.rules import Kind, Rule
+from hpsearch.core.words import format_value
+
+NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
+# By as much the rules may be predicted to be worse: of the model's error, and of what the best
+# trial is predicted to be better than the median.
+TOLERANCE, EQUAL = 1.0, 0.05
+FARTHEST = 0.95  # of the trials lie nearer to another one than a recommendation may lie to any
+MIN_ERRORS = 20  # left-out predictions near the best, for an interval
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """All values together, and what to expect of a run with them.
+
+    `predicted` is the metric of one run, `trial` the trial whose values these are, None where rules
+    changed some of them. `failures` is the expected share of runs that fail. `rules_hold` is False
+    where the values that the rules name are together predicted to be worse than the best trial, by
+    `shortfall` in the metric's unit.
+    """
+
+    params: dict[str, Value]
+    predicted: Estimate
+    failures: float
+    trial: int | None
+    rules_hold: bool
+    shortfall: float
+    level: float
+
+    @property
+    def line(self) -> str:
+        """The values as they are copied: name=value, separated by spaces."""
+        return " ".join(f"{name}={format_value(value)}" for name, value in self.params.items())
+
+    @property
+    def statement(self) -> str:
+        """What to expect of it, in a sentence or two."""
+        p = self.predicted
+        origin = "the values that the rules name, the rest as in the best trials"
+        if self.trial is not None:
+            origin = f"trial {self.trial}"
+        text = f"Predicted {p.value:.4g} ({self.level:.0%} of runs: {p.low:.4g} to {p.high:.4g})"
+        text += f", {self.failures:.0%} of runs fail; {origin}."
+        if not self.rules_hold:
+            text += (
+                f" What the rules name is together predicted to be worse by {self.shortfall:.2g}, "
+                "so no rule is printed: stay near this trial."
+            )
+        return text
+
+
+def recommend(
+    frame: Frame,
+    found: SubspaceResults,
+    rules: Sequence[Rule],
+    level: float,
+    stream: np.random.SeedSequence,
+) -> Recommendation | None:
+    """The configuration to use; None where no trial was complete."""
+    advice, space = found.advice, found.subspace
+    rows = np.flatnonzero(space.rows)
+    complete = np.flatnonzero(frame.state[rows] == COMPLETE)
+    if not len(complete):
+        return None
+    x = advice.table.x.astype(np.float64)
+    at_trials = advice.sign * advice.model.predict(x)
+    best = int(complete[np.argmax(at_trials[complete])])
+    joint = _joint(frame, found, rules, x[best])
+    changed = bool(np.any(joint != x[best]))
+    at_joint = float(advice.sign * advice.model.predict(joint[None])[0])
+    errors = _errors(advice)
+    shortfall = float(at_trials[best]) - at_joint
+    ahead = float(at_trials[best] - np.median(at_trials[complete]))
+    holds = shortfall <= max(TOLERANCE * float(np.std(errors)), EQUAL * ahead)
+    use_joint = changed and shortfall <= 0 and _near(found, x, joint)
+    unit = frame.unit[rows[best]].copy()
+    if use_joint:
+        unit[space.columns] = joint
+    predicted = float(advice.sign * (at_joint if use_joint else at_trials[best]))
+    low, high = np.quantile(errors, tails(level))
+    return Recommendation(
+        params={
+            axis.name: axis.from_unit(float(value))
+            for axis, value in zip(frame.axes, unit, strict=True)
+            if not np.isnan(value)
+        },
+        predicted=Estimate(
+            predicted, predicted + min(float(low), 0.0), predicted + max(float(high), 0.0)
+        ).within(*frame.bounds),
+        failures=chance_to_fail(frame, unit, stream),
+        trial=None if use_joint else int(frame.number[rows[best]]),
+        rules_hold=holds,
+        shortfall=max(shortfall, 0.0),
+        level=level,
+    )
+
+
+def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Rule]:
+    """The rules to print: without those that name a value where these contradict each other."""
+    if advised is None or advised.rules_hold:
+        return list(rules)
+    return [rule for rule in rules if rule.kind not in NAMING]
+
+
+def _joint(frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: Floats) -> Floats:
+    """`start` (d,) with the value of each rule that names one; of a region the nearest in it."""
+    joint, axes = start.copy(), [frame.axes[c] for c in found.subspace.columns]
+    named = {rule.param: rule for rule in rules if rule.kind in NAMING}
+    for column, axis in enumerate(axes):
+        rule = named.get(axis.name)
+        if rule is None or rule.unit_low is None or rule.unit_high is None:
+            continue
+        if rule.kind == "threshold":
+            joint[column] = np.clip(joint[column], rule.unit_low, rule.unit_high)
+        elif rule.value not in (axis.from_unit(float(joint[column])), *rule.alternatives):
+            joint[column] = axis.to_unit([rule.value])[0]
+    return joint
+
+
+def _errors(advice: Advice) -> Floats:
+    """How far left-out trials near the best were from their predictions, at least MIN_ERRORS."""
+    left_out = advice.model.left_out
+    known = np.flatnonzero(np.isfinite(left_out))
+    if not len(known):
+        return np.zeros(1)
+    ordered = known[np.argsort(-advice.sign * left_out[known], kind="stable")]
+    some = ordered[: max(len(known) // 4, MIN_ERRORS)]
+    return np.asarray(advice.table.y[some] - left_out[some])
+
+
+def _near(found: SubspaceResults, x: Floats, point: Floats) -> bool:
+    """Whether trials lie as near to a point (d,) as they do to each other.
+
+    Distances count along each axis by the root of its share of the variance: what changes nothing
+    may lie anywhere.
+    """
+    shares = {i.params[0]: i.share for i in found.importances if len(i.params) == 1}
+    names = [grid.axis.name for grid in found.advice.grids]
+    scale = np.sqrt([max(shares.get(name, 0.0), 0.0) for name in names])
+    placed = np.unique(x * scale, axis=0)
+    if len(placed) < 2:
+        return False
+    tree = cKDTree(placed)
+    between = tree.query(placed, k=2)[0][:, 1]
+    away = float(tree.query(point * scale)[0])
+    return away <= max(float(np.quantile(between, FARTHEST)), 1e-9)

@@ -1,0 +1,182 @@
+"""The commands that make and use single models: train, predict, pretrain, generate, lr-find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.text import Text
+
+import hpsearch
+from hpsearch.cli.options import (
+    Data,
+    LanguageModel,
+    NewItems,
+    NewUsers,
+    Preset,
+    Sets,
+    Storage,
+    Study,
+    TextColumns,
+    TrustCode,
+)
+from hpsearch.cli.output import console, notes
+from hpsearch.core.console import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        epilog="Examples: [bold]hpsearch train imdb-clas --preset cpu --output model[/]; "
+        "[bold]hpsearch train imdb-clas --best --set epochs=2 --output model[/]; "
+        "[bold]hpsearch train adult --preset quick --trial 7 --output seven[/]"
+    )(train)
+    app.command(
+        epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
+        "[bold]echo 'A fine film.' | hpsearch predict model -[/]; "
+        "[bold]hpsearch predict recommender pairs.csv --columns[/]"
+    )(predict)
+    app.command(
+        epilog="Examples: [bold]hpsearch pretrain my-texts/ --name my-domain[/]; "
+        "[bold]hpsearch pretrain texte.csv --text body --tokenizer de --name deutsch[/]"
+    )(pretrain)
+    app.command(epilog="Example: [bold]hpsearch generate imdb-unsup 'This film is' --tokens 40[/]")(
+        generate
+    )
+    app.command(
+        "lr-find",
+        epilog="Example: [bold]hpsearch lr-find imdb-clas --preset quick --output lr[/]",
+    )(lr_find)
+
+
+def train(
+    study: Study,
+    output: Annotated[Path, typer.Option(help="A new folder for the model.")],
+    preset: Preset = "auto",
+    best: Annotated[
+        bool, typer.Option("--best", help="With the best trial's values, on all data.")
+    ] = False,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="This trial again, with its seed, settings and data: to the bit on the CPU.",
+        ),
+    ] = None,
+    sets: Sets = None,
+    language_model: LanguageModel = None,
+    data: Data = None,
+    storage: Storage = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or cuda:1; auto takes the faster, by a measurement.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and dropout.")] = 0,
+) -> None:
+    """Train one model and keep it; the same command goes on with an interrupted training."""
+    hpsearch.train(
+        study, output, preset=preset, best=best, trial=trial, sets=sets or (),
+        language_model=language_model, data=data, storage=storage, device=device, seed=seed,
+        console=console,
+    )  # fmt: skip
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A folder that train wrote.")],
+    file: Annotated[
+        str, typer.Argument(help="CSV, Parquet, or texts line by line; - reads stdin.")
+    ],
+    text: TextColumns = None,
+    users: NewUsers = None,
+    items: NewItems = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="CSV, JSON or Parquet, by its ending. Default: CSV to stdout."),
+    ] = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Keep the file's own columns in the output.")
+    ] = False,
+    trust_code: TrustCode = False,
+) -> None:
+    """Predict for texts, table rows or pairs of user and item; a row each, in the file's order."""
+    from hpsearch.data.write_tables import write_table
+
+    predicted = hpsearch.predict(
+        model, file, text=text or (), users=users, items=items, output=output, columns=columns,
+        trust_code=trust_code, console=notes,
+    )  # fmt: skip
+    if output is None:
+        write_table(predicted, None)
+    else:
+        say(console, f"Wrote {len(predicted):,} predictions to {output}")
+
+
+def pretrain(
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="A folder or archive of .txt files, a .txt, CSV or Parquet file, or imdb."
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option(help="What to call the model, for --language-model and so on.")
+    ],
+    text: TextColumns = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of a known data set, only this part: train or unsup.")
+    ] = None,
+    tokenizer: Annotated[
+        str,
+        typer.Option(
+            help="A spaCy language, whitespace, or module:function of a file in the current folder."
+        ),
+    ] = "en",
+    sets: Sets = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Keep the weights as 16-bit numbers.")
+    ] = False,
+) -> None:
+    """Train a language model from scratch on any texts, in any language, and name it."""
+    hpsearch.pretrain(
+        corpus, name, text=text or (), split=split, tokenizer=tokenizer,
+        sets=sets or (), half=half, console=console,
+    )  # fmt: skip
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="A language model: a name or a folder.")],
+    text: Annotated[str, typer.Argument(help="How the text begins.")],
+    tokens: Annotated[int, typer.Option(help="How many tokens to add.")] = 100,
+    temperature: Annotated[float, typer.Option(help="Above 1 wilder, below 1 tamer.")] = 1.0,
+    min_p: Annotated[
+        float, typer.Option(help="Tokens less probable than this never come.")
+    ] = 0.001,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choices.")] = 0,
+    trust_code: TrustCode = False,
+) -> None:
+    """Go on with a text as the language model would."""
+    made = hpsearch.generate(
+        model, text, tokens=tokens, temperature=temperature, min_p=min_p, seed=seed,
+        trust_code=trust_code, console=notes,
+    )  # fmt: skip
+    console.print(Text(made), soft_wrap=True)
+
+
+def lr_find(
+    study: Study,
+    preset: Preset = "auto",
+    stage: Annotated[
+        Literal["head", "all"], typer.Option(help="What is thawed: head (the first stage) or all.")
+    ] = "head",
+    sets: Sets = None,
+    data: Data = None,
+    output: Annotated[
+        Path, typer.Option(help="Where the plots go: OUTPUT.png and OUTPUT.html.")
+    ] = Path("lr-find"),
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
+) -> None:
+    """Raise the learning rate until the loss explodes; print suggestions and draw the curve."""
+    hpsearch.find_lr(
+        study, preset=preset, stage=stage, sets=sets or (), data=data, output=output, seed=seed,
+        console=console,
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""The commands that run trials: run, and worker, which helps a run from elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+import hpsearch
+from hpsearch.cli.options import (
+    Address,
+    Data,
+    Devices,
+    Engine,
+    HalveBatch,
+    LanguageModel,
+    Preset,
+    RunStorage,
+    Storage,
+    Study,
+    TrialMemory,
+    TrialTimeout,
+    WorkerCpus,
+    WorkerGpus,
+    Workers,
+    panel_option,
+    parse_bytes,
+    parse_cluster,
+    parse_config,
+    parse_devices,
+    parse_duration,
+)
+from hpsearch.cli.output import console
+
+_search = panel_option("How trials are chosen")
+
+Sampler = Annotated[
+    str | None,
+    _search(
+        "Draws the exploit trials: tpe, gp, cmaes, qmc, random or forest. "
+        "Default: the study's, else tpe."
+    ),
+]
+
+Pruner = Annotated[
+    str | None,
+    _search(
+        "Ends hopeless exploit trials early: median, hyperband, wilcoxon or none. "
+        "Default: the study's, else median."
+    ),
+]
+
+DesignShare = Annotated[
+    float | None,
+    _search(
+        "Share of the trials that are spread evenly and never pruned, which is what rules "
+        "are read off; the others exploit. Default: the study's, else 0.5."
+    ),
+]
+
+Fix = Annotated[list[str] | None, _search("name=value, held in all trials of this run.")]
+
+Try = Annotated[
+    list[str] | None,
+    _search(
+        "A configuration to run first: 'lr=0.01 bs=32'. What it leaves open is drawn.", "--try"
+    ),
+]
+
+WarmStart = Annotated[
+    list[str] | None,
+    _search("Try the best configurations of this study in the store first."),
+]
+
+Also = Annotated[
+    list[str] | None,
+    _search(
+        "A further objective: seconds, or any metric; +metric if higher is better. "
+        "A study has its objectives from its first run on."
+    ),
+]
+
+Constraint = Annotated[
+    list[str] | None,
+    _search("name=limit of what a trial measures, such as seconds_per_epoch=30."),
+]
+
+Target = Annotated[float | None, _search("End as soon as a trial is as good as this.")]
+
+UntilStable = Annotated[bool, _search("End once the rules no longer change.", "--until-stable")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        epilog="Examples: [bold]hpsearch run imdb-clas --preset quick --trials 12[/]; "
+        "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]; "
+        "[bold]hpsearch run adult --engine ray --worker-gpus 0.25[/]; "
+        "[bold]hpsearch run adult --sampler forest --fix bs=64 --target 0.85[/]"
+    )(run)
+    app.command(
+        epilog="Example: [bold]hpsearch worker imdb-clas --storage postgresql://me@host/db[/], "
+        "while [bold]hpsearch run imdb-clas[/] with the same --storage runs elsewhere."
+    )(worker)
+
+
+def run(
+    study: Study,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="How many more trials to run. Default: the preset's budget."),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="Start no trial after this time: 90s, 30m, 2h, 1h30m.")
+    ] = None,
+    preset: Preset = "auto",
+    storage: Storage = None,
+    workers: Workers = None,
+    devices: Devices = None,
+    engine: Engine = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
+    trial_timeout: TrialTimeout = None,
+    trial_memory: TrialMemory = None,
+    halve_batch: HalveBatch = False,
+    seed: Annotated[int, typer.Option(help="Of a new study; one worker repeats it exactly.")] = 0,
+    data: Data = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    design_share: DesignShare = None,
+    fix: Fix = None,
+    tries: Try = None,
+    warm_start: WarmStart = None,
+    also: Also = None,
+    constraint: Constraint = None,
+    target: Target = None,
+    until_stable: UntilStable = False,
+    language_model: LanguageModel = None,
+) -> None:
+    """Run trials of a study; run it again to add more."""
+    from hpsearch.search.job import Limits
+
+    given = {
+        "sampler": sampler, "pruner": pruner, "design_share": design_share, "also": also,
+        "fix": parse_config("--fix", fix or ()) or None,
+        "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()] or None,
+        "warm_start": warm_start, "target": target, "until_stable": until_stable or None,
+        "constraints": parse_config("--constraint", constraint or ()) or None,
+    }  # fmt: skip
+    search = {key: value for key, value in given.items() if value is not None}
+    seconds = None if trial_timeout is None else parse_duration(trial_timeout, "--trial-timeout")
+    memory = None if trial_memory is None else parse_bytes(trial_memory, "--trial-memory")
+    hpsearch.run(
+        study,
+        trials=trials,
+        timeout=None if timeout is None else parse_duration(timeout, "--timeout"),
+        storage=storage,
+        preset=preset,
+        workers=workers,
+        devices=parse_devices(devices),
+        engine=engine,
+        cluster=parse_cluster(address, worker_cpus, worker_gpus),
+        limits=Limits(seconds, memory, halve_batch),
+        seed=seed,
+        data=data,
+        language_model=language_model,
+        search=search,
+        console=console,
+    )
+
+
+def worker(
+    study: Annotated[str, typer.Argument(help="The study that is being run, as for run.")],
+    storage: RunStorage = None,
+    preset: Annotated[
+        str, typer.Option(help="The run's: quick, cpu, full; auto joins whichever there is.")
+    ] = "auto",
+    workers: Workers = None,
+    devices: Devices = None,
+    data: Data = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(help="Where the run's language model lies, if it is a folder of one's own."),
+    ] = None,
+    wait: Annotated[str, typer.Option(help="How long to wait for a run: 90s, 30m, 2h.")] = "2m",
+) -> None:
+    """Join a running study from another process or machine, until no trial is left."""
+    hpsearch.join(
+        study,
+        storage=storage,
+        preset=preset,
+        workers=workers,
+        devices=parse_devices(devices),
+        data=data,
+        language_model=language_model,
+        wait=parse_duration(wait, "--wait"),
+        console=console,
+    )

@@ -1,0 +1,165 @@
+"""`predict`: a trained model of any kind over the rows of a file, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+
+from hpsearch.core.console import Progress, Say, say, shown_progress
+from hpsearch.core.environment import default_device
+from hpsearch.core.terminal import new_console
+from hpsearch.data.own.unlabelled_texts import UnlabelledTexts, read_texts
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.trainers.collab.saved import SavedCollab
+    from hpsearch.trainers.text.classifier.saved import SavedClassifier
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Files that describe a recommender's new users and items."""
+
+    users: Path | None = None
+    items: Path | None = None
+
+
+def predict(
+    folder: Path,
+    file: str,
+    *,
+    text: Sequence[str] = (),
+    metadata: Metadata = Metadata(),
+    columns: bool = False,
+    trust_code: bool = False,
+    console: Console | None = None,
+) -> pd.DataFrame:
+    """What `predict_file` predicts; with `columns` beside those of the file."""
+    import pandas as pd
+
+    console = console or new_console(stderr=True)
+    with shown_progress(console) as progress:
+        table, made = predict_file(
+            folder, file, text=text, metadata=metadata, trust_code=trust_code, progress=progress,
+            say=lambda sentence: say(console, sentence),
+        )  # fmt: skip
+    return pd.concat([table, made], axis=1) if columns else made
+
+
+def predict_file(
+    folder: Path,
+    file: str,
+    *,
+    text: Sequence[str] = (),
+    metadata: Metadata = Metadata(),
+    trust_code: bool = False,
+    progress: Progress,
+    say: Say,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict for the rows of `file` with the model that `train` wrote to `folder`.
+
+    Returns (the columns of `file`, the predictions), row by row. `text` names the columns of a
+    classifier's texts if the training had other columns. `trust_code` allows importing a tokenizer
+    that is somebody's code. If a row can have no prediction, its prediction is empty, and `say`
+    gets the number of such rows. Raises InputError if the folder holds no such model, or the file
+    does not fit the model.
+    """
+    if file == "-" and not (folder / "classifier.json").is_file():
+        raise InputError("Only texts are read from stdin: give a CSV or Parquet file.")
+    if (folder / "tabular.json").is_file():
+        return _predict_rows(folder, file, progress)
+    if (folder / "recommender.json").is_file():
+        from hpsearch.trainers.collab.recommender.recommend import load_recommender
+
+        loaded = load_recommender(folder, users=metadata.users, items=metadata.items)
+        return _predict_pairs(loaded.saved, file, say)
+    if (folder / "classifier.json").is_file():
+        from hpsearch.trainers.text.classifier.saved import load_classifier
+
+        saved = load_classifier(folder, trust_code=trust_code)
+        return _predict_texts(saved, file, text, progress, say)
+    raise InputError(
+        f"{folder} holds no classifier, tabular model or recommender: give a folder that "
+        "`hpsearch train` wrote."
+    )
+
+
+def _predict_texts(
+    saved: SavedClassifier, file: str, text: Sequence[str], progress: Progress, say: Say
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    read = read_texts(file, tuple(text or saved.text_columns))
+    made = predict_table(saved, read, progress=progress)
+    if read.empty:
+        say(f"{len(read.empty):,} of {len(made):,} rows have no text, so no prediction.")
+    return read.table.to_pandas(), made
+
+
+def predict_table(
+    saved: SavedClassifier, read: UnlabelledTexts, *, progress: Progress
+) -> pd.DataFrame:
+    """A table with prediction, probability and one column for each class, row by row as in `read`;
+    rows without a text have none of them."""
+    import pandas as pd
+
+    if not read.texts:
+        raise InputError("There are no texts to predict: the file has no rows.")
+    probabilities = saved.predict(read.texts, device=default_device(), progress=progress)
+    best = probabilities.argmax(1)
+    made = pd.DataFrame(
+        {
+            "prediction": [saved.classes[i] for i in best],
+            "probability": probabilities.max(1),
+            **{f"p({name})": probabilities[:, i] for i, name in enumerate(saved.classes)},
+        }
+    )
+    made.iloc[read.empty, :] = None
+    return made
+
+
+def _predict_rows(folder: Path, file: str, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from hpsearch.data.own.typed_columns import read_typed
+    from hpsearch.trainers.tabular.saved import load_tabular
+
+    device = default_device()
+    saved = load_tabular(folder, device)
+    table = read_typed(Path(file), strings=saved.encoding.preprocessor.texts)
+    return table, saved.predict(table, device=device, progress=progress)
+
+
+def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict the ratings of the pairs in a file; a model of choices predicts probabilities."""
+    import pandas as pd
+
+    from hpsearch.data.own.rating_files import read_pairs
+
+    titled = saved.items is not None and "title" in saved.items
+    table, users, items = read_pairs(Path(file), saved.columns, titled=titled)
+    items, n_titles = saved.ids_of_titles(items)
+    if n_titles:
+        say(f"{n_titles:,} of {len(items):,} rows: the item was found by its title.")
+    made = saved.predict(users, items, device=default_device())
+    gaps = np.array([not (user and item) for user, item in zip(users, items, strict=True)])
+    made[gaps] = np.nan
+    if gaps.any():
+        say(f"{gaps.sum():,} of {len(made):,} rows lack a user or an item, so have no prediction.")
+    numbers = saved.user_ids.numbers(users), saved.item_ids.numbers(items)
+    for what, found, n_trained in zip(("user", "item"), numbers, saved.n_trained, strict=True):
+        by_id = what == "item" and not titled
+        hint = "; it knows items by their ids, not by titles" if by_id else ""
+        for which, which_are in (
+            (
+                f"unknown to the model, which takes it for an average one{hint}",
+                (found == 0) & ~gaps,
+            ),
+            ("known by metadata only", found >= n_trained),
+        ):
+            if which_are.any():
+                say(f"{which_are.sum():,} of {len(made):,} rows: the {what} is {which}.")
+    return table, pd.DataFrame({"probability" if saved.implicit else "prediction": made})

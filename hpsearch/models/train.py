@@ -1,0 +1,324 @@
+"""`train`: one model with chosen hyperparameters, on all the training data, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+
+from hpsearch.core.console import say, shown_progress
+from hpsearch.core.environment import default_device, versions
+from hpsearch.core.files import write_atomically
+from hpsearch.core.home import remove
+from hpsearch.core.plain_json import plain
+from hpsearch.core.terminal import new_console
+from hpsearch.core.words import describe_params, duration, first_problem
+from hpsearch.errors import InputError
+from hpsearch.search.engines.devices import AUTO, are_open, check_device
+from hpsearch.search.plan.language_model import choose_language_model, choose_start
+from hpsearch.search.plan.study_record import recorded
+from hpsearch.search.speed.device_choice import choose_for_one
+from hpsearch.search.speed.estimate import WORTH_SAYING_S, training_sentence
+from hpsearch.search.worker.attempts import halved_batch
+from hpsearch.store import Store, summaries
+from hpsearch.store.tables.optuna_private import study_id
+from hpsearch.store.trials.frozen import all_trials
+from hpsearch.study.settings import merge_settings, parse_set, pretrained_of
+from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
+from hpsearch.study.trainers import config_class
+from hpsearch.trainers.contract import EpochRecord, Prepared, PrepareSetup, Trainer, TrialSetup
+from hpsearch.trainers.shared import speed
+
+PLAN_FILE = "training.json"
+"""In the model's folder: what is trained there, so that the same command goes on with it."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The model that `train` was asked for: with the values of the best trial, of `params`, or as
+    a `trial` was; see hpsearch.train.
+
+    `sets` are "key=value", dotted keys for tables.
+    """
+
+    preset: str = "auto"
+    best: bool = False
+    trial: int | None = None
+    params: Mapping[str, Any] | None = None
+    sets: Sequence[str] = ()
+    language_model: str | None = None
+    data_path: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises InputError for a device that there is not, and values of two origins."""
+        check_device(self.device, "--device")
+        if self.best and self.trial is not None:
+            raise InputError("--best and --trial exclude each other: drop one.")
+        if self.params is not None and (self.best or self.trial is not None):
+            raise InputError("params goes with neither best nor trial: drop one.")
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether something is read from a store."""
+        from_best = (self.language_model or "").split(":")[0] == "best"
+        return self.best or self.trial is not None or from_best
+
+
+def train_final(
+    spec: StudySpec,
+    output: Path,
+    options: TrainOptions,
+    store: Store | None = None,
+    console: Console | None = None,
+) -> dict[str, float]:
+    """Train the study's model with the options' `params` (default: the study's defaults) and write
+    it to `output`; returns its metrics, on the test data where there is any.
+
+    Called again on a folder whose training was interrupted, it goes on after the last finished
+    epoch. Raises InputError for a setting that there is not, and for a folder that holds something
+    else.
+    """
+    console = console or new_console()
+    started = time.perf_counter()
+
+    def plan_of(resolved: ResolvedPreset) -> dict[str, Any]:
+        settings = final_settings(spec, resolved, options.params or {}, options.sets)
+        told = {"study": spec.name, "preset": resolved.name}
+        return {**told, "settings": settings, "seed": options.seed}
+
+    resolved = _resolve(spec, options, store, console)
+    if (scratch := resolved.from_scratch) is not None:
+        if _read_plan(output) == plan_of(scratch):
+            resolved = scratch  # as it began
+        elif _read_plan(output) != plan_of(resolved):
+            resolved = start_preset(spec, resolved, plan_of(resolved)["settings"], store, console)
+    plan = plan_of(resolved)
+    settings = plan["settings"]
+    trainer = spec.trainer_module()
+    check_folder(output, plan)
+    device, prepared = prepare_on_fastest(
+        spec, settings, options.data_path, options.device, console
+    )
+    write_plan(output, plan)
+    measured = say_speed(trainer, settings, {}, prepared, device, console)
+    with shown_progress(console) as progress:
+        setup = TrialSetup(
+            seed=options.seed, device=device, keep=output, progress=progress,
+            checkpoint=output / "checkpoint",
+            report=lambda record: say(console, describe_epoch(record)),
+        )  # fmt: skip
+        metrics = dict(trainer.train(settings, {}, prepared, setup).metrics)
+        if trainer.on_test is not None:
+            metrics |= trainer.on_test(output, prepared, device=device, progress=progress)
+    seconds = time.perf_counter() - started
+    facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
+    done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts, **measured}
+    write_plan(output, done)
+    remove(output / "checkpoint", within=output)
+    tested = any(name.startswith("test_") for name in metrics)
+    what = "" if tested else "on the held-out data: "
+    text = f"{what}{describe_params(metrics)}; wrote {output} after {duration(seconds)}"
+    say(console, text)
+    return metrics
+
+
+def _resolve(
+    spec: StudySpec, options: TrainOptions, store: Store | None, console: Console
+) -> ResolvedPreset:
+    resolved, language_model = spec.resolve(options.preset), options.language_model
+    if language_model is None:
+        return resolved
+    if store is None:
+        return resolved.with_language_model(language_model)
+    study = recorded(store, study_name(spec, resolved))
+    return choose_language_model(store, spec, resolved, study, language_model, console)
+
+
+def start_preset(
+    spec: StudySpec,
+    resolved: ResolvedPreset,
+    settings: Mapping[str, Any],
+    store: Store | None,
+    console: Console,
+) -> ResolvedPreset:
+    """Choose whether the preset's language model starts from a pretrained model.
+
+    If `settings` name another pretrained model, the preset stays as it is. If the store has the
+    study, the preset starts as that study did. Else it starts from its pretrained model if that
+    can be had.
+    """
+    if pretrained_of(settings) != resolved.pretrained:
+        return resolved
+    name = study_name(spec, resolved)
+    studies = store.studies() if store is not None else []
+    attrs = next((study.attrs for study in studies if study.name == name), None)
+    return choose_start(spec, resolved, attrs, console, settings)
+
+
+def prepare_with_progress(
+    spec: StudySpec,
+    settings: Mapping[str, Any],
+    data_path: Path | None,
+    device: str,
+    console: Console,
+) -> Prepared:
+    """What the study's trainer prepares for `settings`, with its progress and its summary shown."""
+    with shown_progress(console) as progress:
+        setup = PrepareSetup(data_path, device, progress, lambda text: say(console, text))
+        prepared = spec.trainer_module().prepare(spec.data, settings, setup)
+    for line in (f"data: {prepared.source}", prepared.summary):
+        say(console, line)
+    return prepared
+
+
+def prepare_on_fastest(
+    spec: StudySpec,
+    settings: Mapping[str, Any],
+    data_path: Path | None,
+    device: str | None,
+    console: Console,
+) -> tuple[str, Prepared]:
+    """(the device, the data prepared on it). If `device` is None, this measures and takes the
+    device on which one training is faster."""
+    is_open = are_open(None if device is None else [device])
+    chosen = default_device() if device in (None, AUTO) else str(device)
+    prepared = prepare_with_progress(spec, settings, data_path, chosen, console)
+    trainer = spec.trainer_module()
+    if is_open and speed.is_measurable(trainer):
+        chosen = choose_for_one(spec.name, trainer, settings, {}, prepared, console)
+        if chosen == "cpu":
+            prepared = prepare_with_progress(spec, settings, data_path, chosen, console)
+    return chosen, prepared
+
+
+def say_speed(
+    trainer: Trainer,
+    settings: Mapping[str, Any],
+    params: Mapping[str, Any],
+    prepared: Prepared,
+    device: str,
+    console: Console,
+) -> dict[str, Any]:
+    """Measure the training's speed, and print how long the training takes if it is long.
+
+    Returns the measurement under the key "speed".
+    """
+    if not speed.is_measurable(trainer):
+        return {}
+    try:
+        found = speed.measure(
+            trainer, settings, params, prepared, device=device, enough=WORTH_SAYING_S
+        )
+    except Exception as error:  # what is wrong will be said by the training itself
+        return {"speed": {"error": f"{type(error).__name__}: {error}"}}
+    if (line := training_sentence(found, device)) is not None:
+        say(console, line)
+    return {"speed": asdict(found)}
+
+
+def best_params(store: Store, spec: StudySpec, preset: str) -> dict[str, Any]:
+    """The hyperparameters of the best trial of the study in the store, by its first objective.
+
+    Raises InputError if it has none yet.
+    """
+    study = stored_study(store, spec, preset)
+    best = summaries.best(store.engine, study_id(study), study.directions[0])
+    if best is None:
+        raise InputError(f"The study {study.study_name} has no finished trial yet.")
+    trial = next(one for one in all_trials(study) if one.number == best[1])
+    return {**trial.params, **halved_batch(trial.user_attrs)}
+
+
+def stored_study(store: Store, spec: StudySpec, preset: str) -> optuna.Study:
+    """The study of a preset in the store. Raises InputError if it was not run yet."""
+    name = study_name(spec, spec.resolve(preset))
+    found = next((summary for summary in store.studies() if summary.name == name), None)
+    if found is None:
+        raise InputError(
+            f"The store {store.shown_url} has no study {name}: "
+            "run that study first, or drop --best and --trial."
+        )
+    found.check()
+    return optuna.load_study(study_name=name, storage=store.optuna)
+
+
+def final_settings(
+    spec: StudySpec, preset: ResolvedPreset, params: Mapping[str, Any], sets: Sequence[str]
+) -> dict[str, Any]:
+    """Merge the preset's settings and defaults, `params` and `sets`. Later values replace earlier
+    ones. The held-out data is the test data if the trainer can hold that out."""
+    config = config_class(spec.trainer)
+    content = {**preset.settings, **preset.defaults}
+    if "hold_out" in config.__dataclass_fields__:
+        content["hold_out"] = "test"
+    content = merge_settings(content, preset.train)
+    content = merge_settings(content, params)
+    for text in sets:
+        content = merge_settings(content, parse_set(text))
+    try:
+        checked = TypeAdapter(config).validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"--set cannot be used: {first_problem(error)}.") from error
+    return plain(asdict(checked))
+
+
+def check_folder(output: Path, plan: Mapping[str, Any]) -> None:
+    """Raises InputError if the folder holds something else than the beginning of this training, or
+    cannot be written: before hours of work, not after."""
+    try:
+        if not output.exists():
+            output.mkdir(parents=True)
+            output.rmdir()  # nothing is left behind by a command that fails before it trains
+            return
+        if not any(output.iterdir()):
+            return
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
+    found = _read_plan(output)
+    if found is None:
+        raise InputError(f"{output} holds other files: give a new folder as --output.")
+    if "metrics" in found:
+        raise InputError(f"{output} holds a finished model: give a new folder as --output.")
+    if found != plan:
+        different = [key for key in plan if found.get(key) != plan[key]]
+        raise InputError(
+            f"{output} holds an unfinished training with other {' and '.join(different)}: "
+            "give a new folder as --output, or the command that began it."
+        )
+
+
+def _read_plan(output: Path) -> dict[str, Any] | None:
+    """What is trained in the folder; None where it does not say."""
+    try:
+        found = json.loads((output / PLAN_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomically(output / PLAN_FILE, json.dumps(plan, indent=1))
+
+
+def describe_epoch(record: EpochRecord) -> str:
+    """One line an epoch: stage, losses, metrics, time."""
+    return (
+        f"epoch {record.epoch}/{record.epochs}  {record.stage:<9}  "
+        f"loss {_loss(record.train_loss)} / {_loss(record.valid_loss)}  "
+        f"{describe_params(record.metrics)}  {duration(record.seconds)}"
+    )
+
+
+def _loss(loss: float) -> str:
+    """The loss as text. A loss in the data's units may be in the millions: it gets four digits."""
+    return f"{loss:.4f}" if abs(loss) < 1000 else f"{loss:.4g}"

@@ -1,0 +1,36 @@
+"""`train`: a new model with chosen values, or a trial of the store once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from hpsearch.models.repeat import repeat_trial
+from hpsearch.models.train import TrainOptions, best_params, train_final
+from hpsearch.store import Store
+from hpsearch.study.spec import StudySpec
+
+
+def train_or_repeat(
+    spec: StudySpec,
+    output: Path,
+    options: TrainOptions,
+    storage: str | None,
+    console: Console | None,
+) -> dict[str, float]:
+    """Train what the options ask for and keep the model in `output`; returns its metrics.
+
+    A store is opened only where something is read from it. Raises InputError for what was given
+    wrongly.
+    """
+    options.check()
+    if not options.needs_store:
+        return train_final(spec, output, options, None, console)
+    with Store.open(storage, create=False) as store:
+        if options.trial is not None:
+            return repeat_trial(spec, store, output, options, console)
+        if options.best:
+            options = replace(options, params=best_params(store, spec, options.preset))
+        return train_final(spec, output, options, store, console)

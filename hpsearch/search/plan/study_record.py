@@ -1,0 +1,279 @@
+"""A study as it is declared beside what the store has of it: read once, refused when it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from rich.console import Console
+
+from hpsearch.core.database_urls import without_password
+from hpsearch.core.home import note_named
+from hpsearch.core.plain_json import plain, to_json
+from hpsearch.errors import InputError
+from hpsearch.search.plan.language_model import choose_language_model
+from hpsearch.store import Store, StudySummary, summaries
+from hpsearch.store.make_study import NewStudy, make_study
+from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.tables import attributes
+from hpsearch.store.tables.optuna_private import study_id
+from hpsearch.store.tables.space_json import space_from_json, space_to_json
+from hpsearch.study.search_options import Search, merge
+from hpsearch.study.space import describe_difference
+from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
+from hpsearch.trainers.contract import Prepared, Trainer
+
+
+@dataclass(frozen=True)
+class StudyChoice:
+    """The study that a command is about, as it was asked for.
+
+    `data_path` replaces the place of the data that the declaration names. `language_model` replaces
+    the one that a classifier's settings name: "best" (of the language-model study in the store), a
+    name or a folder.
+    """
+
+    spec: StudySpec
+    preset: str = "auto"
+    storage: str | None = None
+    data_path: Path | None = None
+    language_model: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study's declaration and preset, its search, and what the store has of the study.
+
+    `preset` names the language model that the study works with, and `search` all its objectives.
+    `study` is None for a study that is new.
+    """
+
+    store: Store
+    spec: StudySpec
+    preset: ResolvedPreset
+    search: Search
+    data_path: Path | None
+    study: StudySummary | None
+
+    @classmethod
+    def read(
+        cls,
+        store: Store,
+        choice: StudyChoice,
+        preset: ResolvedPreset,
+        search: Search,
+        console: Console,
+    ) -> StudyRecord:
+        """Read the study's attributes, and take from them what the choice leaves open: the language
+        model and the further objectives.
+
+        Raises InputError for a language model that cannot be used.
+        """
+        study = recorded(store, study_name(choice.spec, preset))
+        preset = choose_language_model(
+            store, choice.spec, preset, study, choice.language_model, console
+        )
+        before = {} if study is None else study.attrs
+        search = merge(search, {"also": search.also or before.get(attributes.ALSO, [])})
+        return cls(store, choice.spec, preset, search, choice.data_path, study)
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        choice: StudyChoice,
+        preset: ResolvedPreset,
+        search: Search,
+        console: Console,
+    ) -> StudyRecord:
+        """Read the study as `read` does, and refuse one that changed since its first trials."""
+        record = cls.read(store, choice, preset, search, console)
+        record.check_unchanged()
+        return record
+
+    @property
+    def name(self) -> str:
+        return study_name(self.spec, self.preset)
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer's module (the first call imports torch)."""
+        return self.spec.trainer_module()
+
+    def load(self) -> optuna.Study:
+        return optuna.load_study(study_name=self.name, storage=self.store.optuna)
+
+    def reached(self) -> optuna.Study | None:
+        """The study if it has a trial as good as the target already."""
+        if self.search.target is None or self.study is None:
+            return None
+        study = self.load()
+        return study if is_reached(self.store, study, self.search.target) else None
+
+    def check_unchanged(self) -> None:
+        """Refuse a study whose space, settings or data declaration changed since its first trials.
+
+        Raises InputError with the difference and the way out. A study that is new, or has no trials
+        yet, is fine.
+        """
+        if self.study is None:
+            return
+        attrs = self.study.attrs
+        if attributes.STUDY not in attrs:
+            raise InputError(
+                f"The store {self.store.shown_url} has a study {self.name!r} that hpsearch did not "
+                "make: give another --storage, or rename that study."
+            )
+        check_complete(self.name, attrs)
+        if changes := self._changes(attrs, self.study.directions[0]):
+            raise _refusal(self.name, changes)
+
+    def _changes(self, attrs: Mapping[str, Any], direction: str) -> list[str]:
+        spec, preset = self.spec, self.preset
+        changes = describe_difference(
+            space_from_json(attrs[attributes.SPACE]),
+            space_from_json(space_to_json(preset.distributions)),
+        )
+        changes += _changed("settings", attrs[attributes.SETTINGS], preset.settings)
+        # The path may change: check_same_data compares the file's content by its fingerprint.
+        declared = (
+            {**data, "path": None}
+            for data in (attrs[attributes.DATA]["declared"], without_password(spec.data))
+        )
+        changes += _changed("data", *declared)
+        if attrs[attributes.METRIC] != spec.metric:
+            changes.append(f"the metric is {spec.metric} (was {attrs[attributes.METRIC]})")
+        if direction != spec.direction:
+            changes.append(f"the direction is {spec.direction}")
+        also, before = list(self.search.also), attrs.get(attributes.ALSO) or []
+        if also != before:
+            changes.append(f"the further objectives are {also or 'none'} (were {before or 'none'})")
+        return changes
+
+    def check_same_data(self, prepared: Prepared) -> None:
+        """Refuse to add trials on other data than the study's first trials saw."""
+        if self.study is None:
+            return
+        known = self.study.attrs[attributes.DATA]
+        if known["fingerprint"] != prepared.fingerprint:
+            change = (
+                f"the data is {prepared.source}, fingerprint {prepared.fingerprint[:12]} "
+                f"(was {known['source']}, fingerprint {known['fingerprint'][:12]})"
+            )
+            raise _refusal(self.name, [change])
+
+    def make(self, prepared: Prepared, seed: int) -> optuna.Study:
+        """Make the study if it is new, and refuse one that differs from its declaration.
+
+        The caller holds the lock under which studies are planned. Another process may have made the
+        study since this one read it, so its attributes are read anew.
+        """
+        if self.spec.file is not None:
+            note_named(self.spec.file)
+        study = make_study(self.store, self._new_study(prepared, seed))
+        now = replace(self, study=recorded(self.store, self.name))
+        now.check_unchanged()
+        now.check_same_data(prepared)
+        return study
+
+    def _new_study(self, prepared: Prepared, seed: int) -> NewStudy:
+        spec, preset, also = self.spec, self.preset, self.search.also
+        facts = {"source": prepared.source, "fingerprint": prepared.fingerprint}
+        return NewStudy(
+            self.name,
+            directions=[
+                StudyDirection[spec.direction.upper()],
+                *(
+                    StudyDirection.MAXIMIZE if name[0] == "+" else StudyDirection.MINIMIZE
+                    for name in also
+                ),
+            ],
+            metrics=[spec.metric, *(name.removeprefix("+") for name in also)],
+            attrs={
+                attributes.PRESET: preset.name,
+                attributes.METRIC: spec.metric,
+                attributes.SPACE: space_to_json(preset.distributions),
+                attributes.DEFAULTS: plain(preset.defaults),
+                attributes.SETTINGS: preset.settings,
+                attributes.DATA: {"declared": without_password(spec.data), **facts},
+                attributes.SEED: seed,
+                attributes.LANGUAGE_MODEL: preset.language_model,
+                attributes.FROM_SCRATCH: preset.is_from_scratch,
+                attributes.ALSO: also,
+                attributes.FILE: None if spec.file is None else str(spec.file),
+                attributes.STUDY: spec.name,
+            },
+        )
+
+    def job_fields(self, ref: StudyRef, run_id: int, device: str) -> dict[str, Any]:
+        """The fields of a run's job that the study's declaration and this machine decide."""
+        return {
+            "storage": self.store.secret_url,
+            "study": ref.name,
+            "uid": ref.uid or "",
+            "run_id": run_id,
+            "trainer": self.spec.trainer,
+            "metric": self.spec.metric,
+            "space": space_to_json(self.preset.distributions),
+            "settings": self.preset.settings,
+            "data": self.spec.data,
+            "data_path": None if self.data_path is None else str(self.data_path.absolute()),
+            "preset": self.preset.name,
+            "device": device,
+        }
+
+
+def recorded(store: Store, name: str) -> StudySummary | None:
+    """The study of this name if it has trials or hpsearch made it; else None.
+
+    Raises UnreadableError for a study of which something cannot be read.
+    """
+    found = store.study(name)
+    if found is None:
+        return None
+    found.check()
+    return found if found.trials or attributes.STUDY in found.attrs else None
+
+
+def check_complete(name: str, attrs: Mapping[str, Any]) -> None:
+    """Raises InputError if a study that hpsearch made lacks an attribute that its trials need."""
+    if missing := [key for key in attributes.REQUIRED if key not in attrs]:
+        raise InputError(
+            f"The study {name} lacks what its trials stand on ({', '.join(missing)}): give a new "
+            "--storage for new trials; `hpsearch export` and `explain` still read the old ones."
+        )
+
+
+def _refusal(name: str, changes: list[str]) -> InputError:
+    return InputError(
+        f"The study {name} changed since its first trials: {'; '.join(changes)}. "
+        "Trials of both cannot be compared: give a new --storage for the new study, "
+        "or put the old values back."
+    )
+
+
+def _changed(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{where}.{key} is {_shown(new, key)} (was {_shown(old, key)})"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _shown(content: Mapping[str, Any], key: str) -> str:
+    return to_json(content[key]) if key in content else "not set"
+
+
+def is_reached(store: Store, study: optuna.Study, target: float | None) -> bool:
+    """Whether the study has a trial at least as good as `target`."""
+    if target is None:
+        return False
+    direction = study.directions[0]
+    best = summaries.best(store.engine, study_id(study), direction)
+    if best is None:
+        return False
+    return best[0] >= target if direction == StudyDirection.MAXIMIZE else best[0] <= target

@@ -1,0 +1,88 @@
+"""The trainers there are, by name; nothing here imports one before it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple, cast
+
+from hpsearch.trainers.contract import Previewer, Trainer
+
+
+class TrainerPlaces(NamedTuple):
+    """Where a trainer's parts lie, as "module:name" or "module".
+
+    `config` and `data` are dataclasses whose modules import no torch; `preview` is a `Previewer`.
+    """
+
+    config: str
+    data: str
+    train: str
+    preview: str
+
+
+def _text_trainer(config: str, module: str) -> TrainerPlaces:
+    return TrainerPlaces(
+        f"hpsearch.trainers.text.config:{config}",
+        "hpsearch.trainers.text.config:TextData",
+        f"hpsearch.trainers.text.{module}",
+        "hpsearch.trainers.text.preview",
+    )
+
+
+TRAINERS = {
+    "text-classifier": _text_trainer("ClassifierConfig", "classifier.train"),
+    "language-model": _text_trainer("LanguageModelTrialConfig", "language_model.train"),
+    "ulmfit": _text_trainer("UlmfitConfig", "ulmfit"),
+    "tabular": TrainerPlaces(
+        "hpsearch.trainers.tabular.config:TabularConfig",
+        "hpsearch.trainers.tabular.config:TabularData",
+        "hpsearch.trainers.tabular.trainer",
+        "hpsearch.trainers.tabular.preview",
+    ),
+    "collab": TrainerPlaces(
+        "hpsearch.trainers.collab.config:CollabConfig",
+        "hpsearch.trainers.collab.config:CollabData",
+        "hpsearch.trainers.collab.train",
+        "hpsearch.trainers.collab.preview",
+    ),
+}
+
+
+OLD_NAMES = {
+    "hpsearch.text.train_classifier": "text-classifier",
+    "hpsearch.text.train_language_model": "language-model",
+    "hpsearch.text.train_ulmfit": "ulmfit",
+    "hpsearch.tabular.trainer": "tabular",
+    "hpsearch.collab.train": "collab",
+}
+"""What runs of version 0.1 wrote into the store: the trainers' modules as they were called then."""
+
+
+def stored_name(trainer: object) -> str:
+    """The name of the trainer that a store names, as `TRAINERS` has it; nothing is imported."""
+    return OLD_NAMES.get(str(trainer), str(trainer))
+
+
+def config_class(trainer: str) -> Any:  # noqa: ANN401
+    """The dataclass that a trainer's settings and parameters make up together."""
+    return _named(TRAINERS[trainer].config)
+
+
+def data_class(trainer: str) -> Any:  # noqa: ANN401
+    """The dataclass of a trainer's [data]."""
+    return _named(TRAINERS[trainer].data)
+
+
+def trainer_module(trainer: str) -> Trainer:
+    """The module that prepares and trains (this is where torch is imported)."""
+    return cast(Trainer, importlib.import_module(TRAINERS[trainer].train))
+
+
+def previewer(trainer: str) -> Previewer:
+    """The module that shows a study's data."""
+    return cast(Previewer, importlib.import_module(TRAINERS[trainer].preview))
+
+
+def _named(place: str) -> Any:  # noqa: ANN401
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,39 @@
+"""The types of settings that all trainers' configs are made of. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+from hpsearch.trainers.step.schedule import parse_moms
+
+STRICT = ConfigDict(extra="forbid")
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Count = Annotated[Whole, Field(ge=1)]
+Precision = Literal["auto", "bfloat16", "float32"]
+
+
+Config = TypeVar("Config")
+
+
+def parse_config(config: type[Config], *contents: Mapping[str, Any]) -> Config:
+    """The config that these keys and values make up together, a later one before an earlier.
+
+    Raises pydantic's ValidationError.
+    """
+    merged = {key: value for content in contents for key, value in content.items()}
+    return TypeAdapter(config).validate_python(merged)
+
+
+def _check_moms(text: str) -> str:
+    parse_moms(text)
+    return text
+
+
+Moms = Annotated[str, AfterValidator(_check_moms)]

@@ -1,0 +1,7 @@
+"""What the contract of trainers asks and the tabular trainer answers without torch."""
+
+from __future__ import annotations
+
+KEEPS_BEST = False
+SPEED = "hpsearch.trainers.tabular.speed"
+missing_pretrained = None

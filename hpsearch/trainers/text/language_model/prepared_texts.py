@@ -1,0 +1,73 @@
+"""What all trials of a text study share: numbered texts, and the language models of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.trainers.text.language_model.stage import LanguageModelStage
+from hpsearch.trainers.text.numbered_texts import Texts
+
+
+@dataclass(frozen=True)
+class PreparedTexts:
+    """The data of a text study, read-only and memory-mapped.
+
+    `language_models` holds one stage for each direction that the classifier reads in, or nothing
+    where every trial trains its own.
+    """
+
+    texts: Texts
+    precision: str
+    language_models: tuple[LanguageModelStage, ...]
+
+    @property
+    def source(self) -> str:
+        return self.texts.source
+
+    @property
+    def fingerprint(self) -> str:
+        return self.texts.fingerprint
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.language_models)
+
+    @property
+    def summary(self) -> str:
+        """Sizes, how common each class is, how good the language model is, what is special."""
+        sentences = [describe_texts(self.texts)]
+        for stage in self.language_models:
+            sentences.append(_describe_model(stage, len(self.texts.parts["read"])))
+        if self.texts.note:
+            sentences.append(self.texts.note)
+        return "; ".join(sentences)
+
+
+def describe_texts(texts: Texts) -> str:
+    """How many texts of which classes there are, and how many tokens are known."""
+    parts = [f"{len(texts.parts['valid']):,} held-out"]
+    training = texts.parts["train" if "train" in texts.parts else "read"]
+    parts.insert(0, f"{len(training):,} training")
+    sentence = f"{' and '.join(parts)} texts"
+    if "train" in texts.labels and texts.classes:
+        sentence += f" ({_class_shares(texts.labels['train'], texts.classes)})"
+    return f"{sentence}, {len(texts.vocab):,} tokens in the vocabulary"
+
+
+def _class_shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
+    """'neg 50%, pos 50%', the most common classes first, at most five of them."""
+    shares = np.bincount(labels, minlength=len(classes)) / max(1, len(labels))
+    order = np.argsort(-shares, kind="stable")
+    named = [f"{classes[i]} {shares[i]:.0%}" for i in order[:5]]
+    if len(order) > 5:
+        named.append(f"{len(order) - 5} more down to {shares[order[-1]]:.1%}")
+    return ", ".join(named)
+
+
+def _describe_model(stage: LanguageModelStage, n_read: int) -> str:
+    read = f"read {n_read:,} texts, " if stage.records else ""
+    known = f", knew {stage.known:.0%} of the vocabulary before" if 0 < stage.known < 1 else ""
+    return f"the language model {read}perplexity {stage.perplexity:.0f}{known}"

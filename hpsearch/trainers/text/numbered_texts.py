@@ -1,0 +1,130 @@
+"""The texts of a study as numbers: tokenised once, kept on disk, memory-mapped by every trial."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.core.console import Progress
+from hpsearch.data import TextDataset
+from hpsearch.data.cache.stages import cached_stage, reading
+from hpsearch.trainers.text.batches import Documents
+from hpsearch.trainers.text.split_texts import Rows
+from hpsearch.trainers.text.tokens.tokenizer import TokenisedTexts, Tokenizer
+from hpsearch.trainers.text.tokens.vocab import Vocab
+
+_VERSION = 3
+"""Raise it when tokens change, so that cached stages are made anew."""
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Numericalised texts by part (train, valid, test, read). Labels index into `classes`;
+    `columns` are those that the texts stand in, in a file of one's own.
+
+    "read" is what a language model reads; it may be empty. `fingerprint` names content, split,
+    tokenizer and vocabulary together.
+    """
+
+    source: str
+    note: str | None
+    tokenizer: str
+    columns: tuple[str, ...]
+    vocab: Vocab
+    classes: tuple[str, ...]
+    parts: Mapping[str, Documents]
+    labels: Mapping[str, Labels]
+    fingerprint: str
+
+    def last(self, n: int) -> Texts:
+        """The same texts, of which a classifier sees only the last `n` tokens; what a language
+        model reads stays whole."""
+        cut = {name: one if name == "read" else one.last(n) for name, one in self.parts.items()}
+        name = hashlib.sha256(f"{self.fingerprint} last {n}".encode()).hexdigest()
+        return replace(self, parts=cut, fingerprint=name[: len(self.fingerprint)])
+
+
+def codes(dataset: TextDataset) -> Labels:
+    """Every row's class number, -1 where it has no label."""
+    code = {name: i for i, name in enumerate(dataset.classes)}
+    return np.array([code.get(label, -1) for label in dataset.table["label"]], dtype=np.int64)
+
+
+def number_texts(
+    dataset: TextDataset,
+    rows: Mapping[str, Rows],
+    data: Mapping[str, Any],
+    *,
+    vocab: Vocab | None,
+    max_vocab: int,
+    min_freq: int,
+    progress: Progress,
+) -> Texts:
+    """Tokenise and number the `rows` of each part, from the cache if it was done before.
+
+    `data` is the study's [data] (hpsearch.trainers.text.config.TextData): it names the tokenizer.
+
+    The vocabulary is `vocab`, or the most common tokens of the part "read".
+    Raises HpsearchError when no token of "read" is common enough.
+    """
+    tokenizer, columns = str(data.get("tokenizer", "en")), data.get("text", "text")
+    tokeniser = Tokenizer(tokenizer)
+    key = {
+        "version": _VERSION,
+        "data": dataset.fingerprint,
+        "tokenizer": tokeniser.cache_key,
+        "rows": {name: hashlib.sha256(part.tobytes()).hexdigest() for name, part in rows.items()},
+        "vocab": vocab.fingerprint if vocab else [max_vocab, min_freq],
+    }
+
+    def build(folder: Path) -> None:
+        wanted = np.unique(np.concatenate(list(rows.values())))
+        tokenised = tokeniser.encode(
+            dataset.table["text"].iloc[wanted].tolist(),
+            lambda done, total: progress("tokenise", done, total),
+        )
+        where = {name: np.searchsorted(wanted, part) for name, part in rows.items()}
+        made = vocab or _common_tokens(tokenised, where["read"], max_vocab, min_freq)
+        docs = Documents(made.numericalise(tokenised), tokenised.offsets)
+        labels = codes(dataset)
+        for name, which in rows.items():
+            _save(folder, name, docs.take(where[name]), labels[which])
+        made.save(folder / "vocab.json")
+
+    folder = cached_stage("texts", key, build)
+    with reading(folder):
+        return Texts(
+            source=dataset.source,
+            note=dataset.note,
+            tokenizer=tokenizer,
+            columns=(columns,) if isinstance(columns, str) else tuple(columns),
+            vocab=Vocab.load(folder / "vocab.json"),
+            classes=dataset.classes,
+            parts={name: _load(folder, name) for name in rows},
+            labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
+            fingerprint=folder.name.removeprefix("texts-"),
+        )
+
+
+def _common_tokens(texts: TokenisedTexts, read: Rows, max_vocab: int, min_freq: int) -> Vocab:
+    """The vocabulary of the texts number `read`."""
+    provisional = Documents(texts.ids, texts.offsets).take(read)
+    return Vocab.build(provisional.ids, texts.strings, max_vocab=max_vocab, min_freq=min_freq)
+
+
+def _save(folder: Path, name: str, docs: Documents, labels: Labels) -> None:
+    np.save(folder / f"{name}_ids.npy", docs.ids)
+    np.save(folder / f"{name}_offsets.npy", docs.offsets)
+    np.save(folder / f"{name}_labels.npy", labels)
+
+
+def _load(folder: Path, name: str) -> Documents:
+    ids = np.load(folder / f"{name}_ids.npy", mmap_mode="r")
+    return Documents(ids, np.load(folder / f"{name}_offsets.npy"))

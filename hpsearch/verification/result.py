@@ -1,0 +1,84 @@
+"""What `verify` returns: the plan, the gains of the pairs, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from hpsearch.core.terminal import one_line
+from hpsearch.core.words import format_value
+from hpsearch.verification.plan import Plan
+from hpsearch.verification.verdict import Pairs, Verdict
+
+SCHEMA = "hpsearch.verification/1"
+COLOURS = {
+    "confirmed": "bold green",
+    "smaller than claimed": "bold cyan",
+    "refuted": "bold red",
+    "inconclusive": "bold yellow",
+}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome of a verification.
+
+    `gain` with its interval `low` to `high` is the mean difference within all pairs of the contrast
+    in the metric's unit, positive where the value is better than the reference. `pairs` holds these
+    pairs, those of earlier verifications first; `gains` the difference within each new pair,
+    None where a run failed.
+
+    Source: docs/method.md, section 7; `judge` in verdict.py gives the verdict.
+    """
+
+    plan: Plan
+    verdict: Verdict
+    reason: str
+    gain: float
+    low: float
+    high: float
+    gains: tuple[float | None, ...]
+    pairs: Pairs
+
+    @property
+    def trials_study(self) -> str:
+        """The study with the runs."""
+        return self.plan.trials_study
+
+    @property
+    def statement(self) -> str:
+        """The verdict in two sentences."""
+        p = self.plan
+        text = f"{self.verdict.capitalize()}: `{p.param}` {format_value(p.value)} "
+        text += f"against {format_value(p.against)} "
+        if math.isnan(self.gain):
+            return f"{text}- {self.reason}."
+        text += (
+            f"gains {self.gain:.3g} {p.metric} ({p.level:.0%} interval {self.low:.2g} to "
+            f"{self.high:.2g}) over {len(self.pairs.gains)} pairs{self._looks()}; claimed were "
+            f"{p.claimed:.2g}. "
+        )
+        return text + f"{self.reason[:1].upper()}{self.reason[1:]}."
+
+    def _looks(self) -> str:
+        """Where there were earlier verifications, or rules beside this one: how many."""
+        p = self.plan
+        looks = f" of {p.look} verifications" if p.look > 1 else ""
+        return looks + (f", one of {p.rules} rules" if p.rules > 1 else "")
+
+    def to_json(self) -> str:
+        """The verification as JSON, "schema": "hpsearch.verification/1"; null is not finite."""
+        document: dict[str, Any] = {"schema": SCHEMA, **asdict(self), "statement": self.statement}
+        for key in ("gain", "low", "high"):
+            if not math.isfinite(document[key]):
+                document[key] = None
+        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+
+    def __rich__(self) -> RenderableType:
+        word, _, rest = self.statement.partition(":")
+        return Text.assemble((word, COLOURS[self.verdict]), one_line(f":{rest}"))

@@ -1,0 +1,71 @@
+"""Pooled curves of simulated studies: what they cost, where the best may lie, and what weighs."""
+
+import numpy as np
+import pytest
+
+from hpsearch.analysis.pooling.pooled_curve import (
+    StudyCurve,
+    piece,
+    pool_curves,
+    rules_without,
+    study_weights,
+)
+
+X = np.linspace(0, 1, 21)
+SMOOTH = np.linalg.cholesky(np.exp(-0.5 * ((X[:, None] - X) / 0.2) ** 2) + 1e-8 * np.eye(len(X)))
+
+
+def simulated(rng, centre, error=0.1, height=4.0):
+    score = -height * (X - centre) ** 2 + error * SMOOTH @ rng.normal(size=len(X))
+    copies = score + error * rng.normal(size=(60, len(X))) @ SMOOTH.T
+    return StudyCurve(score, copies)
+
+
+def exact(centre, height=4.0):
+    score = -height * (X - centre) ** 2
+    return StudyCurve(score, np.stack([score, score]))
+
+
+def test_without_errors_the_rule_is_the_mean_of_the_optima_and_its_cost_is_exact():
+    """Of parabolas of one height: the mean regret at x is h (mean (x - c)^2)."""
+    centres = np.array([0.3, 0.4, 0.5])
+    pooled = pool_curves([exact(c) for c in centres], 0.9)
+    assert X[pooled.best] == pytest.approx(0.4)
+    expected = 4 * ((X[:, None] - centres) ** 2).mean(axis=1)
+    np.testing.assert_allclose(pooled.cost.mean, expected, atol=1e-9)
+    np.testing.assert_allclose(pooled.weights, 1 / 3)
+    assert [X[at] for at in rules_without([exact(c) for c in centres])] == pytest.approx(
+        [0.45, 0.4, 0.35]
+    )
+
+
+def test_a_noisy_study_weighs_less():
+    rng = np.random.default_rng(0)
+    weights = study_weights([simulated(rng, 0.4, 0.1), simulated(rng, 0.4, 0.1),
+                             simulated(rng, 0.4, 0.6)])  # fmt: skip
+    assert weights[2] < 0.2 * weights[:2].min()
+
+
+def test_the_best_place_may_be_where_it_is():
+    """50 sets of three studies whose optima differ by twice their errors; 3 errors are 13%."""
+    rng = np.random.default_rng(1)
+    truth = int(np.argmin(np.abs(X - 0.5)))
+    inside = [
+        pool_curves([simulated(rng, c) for c in rng.normal(0.5, 0.06, 3)], 0.9).inside
+        for _ in range(50)
+    ]
+    assert 0.78 <= np.mean([one[truth] for one in inside]) <= 1
+    assert np.mean([one.mean() for one in inside]) < 0.6
+
+
+def test_an_edge_is_inside_where_the_curves_rise_to_it():
+    rng = np.random.default_rng(2)
+    pooled = pool_curves([simulated(rng, 1.2) for _ in range(4)], 0.9)
+    assert pooled.inside[-1]
+    assert not pooled.inside[:15].any()
+
+
+def test_a_piece_is_unbroken():
+    inside = np.array([True, False, True, True, True, False, True])
+    assert piece(inside, 3).tolist() == [2, 3, 4]
+    assert piece(np.ones(3, bool), 0).tolist() == [0, 1, 2]

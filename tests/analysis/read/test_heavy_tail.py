@@ -1,0 +1,60 @@
+"""Losses that explode do not hide what all others say; nothing else is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpsearch.analysis import explain
+from hpsearch.analysis.read import heavy_tail
+from hpsearch.analysis.read.frame import read_study
+from hpsearch.analysis.read.heavy_tail import winsorised, without_explosions
+
+
+def losses(points, rng):
+    """Best at .45 of x0; one in twelve, anywhere, is some 300 times as large."""
+    loss = (0.5 + (points[:, 0] - 0.45) ** 2) * np.exp(0.08 * rng.normal(size=len(points)))
+    exploded = rng.random(len(points)) < 1 / 12
+    return np.where(exploded, 300 * loss * rng.uniform(0.5, 2, len(points)), loss)
+
+
+@pytest.fixture(scope="module")
+def study(studies):
+    rng = np.random.default_rng(3)
+    return studies.uniform(lambda p: losses(p, rng), 80, 2, direction="minimize")
+
+
+def test_a_rule_is_found_among_losses_that_explode(study, monkeypatch):
+    explained = explain(study)
+    (rule,) = (rule for rule in explained.rules if rule.param == "x0")
+    assert rule.low < 0.45 < rule.high
+    assert "times the median" in explained.notes[-1]
+    monkeypatch.setattr(heavy_tail, "winsorised", lambda value: (value, None))
+    assert not any(rule.param == "x0" for rule in explain(study).rules)
+
+
+def test_only_the_exploded_values_are_drawn_in_and_stay_the_worst(study):
+    frame = without_explosions(read_study(study))
+    changed = frame.final != frame.value
+    assert np.array_equal(changed, frame.value > 20)
+    assert len(np.unique(frame.final[changed])) == 1
+    assert frame.final[changed].min() >= frame.final[~changed].max()
+    assert frame.final[changed].max() < 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.random.default_rng(0).lognormal(0, 1, 500),  # its largest is 20 times the median
+        np.array([0.5, 0.4, 0.6, 0.5, 40.0]),
+        np.array([-0.5, 0.4, 0.6, 0.5, 400.0]),
+        np.geomspace(1e-3, 1e3, 50),  # spread over all orders: none lies apart from the others
+    ],
+)
+def test_other_values_are_left_as_they_are(value):
+    assert winsorised(value) == (pytest.approx(value), None)
+
+
+def test_where_more_is_better_nothing_is_drawn_in(studies):
+    study = studies.uniform(lambda p: 1 + 1e4 * (p[:, 0] > 0.97), 60, 1)
+    assert np.ptp(without_explosions(read_study(study)).final) == 1e4

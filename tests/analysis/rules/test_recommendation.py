@@ -1,0 +1,84 @@
+"""One configuration that the trials support, and no rules that contradict each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsearch.analysis import explain
+from hpsearch.analysis.effects.one_subspace import analyse
+from hpsearch.analysis.read.frame import COMPLETE, read_study
+from hpsearch.analysis.read.subspaces import subspaces
+from hpsearch.analysis.rules.recommendation import recommend
+from hpsearch.analysis.rules.rules import rules_of
+
+
+def ridge(p):
+    """x0 and x1 must be equal."""
+    return -12 * (p[:, 0] - p[:, 1]) ** 2 + p[:, 2]
+
+
+@pytest.fixture(scope="module")
+def analysed(studies):
+    frame = read_study(studies.uniform(ridge, 120, 3, noise=0.05))
+    space = subspaces(frame)[0][0]
+    return frame, analyse(frame, space, 0.9, "forest", np.random.SeedSequence(0))
+
+
+def rule_like(found, param, value):
+    """A rule of the parameter that names a value, whatever the trials say."""
+    rule = next(rule for rule in rules_of(found.curves, "value") if rule.param == "x2")
+    low, high = value - 0.05, value + 0.05
+    return replace(
+        rule, param=param, kind="optimum", value=value, low=low, high=high,
+        unit_low=low, unit_high=high,
+    )  # fmt: skip
+
+
+def test_rules_that_contradict_each_other_do_not_hold(analysed):
+    frame, found = analysed
+    rules = [rule_like(found, "x0", 0.1), rule_like(found, "x1", 0.9)]  # true: 7.7 below the best
+    advised = recommend(frame, found, rules, 0.9, np.random.SeedSequence(0))
+    assert not advised.rules_hold
+    assert advised.shortfall == pytest.approx(7.7, abs=0.8)
+    assert "no rule is printed" in advised.statement
+    row = int(np.flatnonzero(frame.number == advised.trial)[0])
+    assert frame.state[row] == COMPLETE
+    assert list(advised.params.values()) == pytest.approx(frame.unit[row].tolist())
+
+
+def test_rules_that_agree_hold(analysed):
+    frame, found = analysed
+    rules = [rule_like(found, "x0", 0.5), rule_like(found, "x1", 0.5)]
+    assert recommend(frame, found, rules, 0.9, np.random.SeedSequence(0)).rules_hold
+
+
+def test_nothing_is_recommended_far_from_all_trials(studies):
+    """Both rise to the end, but no trial has both high."""
+    rng = np.random.default_rng(0)
+    points = rng.random((400, 2))
+    points = points[points.sum(axis=1) < 1.1][:150]
+    values = points.sum(axis=1) + 0.02 * rng.normal(size=len(points))
+    rows = [{"x0": float(a), "x1": float(b)} for a, b in points]
+    study = studies.of(rows, values, {"x0": studies.unit, "x1": studies.unit})
+    advised = explain(study).recommendation
+    assert sum(advised.params.values()) < 1.15
+
+
+def test_where_runs_fail_is_said(studies):
+    """Half of the runs fail above .5, where the metric is best."""
+    rng = np.random.default_rng(1)
+    points = rng.random((200, 2))
+    dead = (points[:, 0] > 0.5) & (rng.random(200) < 0.5)
+    values = points[:, 0] + 0.05 * rng.normal(size=200)
+    space = {"x0": studies.unit, "x1": studies.unit}
+    rows = [{"x0": float(a), "x1": float(b)} for a, b in points]
+    alive = np.flatnonzero(~dead)
+    study = studies.of([rows[i] for i in alive], values[alive], space)
+    study.add_trials([studies.failed(rows[i], space) for i in np.flatnonzero(dead)])
+    advised = explain(study).recommendation
+    assert advised.params["x0"] > 0.8
+    assert advised.failures == pytest.approx(0.5, abs=0.2)
+    assert f"{advised.failures:.0%} of runs fail" in advised.statement

@@ -1,0 +1,115 @@
+"""Where a comma stands before the decimals, numbers are written and read as everywhere.
+
+Python sets LC_CTYPE alone, but a program around hpsearch may call setlocale(LC_ALL, ""), which
+strtod, printf and strftime of every library in the process then follow.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tiny_table import STUDY
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+LOCALES = {"de_DE": "UTF-8"}
+SCRIPT = """
+import contextlib, io, locale, sys
+import torch
+from hpsearch.cli.app import app
+name, *commands = sys.argv[1:]
+locale.setlocale(locale.LC_ALL, "")
+assert locale.str(1.5) == ("1.5" if name == "C.UTF-8" else "1,5")
+for command in commands:
+    print("$", command)
+    arguments = command.split()
+    code = app(arguments, standalone_mode=False)
+    print("=", code)
+"""
+COMMANDS = (
+    "data show study.toml",
+    "run study.toml --trials 6 --devices cpu --workers 1",
+    "show study.toml --preset quick",
+    "explain mine-quick --format json --output rules.json",
+    "train study.toml --best --preset quick --device cpu --output model",
+    "predict model people.csv --output predicted.csv",
+    "predict model people.csv --output predicted.json",
+    "export mine-quick --output study.zip",
+    "import study.zip --storage sqlite:///second.db",
+    "import trials.csv --study table --metric score --direction maximize",
+    "explain table --all",
+    "explain table --format md",
+    "explain table --format html --output report.html",
+    "export table --output table.csv",
+)
+TABLE = "lr,bs,score\n" + "\n".join(
+    f"{10 ** -(1 + i % 7 / 2):.6g},{8 + i % 3 * 8},{0.5 + i % 7 / 100 + i % 3 / 30:.4f}"
+    for i in range(60)
+)
+ROWS = [f"{i % 50 + 0.5},{i * 7 % 13},{'größer' if i % 50 > 25 else 'nein'}" for i in range(200)]
+FILES = ("rules.json", "report.html", "predicted.csv", "predicted.json", "table.csv")
+VARIES = (
+    (r"\d+(\.\d+)? s\b", "T s"),  # what took how long
+    (r"\d+ min \d\d s", "T s"),
+    (r"\d[\d,.]* rows/s", "R rows/s"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?", "DATE"),
+    (r" +", " "),
+    (r"[-─━]{2,}", "--"),
+)
+
+
+def same(text):
+    for pattern, other in VARIES:
+        text = re.sub(pattern, other, text)
+    return text
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What the commands print and write under each locale: {locale: {name: text}}."""
+    place = tmp_path_factory.mktemp("locales")
+    if shutil.which("localedef") is None:
+        pytest.skip("localedef makes the locales, and is not there")
+    names = {"C.UTF-8": None}
+    for name, charset in LOCALES.items():
+        full = f"{name}.{charset}"
+        command = ["localedef", "-i", name, "-f", charset, str(place / full)]
+        made = subprocess.run(command, capture_output=True, text=True)
+        if not (place / full).is_dir():
+            pytest.skip(f"no sources of locales: {made.stderr}")
+        names[full] = place
+    return {name: results(place / f"run-{name}", name, path) for name, path in names.items()}
+
+
+def results(folder, name, path):
+    folder.mkdir()
+    (folder / "people.csv").write_text("\n".join(["age,visits,left", *ROWS]), "utf-8")
+    (folder / "study.toml").write_text(STUDY)
+    (folder / "trials.csv").write_text(TABLE)
+    env = {**os.environ, "LC_ALL": name, "HPSEARCH_HOME": str(folder / "home")}
+    env |= {"PYTHONIOENCODING": "utf-8", "HPSEARCH_DEVICE": "cpu", "COLUMNS": "200"}
+    if path is not None:
+        env["LOCPATH"] = str(path)
+    made = subprocess.run(
+        [sys.executable, "-P", "-c", SCRIPT, name, *COMMANDS],
+        cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=400,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    parts = made.stdout.split("$ ")[1:]
+    texts = {part.split("\n", 1)[0]: part for part in parts}
+    texts |= {one: (folder / one).read_text("utf-8") for one in FILES}
+    return {what: text.replace(str(folder), "FOLDER") for what, text in texts.items()}
+
+
+@pytest.mark.parametrize("name", [f"{one}.{charset}" for one, charset in LOCALES.items()])
+def test_a_decimal_comma_changes_nothing(printed, name):
+    plain, other = printed["C.UTF-8"], printed[name]
+    assert list(plain) == list(other)
+    for what, text in plain.items():
+        assert same(other[what]) == same(text), what
+    assert "0." in plain["explain table --all"]
