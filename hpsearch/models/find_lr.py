@@ -37,9 +37,9 @@ def find_and_draw(
     if stage not in STAGES:
         raise InputError(f"--stage {stage} is not known: choose one of {', '.join(STAGES)}.")
     resolved = spec.resolve(options.preset)
-    settings = final_settings(spec, resolved, {}, options.sets)
+    settings = final_settings(spec, resolved, {}, options.sets, whole=False)
     started = start_preset(spec, resolved, settings, None, console)
-    settings = final_settings(spec, started, {}, options.sets)
+    settings = final_settings(spec, started, {}, options.sets, whole=False)
     lr_test = spec.trainer_module().lr_test
     if lr_test is None:
         raise InputError(

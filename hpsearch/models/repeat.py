@@ -18,13 +18,13 @@ from hpsearch.core.plain_json import plain
 from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration
 from hpsearch.errors import InputError
+from hpsearch.models.stored import stored_study
 from hpsearch.models.train import (
     TrainOptions,
     check_folder,
     describe_epoch,
     prepare_with_progress,
     say_speed,
-    stored_study,
     write_plan,
 )
 from hpsearch.search.plan.language_model import check_language_model

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
@@ -26,10 +25,7 @@ from hpsearch.search.plan.language_model import choose_language_model, choose_st
 from hpsearch.search.plan.study_record import recorded
 from hpsearch.search.speed.device_choice import choose_for_one
 from hpsearch.search.speed.estimate import WORTH_SAYING_S, training_sentence
-from hpsearch.search.worker.attempts import halved_batch
-from hpsearch.store import Store, summaries
-from hpsearch.store.tables.optuna_private import study_id
-from hpsearch.store.trials.frozen import all_trials
+from hpsearch.store import Store
 from hpsearch.study.settings import merge_settings, parse_set, pretrained_of
 from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
 from hpsearch.study.trainers import config_class
@@ -225,42 +221,21 @@ def say_speed(
     return {"speed": asdict(found)}
 
 
-def best_params(store: Store, spec: StudySpec, preset: str) -> dict[str, Any]:
-    """The hyperparameters of the best trial of the study in the store, by its first objective.
-
-    Raises InputError if it has none yet.
-    """
-    study = stored_study(store, spec, preset)
-    best = summaries.best(store.engine, study_id(study), study.directions[0])
-    if best is None:
-        raise InputError(f"The study {study.study_name} has no finished trial yet.")
-    trial = next(one for one in all_trials(study) if one.number == best[1])
-    return {**trial.params, **halved_batch(trial.user_attrs)}
-
-
-def stored_study(store: Store, spec: StudySpec, preset: str) -> optuna.Study:
-    """The study of a preset in the store. Raises InputError if it was not run yet."""
-    name = study_name(spec, spec.resolve(preset))
-    found = next((summary for summary in store.studies() if summary.name == name), None)
-    if found is None:
-        raise InputError(
-            f"The store {store.shown_url} has no study {name}: "
-            "run that study first, or drop --best and --trial."
-        )
-    found.check()
-    return optuna.load_study(study_name=name, storage=store.optuna)
-
-
 def final_settings(
-    spec: StudySpec, preset: ResolvedPreset, params: Mapping[str, Any], sets: Sequence[str]
+    spec: StudySpec,
+    preset: ResolvedPreset,
+    params: Mapping[str, Any],
+    sets: Sequence[str],
+    *,
+    whole: bool = True,
 ) -> dict[str, Any]:
     """Merge the preset's settings and defaults, `params` and `sets`. Later values replace earlier
-    ones. The held-out data is the test data if the trainer can hold that out."""
+    ones. `whole` stands for a final model: it has all the data and what the preset's [train] says.
+    """
     config = config_class(spec.trainer)
     content = {**preset.settings, **preset.defaults}
-    if "hold_out" in config.__dataclass_fields__:
-        content["hold_out"] = "test"
-    content = merge_settings(content, preset.train)
+    if whole:
+        content = merge_settings(content | getattr(config, "WHOLE", {}), preset.train)
     content = merge_settings(content, params)
     for text in sets:
         content = merge_settings(content, parse_set(text))

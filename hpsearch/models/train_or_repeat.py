@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from hpsearch.core.terminal import new_console
 from hpsearch.models.repeat import repeat_trial
-from hpsearch.models.train import TrainOptions, best_params, train_final
+from hpsearch.models.stored import best_params, preset_that_ran
+from hpsearch.models.train import TrainOptions, train_final
 from hpsearch.store import Store
 from hpsearch.study.spec import StudySpec
 
@@ -26,11 +28,16 @@ def train_or_repeat(
     wrongly.
     """
     options.check()
+    console = console or new_console()
     if not options.needs_store:
         return train_final(spec, output, options, None, console)
     with Store.open(storage, create=False) as store:
+        if options.best or options.trial is not None:
+            preset = preset_that_ran(store, spec, options.preset, console)
+            options = replace(options, preset=preset)
         if options.trial is not None:
             return repeat_trial(spec, store, output, options, console)
         if options.best:
-            options = replace(options, params=best_params(store, spec, options.preset))
+            params = best_params(store, spec, options.preset, console)
+            options = replace(options, params=params)
         return train_final(spec, output, options, store, console)

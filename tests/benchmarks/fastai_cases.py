@@ -50,6 +50,7 @@ class Reviews:
             parts={name: self.docs.take(which) for name, which in rows.items()},
             labels={name: self.labels[which] for name, which in rows.items()},
             fingerprint="benchmark",
+            total=len(self.docs),
         )
 
 

@@ -159,7 +159,7 @@ def texts(n: int, n_valid: int = 2) -> Any:
     parts = {"train": np.arange(n), "valid": np.arange(n, n + n_valid)}
     return Texts(
         source="made up", note=None, tokenizer="en", columns=("text",), vocab=vocabulary(),
-        classes=("neg", "pos"), fingerprint="made up",
+        classes=("neg", "pos"), fingerprint="made up", total=len(docs),
         parts={name: docs.take(rows) for name, rows in parts.items()},
         labels={name: (rows % 2).astype(np.int64) for name, rows in parts.items()},
     )  # fmt: skip

@@ -60,7 +60,7 @@ def texts(n_train=400, n_valid=150, longest=300):
         ids[tells] = 10 + of[tells]
         parts[name] = Documents(ids.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
     return Texts(
-        "made up", None, "whitespace", ("text",), VOCAB, ("no", "yes"), parts, labels, "test"
+        "made up", None, "whitespace", ("text",), VOCAB, ("no", "yes"), parts, labels, "test", 0
     )
 
 

@@ -104,6 +104,8 @@ class CollabConfig:
 
     SHARED: ClassVar = ("split", "valid_share", "split_seed", "fold", "hold_out", "k")
     """What `prepare` makes once for all trials: settings, never parameters of a space."""
+    WHOLE: ClassVar = {"hold_out": "test"}
+    """What a final model has otherwise than a trial."""
 
     model: Literal["dot-bias", "neural-net"] = "dot-bias"
     split: Literal["random", "user", "time"] = "random"

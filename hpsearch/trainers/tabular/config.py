@@ -84,6 +84,8 @@ class TabularConfig:
 
     SHARED: ClassVar = ("hold_out",)
     """What `prepare` makes once for all trials: settings, never parameters of a space."""
+    WHOLE: ClassVar = {"hold_out": "test"}
+    """What a final model has otherwise than a trial."""
 
     hold_out: Literal["train", "test"] = "train"
     y_range: tuple[float, float] | None = None

@@ -106,6 +106,8 @@ class LanguageModelTrialConfig(LanguageModelConfig):
 
     SHARED: ClassVar = ("n_reviews", "max_vocab", "min_freq", "valid_reviews", "precision")
     """What `prepare` makes once for all trials: settings, never parameters of a space."""
+    WHOLE: ClassVar = {"n_reviews": 0}
+    """What a final model has otherwise than a trial: all texts."""
 
     valid_reviews: Count = 1000
     precision: Precision = "auto"
@@ -140,6 +142,9 @@ class ClassifierConfig:
         "precision",
     )
     """What `prepare` makes once for all trials: settings, never parameters of a space."""
+    WHOLE: ClassVar = {"hold_out": "test", "train_reviews": 0}
+    """What a final model has otherwise than a trial: all labelled texts but those to test on. Its
+    language model stays as the trials had it."""
 
     language_model: LanguageModelConfig = Field(default_factory=LanguageModelConfig)
     max_tokens: Whole = 0

@@ -30,7 +30,8 @@ class Texts:
     `columns` are those that the texts stand in, in a file of one's own.
 
     "read" is what a language model reads; it may be empty. `fingerprint` names content, split,
-    tokenizer and vocabulary together.
+    tokenizer and vocabulary together. `total` counts the texts that there are, of which the parts
+    may be some: with labels where the parts have them.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Texts:
     parts: Mapping[str, Documents]
     labels: Mapping[str, Labels]
     fingerprint: str
+    total: int
 
     def last(self, n: int) -> Texts:
         """The same texts, of which a classifier sees only the last `n` tokens; what a language
@@ -75,7 +77,7 @@ def number_texts(
     Raises HpsearchError when no token of "read" is common enough.
     """
     tokenizer, columns = str(data.get("tokenizer", "en")), data.get("text", "text")
-    tokeniser = Tokenizer(tokenizer)
+    tokeniser, labels = Tokenizer(tokenizer), codes(dataset)
     key = {
         "version": _VERSION,
         "data": dataset.fingerprint,
@@ -93,7 +95,6 @@ def number_texts(
         where = {name: np.searchsorted(wanted, part) for name, part in rows.items()}
         made = vocab or _common_tokens(tokenised, where["read"], max_vocab, min_freq)
         docs = Documents(made.numericalise(tokenised), tokenised.offsets)
-        labels = codes(dataset)
         for name, which in rows.items():
             _save(folder, name, docs.take(where[name]), labels[which])
         made.save(folder / "vocab.json")
@@ -110,6 +111,7 @@ def number_texts(
             parts={name: _load(folder, name) for name in rows},
             labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
             fingerprint=folder.name.removeprefix("texts-"),
+            total=int((labels >= 0).sum()) if "train" in rows else len(labels),
         )
 
 

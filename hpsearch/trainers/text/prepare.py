@@ -11,7 +11,7 @@ from hpsearch.trainers.contract import PrepareSetup, TrialSetup
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.device import resolve_precision
 from hpsearch.trainers.text.config import ClassifierConfig, LanguageModelConfig
-from hpsearch.trainers.text.language_model.prepared_texts import PreparedTexts
+from hpsearch.trainers.text.language_model.prepared_texts import PreparedTexts, misfit
 from hpsearch.trainers.text.language_model.pretrained import (
     find_pretrained,
     untrained_vocab,
@@ -53,6 +53,9 @@ def prepare_texts(
     texts = _number(data, dataset, config, progress, say)
     training = TrialSetup(seed=0, device=setup.device, report=silent, progress=progress)
     stages = language_models(config.shared_models, texts, config, training, say)
+    for stage in stages:
+        if (sentence := misfit(stage, texts, LM_VALID_TEXTS)) is not None:
+            say(sentence)
     read = texts.last(config.max_tokens) if config.max_tokens else texts
     return PreparedTexts(read, precision, stages)
 

@@ -51,7 +51,7 @@ def describe_texts(texts: Texts) -> str:
     parts = [f"{len(texts.parts['valid']):,} held-out"]
     training = texts.parts["train" if "train" in texts.parts else "read"]
     parts.insert(0, f"{len(training):,} training")
-    sentence = f"{' and '.join(parts)} texts"
+    sentence = f"{' and '.join(parts)} texts of {texts.total:,}"
     if "train" in texts.labels and texts.classes:
         sentence += f" ({_class_shares(texts.labels['train'], texts.classes)})"
     return f"{sentence}, {len(texts.vocab):,} tokens in the vocabulary"
@@ -70,4 +70,33 @@ def _class_shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> st
 def _describe_model(stage: LanguageModelStage, n_read: int) -> str:
     read = f"read {n_read:,} texts, " if stage.records else ""
     known = f", knew {stage.known:.0%} of the vocabulary before" if 0 < stage.known < 1 else ""
-    return f"the language model {read}perplexity {stage.perplexity:.0f}{known}"
+    return f"the language model {read}perplexity {stage.perplexity:,.0f}{known}"
+
+
+WORSE = 1.2
+"""So many times the perplexity of word counts is no chance of a few held-out texts."""
+
+
+def misfit(stage: LanguageModelStage, texts: Texts, n_valid: int) -> str | None:
+    """Say so if the language model knows less of the held-out texts than how common words are.
+
+    The measure is the perplexity of a model without context: the counts of the training texts'
+    tokens, each plus one.
+    """
+    read = texts.parts["read"]
+    read = read if len(read) else texts.parts["train"]
+    valid = texts.parts["valid"].take(np.arange(min(n_valid, len(texts.parts["valid"]))))
+    counts = np.bincount(read.ids, minlength=len(texts.vocab)) + 1
+    of_counts = float(np.exp(-np.log(counts[valid.ids] / counts.sum()).mean()))
+    if stage.perplexity <= WORSE * of_counts:
+        return None
+    way = (
+        "train it longer or on more texts (epochs and n_reviews of its settings)"
+        if stage.records
+        else "let it read them first (epochs above 0 in the settings of language_model), or make "
+        "one of texts like these with `hpsearch pretrain`"
+    )
+    return (
+        f"The language model does not fit these texts: its perplexity is {stage.perplexity:,.0f}, "
+        f"where knowing only how common each word is gives {of_counts:,.0f}; {way}."
+    )
