@@ -1,6 +1,6 @@
 """From a study to its explanation, in this order (docs/method.md tells why):
 
-1. trials: `read_study` reads a study's finished trials (read/frame.py).
+1. trials: `build_frame` reads a study's finished trials (read/frame.py).
 2. columns: each parameter becomes an `Axis` on the scale it was sampled on (read/axes.py).
 3. `Frame`: all trials as arrays, pruned ones carried on to the full budget (read/pruned.py).
 4. `Subspace`: the trials in which the same parameters are active (read/subspaces.py).
@@ -18,10 +18,9 @@ Steps 5 to 8 are `analyse` in effects/one_subspace.py, once for each subspace.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -33,7 +32,14 @@ from hpsearch.analysis.effects.failures import read_failures
 from hpsearch.analysis.effects.one_subspace import SubspaceResults, analyse
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.read.axes import Axis, Value
-from hpsearch.analysis.read.frame import COMPLETE, FAILED, PRUNED, Frame, read_study
+from hpsearch.analysis.read.frame import (
+    COMPLETE,
+    FAILED,
+    PRUNED,
+    Frame,
+    build_frame,
+    objective_names,
+)
 from hpsearch.analysis.read.heavy_tail import without_explosions
 from hpsearch.analysis.read.subspaces import subspaces
 from hpsearch.analysis.rules.avoid import failure_rules
@@ -41,8 +47,11 @@ from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
 from hpsearch.analysis.rules.recommendation import recommend, which_hold
 from hpsearch.analysis.rules.rules import Rule, rules_of
 from hpsearch.analysis.surrogate.fit import joint_p_values
+from hpsearch.analysis.views.front import front_of
 from hpsearch.analysis.views.tunability import Tunability, tunability
 from hpsearch.errors import InputError
+from hpsearch.store.trials.columns import TrialColumns
+from hpsearch.store.trials.read_columns import columns_of
 
 TRUST_LEVEL = 0.05
 SURROGATES = ("forest", "exact")
@@ -65,7 +74,7 @@ def explain(
     Args:
         study_or_studies: the study, or a list that holds one.
         level: of all intervals, above 0 and below 1.
-        metric: name or number of the objective, needed when there are several.
+        metric: name or number of the objective. None: all of them where there are several.
         surrogate: "forest", or "exact" for tables that hold every combination.
         seed: of the forests; the same seed gives the same explanation.
         good_region: at each value of a parameter, the share of the space in which the other
@@ -73,7 +82,8 @@ def explain(
 
     Returns:
         Shares, effects and rules with intervals. Without trust in the forest there are no rules,
-        and `reason` says why.
+        and `reason` says why. Of several objectives it is the first one's explanation, with those
+        of the `others` and the `front` of trials between which one has to choose.
 
     Raises:
         InputError: one sentence, when nothing can be learned from the study.
@@ -95,7 +105,47 @@ def explain(
         raise InputError(f"seed is {seed}: give 0 or a larger number.")
     if good_region is not None and not 0 < good_region <= 1:
         raise InputError(f"good_region is {good_region:g}: give a share above 0 and at most 1.")
-    frame = read_study(_one(study_or_studies), metric)
+    study, options = _one(study_or_studies), _Options(level, surrogate, seed, good_region)
+    trials = columns_of(study)
+    if metric is None and len(trials.directions) > 1:
+        return _explain_each(study, trials, options)
+    return _explain_frame(build_frame(trials, metric), options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The keywords of `explain`."""
+
+    level: float
+    surrogate: str
+    seed: int
+    good_region: float | None
+
+
+def _explain_each(study: optuna.Study, trials: TrialColumns, options: _Options) -> Explanation:
+    """All objectives. One that cannot be explained becomes a note, unless none can be."""
+    explained: list[Explanation] = []
+    refused: list[InputError] = []
+    names = objective_names(trials)
+    for number, name in enumerate(names):
+        try:
+            explained.append(_explain_frame(build_frame(trials, str(number)), options))
+        except InputError as error:
+            refused.append(InputError(f"{name}: {error}"))
+    if not explained:
+        raise refused[0]
+    first, *others = explained
+    return replace(
+        first,
+        notes=(*first.notes, *map(str, refused)),
+        others=tuple(others),
+        front=front_of(study, names),
+    )
+
+
+def _explain_frame(frame: Frame, options: _Options) -> Explanation:
+    level, surrogate, seed = options.level, options.surrogate, options.seed
+    good_region = options.good_region
     if surrogate != "exact":  # which has no noise to lessen
         frame = without_explosions(frame)
     if good_region is not None:
@@ -174,7 +224,8 @@ def _assemble(
         quality=main.quality,
         noise=main.noise,
         best_value=float(frame.value[best]),
-        best_params=_params(frame, best),
+        best_trial=int(frame.number[best]),
+        best_params=frame.params(best),
         importances=tuple(i for one in results for i in one.importances),
         remainder=main.remainder,
         effects=tuple(effect_of(curve) for one in results for curve in one.curves),
@@ -187,6 +238,7 @@ def _assemble(
         frame=frame,
         fits=tuple((one.subspace, one.fitted) for one in results),
         curves=tuple(curve for one in results for curve in one.curves),
+        fits_trusted=tuple(one in trusted for one in results),
         versions=_versions(),
     )
 
@@ -246,14 +298,6 @@ def _best_row(frame: Frame) -> int:
     score = frame.value if frame.maximize else -frame.value
     counts = frame.state == COMPLETE
     return int(np.nanargmax(np.where(counts, score, np.nan) if counts.any() else score))
-
-
-def _params(frame: Frame, row: int) -> dict[str, Value]:
-    return {
-        axis.name: axis.from_unit(float(frame.unit[row, column]))
-        for column, axis in enumerate(frame.axes)
-        if not math.isnan(frame.unit[row, column])
-    }
 
 
 def _constant_notes(frame: Frame) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import optuna
 from rich.console import Console
@@ -101,18 +102,23 @@ def _with_storage(explanation: Explanation, shown: str) -> Explanation:
         step.replace("  #", f"{option}  #", 1) if step.startswith("hpsearch ") else step
         for step in explanation.next_steps
     )
-    return replace(explanation, next_steps=steps)
+    others = tuple(_with_storage(other, shown) for other in explanation.others)
+    return replace(explanation, next_steps=steps, others=others)
 
 
 def keep_rules(store: Store, study: StudyRef, explanation: Explanation) -> None:
-    """Rules are rows in the store, with where they come from."""
+    """Rules of all objectives are rows in the store, with where they come from."""
+    every = explanation.objectives.values()
+    store.save_rules(study, [row for one in every for row in _rule_rows(one)])
+
+
+def _rule_rows(explanation: Explanation) -> list[dict[str, Any]]:
     from hpsearch.analysis.report.json import facts
 
     document = facts(explanation)
-    provenance = {
-        key: document[key] for key in ("study", "trials", "surrogate", "seed", "level", "versions")
-    }
-    rows = [
+    origin = ("study", "metric", "trials", "surrogate", "seed", "level", "versions")
+    provenance = {key: document[key] for key in origin}
+    return [
         {
             "param": rule["param"],
             "kind": rule["kind"],
@@ -127,4 +133,3 @@ def keep_rules(store: Store, study: StudyRef, explanation: Explanation) -> None:
         }
         for rule in document["rules"]
     ]
-    store.save_rules(study, rows)

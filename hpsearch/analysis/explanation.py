@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import optuna
 from rich.console import RenderableType
 
-from hpsearch.analysis.read.subspaces import Subspace
 from hpsearch.analysis.report.contributions import SHOWN, render_json, render_markdown, render_table
 from hpsearch.analysis.results import Results
-from hpsearch.analysis.surrogate.fit import Fit
 from hpsearch.analysis.views.contributions import ContributionResults, contributions
 
 
@@ -45,6 +43,8 @@ class Explanation(Results):
     are lines to paste.
     Shares, effects and rules are on the sampling scale; values in the metric's and the parameters'
     own units. `frame` holds the trials, `fits` the forests of the whole study and of each branch.
+    Of a study with several objectives this is what holds for the first of them; `others` are the
+    explanations of the rest and `front` the trials between which one has to choose.
 
     Example:
         >>> import optuna
@@ -57,6 +57,18 @@ class Explanation(Results):
         >>> explanation.importances[0].params
         ('x',)
     """
+
+    others: tuple[Explanation, ...] = ()
+
+    @property
+    def objectives(self) -> dict[str, Explanation]:
+        """This explanation and the `others`, each by the name of its metric.
+
+        Example:
+            >>> list(explanation.objectives)
+            ['value']
+        """
+        return {one.metric: one for one in (self, *self.others)}
 
     def contributions(self, trial: int) -> Contributions:
         """What each parameter adds to the forest's prediction of one trial.
@@ -78,14 +90,18 @@ class Explanation(Results):
             >>> abs(total - found.prediction) < 1e-9
             True
         """
-        space, fitted = self._branch_of(trial)
-        return Contributions(**vars(contributions(self.frame, space, fitted, trial)))
+        place = self._branch_of(trial)
+        space, fitted = self.fits[place]
+        trusted = self.fits_trusted[place]
+        return Contributions(
+            **vars(contributions(self.frame, space, fitted, trial, trusted=trusted))
+        )
 
-    def _branch_of(self, trial: int) -> tuple[Subspace, Fit]:
+    def _branch_of(self, trial: int) -> int:
         """The forest with the most parameters that has seen the trial; else the first one."""
         row = self.frame.number == trial
-        having = [one for one in self.fits if one[0].rows[row].any()]
-        return max(having or self.fits[:1], key=lambda one: len(one[0].columns))
+        having = [i for i, (space, _) in enumerate(self.fits) if space.rows[row].any()]
+        return max(having or [0], key=lambda i: len(self.fits[i][0].columns))
 
     def to_json(self) -> str:
         """The explanation as JSON that follows report/explain-1.schema.json.

@@ -154,6 +154,7 @@ def pool_studies(explanations: Sequence[Explanation]) -> Pooling:
         )
     if len(explanations) < MIN_STUDIES:
         raise InputError(f"pooling needs two or more studies, not {len(explanations)}: name more.")
+    explanations = _of_one_metric(explanations)
     found: dict[str, list[Member]] = {}
     for explanation in explanations:
         for curve in explanation.curves:
@@ -169,6 +170,15 @@ def pool_studies(explanations: Sequence[Explanation]) -> Pooling:
         else:
             optima.append(pooled)
     return Pooling(tuple(names), explanations[0].level, tuple(optima), tuple(left_out))
+
+
+def _of_one_metric(explanations: Sequence[Explanation]) -> Sequence[Explanation]:
+    """Of studies with several objectives the first that all studies have; else each one's first."""
+    every = [one.objectives for one in explanations]
+    for name, first in every[0].items():
+        if all(name in some and some[name].maximize == first.maximize for some in every):
+            return [some[name] for some in every]
+    return explanations
 
 
 def _metric_unit(explanations: Sequence[Explanation]) -> tuple[str, dict[str, float]]:

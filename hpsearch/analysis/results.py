@@ -17,6 +17,7 @@ from hpsearch.analysis.read.subspaces import Subspace
 from hpsearch.analysis.rules.recommendation import Recommendation
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.surrogate.fit import Fit
+from hpsearch.analysis.views.front import Front
 from hpsearch.analysis.views.good_region import GoodRegion, good_region
 from hpsearch.analysis.views.ice import Ice, ice
 from hpsearch.analysis.views.second_opinions import SecondOpinion, second_opinions
@@ -49,6 +50,7 @@ class Results:
     quality: Quality
     noise: Noise
     best_value: float
+    best_trial: int
     best_params: dict[str, Value]
     importances: tuple[Importance, ...]
     remainder: float
@@ -63,6 +65,9 @@ class Results:
     frame: Frame = field(repr=False)
     fits: tuple[tuple[Subspace, Fit], ...] = field(repr=False)
     curves: tuple[Curve, ...] = field(repr=False)
+    fits_trusted: tuple[bool, ...] = field(repr=False)
+    front: Front | None = None
+    others: tuple[Results, ...] = ()
 
     @property
     def main_importances(self) -> tuple[Importance, ...]:

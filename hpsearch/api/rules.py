@@ -35,7 +35,7 @@ def explain(
         storage: where a name is looked for: the URL of any Optuna database, an SQLite file or a
             journal file. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
         level: of all intervals, above 0 and below 1.
-        metric: name or number of the objective, needed where there are several.
+        metric: name or number of the objective. None: all of them where there are several.
         surrogate: "forest", or "exact" for tables that hold every combination.
         seed: of the forests; the same seed gives the same explanation.
         good_region: at each value of a parameter, the share of the space in which the other
@@ -46,6 +46,7 @@ def explain(
 
     Returns:
         Importances, effects and rules; `to_markdown()`, `to_json()` and `to_html()` write reports.
+        Of several objectives those of the first, with the `others` and the Pareto `front`.
 
     Raises:
         InputError: if nothing can be learned from the study, there is no such study, or `push`
@@ -88,7 +89,7 @@ def pool(
     Args:
         studies: two or more Optuna studies, or their explanations.
         level: of the intervals of studies that are not explained yet.
-        metric: name or number of their objective, needed where there are several.
+        metric: name or number of their objective. None: the first that all of them have.
         seed: of their forests.
 
     Returns:

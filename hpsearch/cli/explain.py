@@ -36,8 +36,12 @@ def explain(
     study: Annotated[list[str] | None, typer.Option(help="The same, as an option.")] = None,
     storage: Storages = None,
     format: Annotated[
-        Literal["table", "md", "json", "html"], typer.Option(help="What is printed or written.")
-    ] = "table",
+        Literal["table", "md", "json", "html"] | None,
+        typer.Option(
+            help="What is printed or written. Default: by the ending of --output, else table.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
     trial: Annotated[
         int | None, typer.Option(help="What each parameter adds to this trial's prediction.")
@@ -47,7 +51,7 @@ def explain(
     ] = False,
     level: Level = 0.9,
     metric: Annotated[
-        str | None, typer.Option(help="Which objective, if the study has several.")
+        str | None, typer.Option(help="Which objective alone, if the study has several.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
     good_region: Annotated[
@@ -76,9 +80,10 @@ def explain(
     """Say what matters and which rules of thumb the trials of any Optuna study support."""
     from hpsearch.analysis.explain_stored import explain_all
     from hpsearch.analysis.pool_studies import pool_studies
-    from hpsearch.cli.output import show_reports
+    from hpsearch.cli.output import Report, format_of, show_reports
     from hpsearch.store.sources import find_in, open_sources
 
+    format = format or format_of(output)
     names = [*(studies or []), *(study or [])]
     analyse = partial(
         hpsearch.explain, level=level, metric=metric, seed=seed, good_region=good_region
@@ -100,8 +105,10 @@ def explain(
             print_error(str(problem))
         if trial is not None or pool:
             first = explanations[0]
-            part = pool_studies(explanations) if trial is None else first.contributions(trial)
-            show_reports([part], format, output, console, everything=all_)
+            parts: list[Report] = [pool_studies(explanations)] if trial is None else []
+            if trial is not None:
+                parts += [one.contributions(trial) for one in first.objectives.values()]
+            show_reports(parts, format, output, console, everything=all_)
             return
         show_reports(explanations, format, output, console, everything=all_)
         if format == "table" and output is None:

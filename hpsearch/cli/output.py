@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rich.console import Console, RenderableType
 
@@ -23,12 +23,23 @@ notes = new_console(stderr=True)
 """For what is no result: progress, and what a person should know."""
 
 
+Format = Literal["table", "md", "json", "html"]
+
+
 class Report(Protocol):
     """What can be shown: an explanation, or a part of one."""
 
     def to_table(self, *, everything: bool) -> RenderableType: ...
     def to_markdown(self) -> str: ...
     def to_json(self) -> str: ...
+
+
+def format_of(output: Path | None) -> Format:
+    """The format that the ending of a file says; a table where it says none."""
+    endings: dict[str, Format] = {
+        ".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md"
+    }  # fmt: skip
+    return "table" if output is None else endings.get(output.suffix.lower(), "table")
 
 
 def show_reports(
@@ -57,7 +68,9 @@ def show_reports(
         name = {"md": "to_markdown", "json": "to_json", "html": "to_html"}[format]
         if not all(hasattr(report, name) for report in reports):
             raise InputError(f"There is no --format {format} of this: use table, md or json.")
-        text = "\n\n".join(getattr(report, name)() for report in reports)
+        texts = [getattr(report, name)() for report in reports]
+        several = format == "json" and len(texts) > 1  # one document all the same
+        text = f"[{', '.join(texts)}]" if several else "\n\n".join(texts)
     if output is None:
         sys.stdout.write(text + "\n")
     else:

@@ -29,10 +29,15 @@ from hpsearch.study.spec import Changes, ResolvedPreset, StudySpec, builtin_name
 def rules_table(kept: list[dict[str, Any]]) -> Table:
     """A row a rule: study, rule, verdicts."""
     table = new_table("Rules", "study", "rule", "verified", wrap=True)
+    metrics: dict[str, set[str]] = {}
     for rule in kept:
+        metrics.setdefault(rule["study"], set()).add(rule["metric"])
+    for rule in kept:
+        several = len(metrics[rule["study"]]) > 1
+        study = f"{rule['study']}: {rule['metric']}" if several else rule["study"]
         statement = rule["statement"] or f"`{rule['param']}`: no rule in the newest explanation."
         verdicts = "\n".join(map(_verdict_text, rule["verifications"])) or "not yet"
-        table.add_row(escape(rule["study"]), escape(statement), escape(verdicts))
+        table.add_row(escape(study), escape(statement), escape(verdicts))
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,15 @@ def format_value(value: object) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e3 else f"{value:,.0f}"
     return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def assignments(params: Mapping[str, Any], digits: int = 6) -> str:
+    """Parameters as they are typed: name=value, quoted as a shell needs it, spaces between them."""
+    shown = {
+        name: f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        for name, value in params.items()
+    }
+    return " ".join(shlex.quote(f"{name}={value}") for name, value in shown.items())
 
 
 def percent(share: float) -> str:

@@ -90,26 +90,41 @@ def kept_rules(source: Source, summary: StudySummary) -> list[dict[str, Any]]:
             "prints them, and with --keep leaves them there."
         )
     verified = source.store.verifications(summary.study_id)
+    kept = source.store.rules(summary.study_id)
+    # Pairs are compared by the first objective, whose rules come first.
+    compared = metric_of(kept[0]) if kept else None
     found = [
         {
             "study": summary.name,
+            "metric": metric_of(rule),
             "param": rule["param"],
             "kind": rule["kind"],
             "statement": rule["statement"],
             "explained_at": rule["explained_at"].isoformat(" ", "seconds"),
-            "verifications": [_verdict(one) for one in verified if one["param"] == rule["param"]],
+            "verifications": [
+                _verdict(one)
+                for one in verified
+                if one["param"] == rule["param"] and metric_of(rule) == compared
+            ],
         }
-        for rule in source.store.rules(summary.study_id)
+        for rule in kept
     ]
-    ruled = {rule["param"] for rule in found}
+    ruled = {rule["param"] for rule in found if rule["metric"] == compared}
     alone = dict.fromkeys(one["param"] for one in verified if one["param"] not in ruled)
     for param in alone:
         verdicts = [_verdict(one) for one in verified if one["param"] == param]
         found.append({
-            "study": summary.name, "param": param, "kind": None, "statement": None,
+            "study": summary.name, "metric": compared, "param": param, "kind": None,
+            "statement": None,
             "explained_at": None, "verifications": verdicts,
         })  # fmt: skip
     return found
+
+
+def metric_of(rule: Row) -> str | None:
+    """The objective that a kept rule is about; None where it was kept before there were several."""
+    metric = (rule["provenance"] or {}).get("metric")
+    return metric if isinstance(metric, str) else None
 
 
 def _verdict(row: dict[str, Any]) -> dict[str, Any]:

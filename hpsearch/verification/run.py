@@ -286,7 +286,11 @@ def _free_names(store: Store, name: str, before: Sequence[Mapping[str, Any]]) ->
 
 
 def _write(store: Store, proposing: StudySummary, plan: Plan) -> int:
-    rules = [rule for rule in store.rules(proposing.study_id) if rule["param"] == plan.param]
+    rules = [
+        rule
+        for rule in store.rules(proposing.study_id)
+        if rule["param"] == plan.param and findings.metric_of(rule) in (None, plan.metric)
+    ]
     return findings.write_plan(
         store.engine, proposing.ref, plan.to_dict(),
         rule_id=rules[0]["rule_id"] if rules else None,

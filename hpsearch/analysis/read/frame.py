@@ -33,6 +33,8 @@ class Frame:
     carried on to the full budget. `state` (n,) holds COMPLETE, PRUNED or FAILED. `steps` (n,) is
     the last step reported, the study's largest for complete trials.
     `group` (n,) numbers the configurations: replicates share one. `seconds` (n,) may be NaN.
+    `drawn` are the values of each of the p parameters as trials had them, to the last digit, and
+    `which` (n, p) of them each trial has, -1 where it had none.
     `default` (d,) is on the sampling scale; `default_given` (d,) says where it is the study's own.
     `bounds` are the least and the greatest value of the metric, infinite where its name tells none.
     `constants` are the parameters that took one value only. `made_by`: study and preset of
@@ -61,6 +63,8 @@ class Frame:
     made_by: tuple[str, str] | None = None
     facts: dict[str, Value] = field(default_factory=dict)
     bounds: tuple[float, float] = UNBOUNDED
+    drawn: dict[str, list[Value]] = field(default_factory=dict)
+    which: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
     def n_trials(self) -> int:
@@ -70,6 +74,11 @@ class Frame:
     def usable(self) -> Bools:
         """Rows with a finite value, (n,)."""
         return np.asarray(self.state != FAILED)
+
+    def params(self, row: int) -> dict[str, Value]:
+        """The parameters of a row's trial, as it was run with them."""
+        places = zip(self.drawn.items(), self.which[row], strict=True)
+        return {name: values[place] for (name, values), place in places if place >= 0}
 
 
 def read_study(study: optuna.Study, metric: str | None = None) -> Frame:
@@ -121,6 +130,8 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         made_by=_made_by(trials.study_attrs),
         facts=_facts(trials.study_attrs),
         bounds=bounds,
+        drawn={name: param.distinct() for name, param in trials.params.items()},
+        which=_which(trials),
     )
 
 
@@ -173,10 +184,21 @@ def _broken(trials: TrialColumns, state: Ints) -> list[str]:
     return [f"{count} trials with an infinite, enormous or undefined value count as failed."]
 
 
+def objective_names(trials: TrialColumns) -> tuple[str, ...]:
+    """What the study calls its objectives; without names "value", or their numbers."""
+    count = len(trials.directions)
+    if trials.metric_names:
+        return trials.metric_names
+    if count > 1:
+        return tuple(map(str, range(count)))
+    declared = trials.study_attrs.get(attributes.METRIC)
+    return (declared if isinstance(declared, str) else "value",)
+
+
 def choose_metric(trials: TrialColumns, metric: str | None) -> tuple[int, str]:
     """(index of the objective, its name); `metric` is a name or a number as text."""
     numbers = [str(index) for index in range(len(trials.directions))]
-    names = list(trials.metric_names or (["value"] if len(numbers) == 1 else numbers))
+    names = objective_names(trials)
     if metric is None and len(numbers) == 1:
         return 0, names[0]
     if metric is None:
@@ -184,7 +206,7 @@ def choose_metric(trials: TrialColumns, metric: str | None) -> tuple[int, str]:
             f"study '{trials.study}' has {len(numbers)} objectives: "
             f"choose one as metric ({', '.join(names)})."
         )
-    for known in (names, numbers):
+    for known in (list(names), numbers):
         if metric in known:
             return known.index(metric), names[known.index(metric)]
     raise InputError(f"study '{trials.study}' has no metric '{metric}': it has {', '.join(names)}.")
@@ -250,12 +272,17 @@ def _unit(trials: TrialColumns, axes: Sequence[Axis]) -> Floats:
     return unit
 
 
+def _which(trials: TrialColumns) -> Ints:
+    """(n, p): the place of each trial's value among those of its parameter, -1 for none."""
+    places = np.full((len(trials.number), len(trials.params)), -1, np.int64)
+    for column, param in enumerate(trials.params.values()):
+        places[param.row, column] = param.which
+    return places
+
+
 def _groups(trials: TrialColumns) -> Ints:
     """Configuration of each trial: same parameters, or `hps_replicate_of`, are one of them."""
-    codes = np.zeros((len(trials.number), len(trials.params)), np.int64)
-    for column, param in enumerate(trials.params.values()):
-        codes[param.row, column] = param.which + 1
-    groups = _in_order(codes)
+    groups = _in_order(_which(trials))
     row_of = {number: row for row, number in enumerate(trials.number.tolist())}
     for row, number in sorted(trials.attrs.get(attributes.REPLICATE_OF, {}).items()):
         original = row_of.get(number, row)

@@ -16,6 +16,10 @@ from hpsearch.core.words import format_value
 SCHEMA = "hpsearch.contributions/1"
 SHOWN = 15
 BAR = 12  # characters of the longest bar
+DOUBT = (
+    "Do not trust this: the forest predicts trials that it has not seen no better than chance, so "
+    "what it adds up here may be luck."
+)
 
 
 def render_table(c: ContributionResults, most: int = SHOWN) -> RenderableType:
@@ -33,11 +37,13 @@ def render_table(c: ContributionResults, most: int = SHOWN) -> RenderableType:
             escape(" x ".join(params)), escape(_values(c, params)), f"{amount:+.3g}",
             as_line(bar, style=style),
         )  # fmt: skip
-    return Group(as_line(heading(c)), table, as_line(_left(c, most), style="dim"))
+    doubt = [] if c.trusted else [as_line(DOUBT, style="bold")]
+    return Group(as_line(heading(c)), *doubt, table, as_line(_left(c, most), style="dim"))
 
 
 def render_markdown(c: ContributionResults) -> str:
     lines = [f"# {c.study}, trial {c.trial}", "", heading(c), ""]
+    lines += [] if c.trusted else [f"**{DOUBT}**", ""]
     lines += ["| parameter | value | adds |", "|---|---|---:|"]
     lines += [
         f"| {' x '.join(f'`{param}`' for param in params)} | {_values(c, params)} | {amount:+.3g} |"

@@ -17,7 +17,8 @@ import optuna
 import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
-from hpsearch.analysis.report.markdown import next_lines, rule_lines
+from hpsearch.analysis.report.front import front_plots
+from hpsearch.analysis.report.markdown import front_lines, next_lines, rule_lines
 from hpsearch.analysis.report.plots.curves import surface_plot
 from hpsearch.analysis.report.plots.figures import effect_plots, importance_plot
 from hpsearch.analysis.report.plots.style import GREY, Plot, literal, styled, to_plain
@@ -25,6 +26,7 @@ from hpsearch.analysis.report.plots.trials import failure_plots, noise_plot, pre
 from hpsearch.analysis.results import Results
 
 MAX_EFFECTS = 6
+FRONT = "front"  # what the note calls the part on all objectives together
 HEIGHT = 450  # pixels of a card
 # Definitions of links that nothing uses: Markdown shows nothing of them.
 BEGIN = '[hpsearch-begin-{}]: # "What follows is replaced by the next explain."'
@@ -33,10 +35,17 @@ END = '[hpsearch-end-{}]: # "What hpsearch wrote ends here."'
 
 def push(study: optuna.Study, explanation: Results) -> None:
     """Show the explanation in the dashboard of `study`, in place of the last one of its metric."""
-    name = _place(study, explanation)
-    for key, figure in dashboard_figures(explanation).items():
-        save_plotly_graph_object(study, figure, graph_object_id=f"hpsearch-{name}{key}")
-    save_note(study, _merged(get_note(study), _note(explanation, name), name))
+    for e in (explanation, *explanation.others):
+        name = _place(study, e)
+        for key, figure in dashboard_figures(e).items():
+            save_plotly_graph_object(study, figure, graph_object_id=f"hpsearch-{name}{key}")
+        save_note(study, _merged(get_note(study), _note(e, name), name))
+    if explanation.front is not None:
+        figure = _figure("Pareto front", front_plots(explanation.front), "")
+        save_plotly_graph_object(study, figure, graph_object_id="hpsearch-front")
+        lines = "\n".join(front_lines(explanation.front))
+        block = "\n\n".join([BEGIN.format(FRONT), lines, END.format(FRONT)])
+        save_note(study, _merged(get_note(study), block, FRONT))
 
 
 def dashboard_figures(e: Results) -> dict[str, go.Figure]:
@@ -53,10 +62,10 @@ def dashboard_figures(e: Results) -> dict[str, go.Figure]:
     }
     if not e.n_failed:
         groups["failures"] = ("Failures", [], "No trial failed.")
-    return {key: _figure(e, *group) for key, group in groups.items()}
+    return {key: _figure(*group) for key, group in groups.items()}
 
 
-def _figure(e: Results, title: str, plots: Sequence[Plot], nothing: str) -> go.Figure:
+def _figure(title: str, plots: Sequence[Plot], nothing: str) -> go.Figure:
     """All plots in one figure, a menu choosing among them; or the words `nothing`."""
     if not plots:
         empty = _titled(go.Figure(), title)

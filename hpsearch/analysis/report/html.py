@@ -20,6 +20,8 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.front import front_plots
 from hpsearch.analysis.report.plots.figures import Group, plot_groups
 from hpsearch.analysis.report.plots.style import Plot, to_plain
 from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
@@ -32,25 +34,33 @@ from hpsearch.core.terminal import visible
 from hpsearch.core.words import format_value
 
 LONGEST_NAME = 48  # characters, in a column of a table
+NO_PLOTS = (
+    '<p id="no-plots" class="refusal" hidden>This browser cannot draw the plots (one from 2023 or '
+    "later can): their numbers are below.</p>"
+    "<noscript><style>.plot { display: none; }</style></noscript>"
+)
 HERE = Path(__file__).parent
 
 
 def render_html(explanation: Results) -> str:
     """The whole page as text."""
-    e = explanation
-    groups = plot_groups(e)
-    figures = [to_plain(plot.figure) for group in groups for plot in group.plots]
-    body = [
-        _header(e),
-        "<main>",
-        _use(e),
-        "<section><h2>Rules</h2>",
-        _rules(e),
-        _next(e),
-        _ranges(e),
-    ]
-    body.append(_tuning(e))
-    body.append("</section>")
+    e, body, figures = explanation, list[str](), list[object]()
+    if e.front is not None:
+        plots = front_plots(e.front)
+        figures += [to_plain(plot.figure) for plot in plots]
+        body.append(_front(e.study, plots))
+    for one in (e, *e.others):
+        groups = plot_groups(one)
+        figures += [to_plain(plot.figure) for group in groups for plot in group.plots]
+        body += _of_one(one, groups, title=e.study if e.front is None else one.metric)
+    body.append(_footer(e))
+    return page_html(f"{e.study}: what matters", "\n".join(body), figures)
+
+
+def _of_one(e: Results, groups: Sequence[Group], title: str) -> list[str]:
+    """All that is said of one objective."""
+    body = ["<article>", _header(e, title), _use(e), "<section><h2>Rules</h2>", _rules(e), _next(e)]
+    body += [_ranges(e), _tuning(e), "</section>"]
     for group in groups:
         body += [f"<section><h2>{escape(group.title)}</h2>", _plots(group)]
         if group is groups[0]:
@@ -59,8 +69,16 @@ def render_html(explanation: Results) -> str:
     if e.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in e.notes)
         body.append(f'<section><h2>Notes</h2><ul class="notes">{notes}</ul></section>')
-    body += ["</main>", _footer(e)]
-    return page_html(f"{e.study}: what matters", "\n".join(body), figures)
+    return [*body, "</article>"]
+
+
+def _front(study: str, plots: Sequence[Plot]) -> str:
+    """The trials between which one has to choose, on top of what is said of each objective."""
+    figures = "".join(map(figure_html, plots))
+    return (
+        f"<header><h1>{escape(study)}</h1></header><section><h2>Pareto front</h2>"
+        f'<div class="plots">{figures}</div></section>'
+    )
 
 
 def page_html(title: str, body: str, figures: Sequence[object]) -> str:
@@ -73,7 +91,9 @@ def page_html(title: str, body: str, figures: Sequence[object]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(visible(title))}</title>",
             f"<style>\n{_file('page.css')}</style>\n</head>\n<body>",
+            f"{NO_PLOTS}<main>",
             visible(body),
+            "</main>",
             f'<script type="application/json" id="figures">{visible(data)}</script>',
             f'<script type="text/plain" id="plotly">{_packed_plotly()}</script>',
             f"<script>\n{_file('page.js')}</script>\n</body>\n</html>\n",
@@ -81,7 +101,7 @@ def page_html(title: str, body: str, figures: Sequence[object]) -> str:
     )
 
 
-def _header(e: Results) -> str:
+def _header(e: Results, title: str) -> str:
     counts = [f"{e.n_complete:,} complete"]
     counts += [f"{e.n_pruned:,} pruned"] if e.n_pruned else []
     counts += [f"{e.n_failed:,} failed"] if e.n_failed else []
@@ -101,22 +121,16 @@ def _header(e: Results) -> str:
         for name, value, more in facts
     )
     return (
-        f"<header><h1>{escape(e.study)}</h1><p>What matters for {escape(e.metric)} ({aim(e)}).</p>"
-        f'<dl class="facts">{tiles}</dl>'
-        '<p id="no-plots" class="refusal" hidden>This browser cannot draw the plots (one from 2023 '
-        "or later can): their numbers are below.</p>"
-        "<noscript><style>.plot { display: none; }</style></noscript></header>"
+        f"<header><h1>{escape(title)}</h1><p>What matters for {escape(e.metric)} ({aim(e)}).</p>"
+        f'<dl class="facts">{tiles}</dl></header>'
     )
 
 
 def _use(e: Results) -> str:
-    """All values together, as a line to copy."""
-    advised = e.recommendation
-    if advised is None:
-        return ""
-    return (
-        f"<section><h2>Use</h2><pre>{escape(advised.line)}</pre>"
-        f"<p>{escape(advised.statement)}</p></section>"
+    """The best trial's values and the recommended ones, each as a line to copy."""
+    return "".join(
+        f"<section><h2>{escape(title)}</h2><pre>{escape(line)}</pre><p>{escape(words)}</p></section>"
+        for title, words, line in configurations(e)
     )
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from hpsearch.analysis.effects.grids import Surface, build_grid
+from hpsearch.analysis.report.front import front_data
 from hpsearch.analysis.report.shared import column_of, to_json_types
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.ice import spread
+from hpsearch.core.words import assignments
 
 SCHEMA = "hpsearch.explain/1"
 DIGITS = 6
@@ -33,7 +35,11 @@ def to_dict(explanation: Results) -> dict[str, Any]:
         "effects": [{**asdict(effect), "ice": _ice(e, effect.param)} for effect in e.effects],
         "surfaces": [_surface(surface) for surface in e.surfaces],
     }
-    return {**facts(e), **to_json_types(more, DIGITS)}
+    several = {
+        "front": None if e.front is None else to_json_types(front_data(e.front), DIGITS),
+        "objectives": [to_dict(other) for other in e.others],
+    }
+    return {**facts(e), **to_json_types(more, DIGITS), **several}
 
 
 def facts(explanation: Results) -> dict[str, Any]:
@@ -61,7 +67,12 @@ def facts(explanation: Results) -> dict[str, Any]:
         "next_steps": e.next_steps,
         "quality": asdict(e.quality),
         "noise": asdict(e.noise),
-        "best": {"value": e.best_value, "params": e.best_params},
+        "best": {
+            "trial": e.best_trial,
+            "value": e.best_value,
+            "params": e.best_params,
+            "line": assignments(e.best_params),
+        },
         "importances": [asdict(importance) for importance in e.importances],
         "remainder": e.remainder,
         "rules": [{**asdict(rule), "statement": rule.statement} for rule in e.rules],

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import re
 
+from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
 from hpsearch.analysis.report.shared import aim
 from hpsearch.analysis.report.table import heading, optima, refusal
 from hpsearch.analysis.report.tuning import TUNING_HEADER, path_line, tuning_rows
 from hpsearch.analysis.results import Results
+from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import visible
 from hpsearch.core.words import format_value
 
 
 def render_markdown(explanation: Results) -> str:
+    """All objectives, the trials between which one has to choose first."""
+    lines = [f"# {_plain(explanation.study)}", ""]
+    if explanation.front is not None:
+        lines += [*front_lines(explanation.front), ""]
+    for e in (explanation, *explanation.others):
+        lines += [*_one(e), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def front_lines(front: Front) -> list[str]:
+    lines = ["## Pareto front", "", _plain(front_words(front)), ""]
+    return [*lines, *_table(front_header(front), front_rows(front))]
+
+
+def _one(e: Results) -> list[str]:
     """Heading, rules or why there are none, table of shares, optima, failures, notes."""
-    e = explanation
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
-    lines = [f"# {_plain(e.study)}", "", *rule_lines(e), "", f"## {title}", ""]
+    lines = [*rule_lines(e), "", f"## {title}", ""]
     lines += [*_table(HEADER, share_rows(e)), "", legend(e)]
     best = _best_rows(e)
     if best:
@@ -29,16 +46,15 @@ def render_markdown(explanation: Results) -> str:
     lines += next_lines(e)
     if e.notes:
         lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def rule_lines(e: Results) -> list[str]:
     """What was searched and the rules, or why there are none."""
     _, *more = heading(e)
     lines = [f"What matters for {_plain(e.metric)} ({aim(e)}). {' '.join(more)}"]
-    if e.recommendation is not None:
-        advised = e.recommendation
-        lines += ["", "## Use", "", f"    {_line(advised.line)}", "", _plain(advised.statement)]
+    for title, words, line in configurations(e):
+        lines += ["", f"## {title}", "", _plain(words), "", f"    {_line(line)}"]
     lines += ["", "## Rules", ""]
     lines += [f"- **{_plain(r.advice)}** {_plain(f'{r.detail} {r.evidence}')}" for r in e.rules]
     if not e.rules:

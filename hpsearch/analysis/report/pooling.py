@@ -87,7 +87,7 @@ def render_html(pooling: PoolingResults) -> str:
     from hpsearch.analysis.report.plots.style import to_plain
 
     heading = _heading(pooling)
-    body = [f"<header><h1>{escape(heading)}</h1></header><main>"]
+    body = [f"<header><h1>{escape(heading)}</h1></header>"]
     if pooling.optima:
         table = table_html(_columns(pooling), [_row(one) for one in pooling.optima])
         body += [f"<section><h2>Rules</h2>{table}</section>"]
@@ -103,8 +103,7 @@ def render_html(pooling: PoolingResults) -> str:
         body += [f"<p>{escape(note)}</p>" for note in one.notes]
         body += ["</section>"]
     body += [f"<p>Not pooled: {escape(f'{param}: {why}')}.</p>" for param, why in pooling.left_out]
-    body += ['<p id="no-plots" class="refusal" hidden>This browser cannot draw the plots.</p>']
-    body += [f"</main><footer>{escape(LEGEND)} {pooling.level:.0%} intervals.</footer>"]
+    body += [f"<footer>{escape(LEGEND)} {pooling.level:.0%} intervals.</footer>"]
     return page_html(heading, "\n".join(body), figures)
 
 

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from hpsearch.analysis.effects.grids import Effect
 from hpsearch.analysis.estimates import Importance
+from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.share_rows import (
     interval,
     lost,
@@ -26,6 +28,7 @@ from hpsearch.analysis.report.shared import aim
 from hpsearch.analysis.report.tuning import path_line
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
+from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import as_line, one_line
 from hpsearch.core.words import format_value, percent, shortened
 
@@ -48,13 +51,20 @@ class TableReport:
     everything: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        e = self.explanation
+        if self.explanation.front is not None:
+            yield from _front(self.explanation, self.explanation.front)
+        for place, e in enumerate((self.explanation, *self.explanation.others)):
+            if place:
+                yield Text("")
+            yield from self._one(e, options.max_width)
+
+    def _one(self, e: Results, width: int) -> RenderResult:
         first, *more = heading(e)
         yield as_line(first, style="bold", overflow="fold")
         yield from (as_line(line) for line in more)
         yield Text("")
-        yield from _recommended(e)
-        yield _shares(e, options.max_width, self.everything)
+        yield from _configurations(e)
+        yield _shares(e, width, self.everything)
         yield from _left_out(e, self.everything)
         yield Text("")
         yield from _rules(e)
@@ -201,13 +211,28 @@ def _bar(share: float) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def _recommended(e: Results) -> list[Text]:
-    """All values together, as a line to copy, and what to expect of them."""
-    advised = e.recommendation
-    if advised is None:
-        return []
-    line = Text.assemble(("Use ", "bold"), (one_line(advised.line), "bold"), overflow="fold")
-    return [line, as_line(advised.statement, style="dim"), Text("")]
+def _configurations(e: Results) -> list[Text]:
+    """The best trial's values and the recommended ones, each as a line to copy."""
+    lines: list[Text] = []
+    for title, words, line in configurations(e):
+        lines.append(Text.assemble((f"{title}: ", "bold"), one_line(words)))
+        lines.append(as_line(line, style="bold", overflow="fold"))
+    return [*lines, Text("")]
+
+
+def _front(e: Results, front: Front) -> list[RenderableType]:
+    """The trials between which one has to choose, on top of what is said of each objective."""
+    head, rows = front_header(front), front_rows(front)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
+    for name in head[:-1]:
+        table.add_column(as_line(name), justify="right", overflow="fold")
+    table.add_column(head[-1], overflow="fold")
+    for row in rows:
+        table.add_row(*map(as_line, row))
+    more = len(front.trials) - len(rows)
+    left = [as_line(f"and {more} more between these (--format json)", style="dim")] if more else []
+    title = Text.assemble(("Pareto front: ", "bold"), one_line(front_words(front)))
+    return [as_line(e.study, style="bold"), title, table, *left, Text("")]
 
 
 def _rules(e: Results) -> list[RenderableType]:

@@ -22,7 +22,7 @@ from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
 from hpsearch.analysis.rules.rules import Kind, Rule
-from hpsearch.core.words import format_value
+from hpsearch.core.words import assignments
 
 NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
 # By as much the rules may be predicted to be worse: of the model's error, and of what the best
@@ -52,8 +52,8 @@ class Recommendation:
 
     @property
     def line(self) -> str:
-        """The values as they are copied: name=value, separated by spaces."""
-        return " ".join(f"{name}={format_value(value)}" for name, value in self.params.items())
+        """The values as they are copied: name=value, separated by spaces, with six digits."""
+        return assignments(self.params)
 
     @property
     def statement(self) -> str:
@@ -96,17 +96,16 @@ def recommend(
     ahead = float(at_trials[best] - np.median(at_trials[complete]))
     holds = shortfall <= max(TOLERANCE * float(np.std(errors)), EQUAL * ahead)
     use_joint = changed and shortfall <= 0 and _near(found, x, joint)
-    unit = frame.unit[rows[best]].copy()
+    unit, params = frame.unit[rows[best]].copy(), frame.params(int(rows[best]))
     if use_joint:
         unit[space.columns] = joint
+        for c, at, was in zip(space.columns, joint, x[best], strict=True):
+            if at != was:  # the others keep the trial's own values, to the last digit
+                params[frame.axes[c].name] = frame.axes[c].from_unit(float(at))
     predicted = float(advice.sign * (at_joint if use_joint else at_trials[best]))
     low, high = np.quantile(errors, tails(level))
     return Recommendation(
-        params={
-            axis.name: axis.from_unit(float(value))
-            for axis, value in zip(frame.axes, unit, strict=True)
-            if not np.isnan(value)
-        },
+        params=params,
         predicted=Estimate(
             predicted, predicted + min(float(low), 0.0), predicted + max(float(high), 0.0)
         ).within(*frame.bounds),

@@ -20,6 +20,7 @@ class ContributionResults:
     """`mean` plus all `parts` plus `rest` is the forest's `prediction`, in the metric's unit.
 
     `parts` are (parameters, amount), the largest first: main effects and interactions of two.
+    `trusted` says whether the forest predicts unseen trials better than chance.
     """
 
     study: str
@@ -32,9 +33,12 @@ class ContributionResults:
     mean: float
     parts: tuple[tuple[tuple[str, ...], float], ...]
     rest: float
+    trusted: bool
 
 
-def contributions(frame: Frame, space: Subspace, fitted: Fit, trial: int) -> ContributionResults:
+def contributions(
+    frame: Frame, space: Subspace, fitted: Fit, trial: int, *, trusted: bool
+) -> ContributionResults:
     """Split the prediction of one trial. InputError when the trial is not among those read."""
     rows = np.flatnonzero(space.rows)
     found = np.flatnonzero(frame.number[rows] == trial)
@@ -63,13 +67,11 @@ def contributions(frame: Frame, space: Subspace, fitted: Fit, trial: int) -> Con
         metric=frame.metric,
         maximize=frame.maximize,
         trial=trial,
-        params={
-            frame.axes[c].name: frame.axes[c].from_unit(float(frame.unit[row, c]))
-            for c in space.columns
-        },
+        params={name: value for name, value in frame.params(row).items() if name in names},
         value=float(frame.value[row]),
         prediction=prediction,
         mean=anova.mean,
         parts=tuple(sorted(parts, key=lambda part: -abs(part[1]))),
         rest=prediction - anova.mean - sum(amount for _, amount in parts),
+        trusted=trusted,
     )

@@ -54,7 +54,7 @@ def test_every_plot_is_drawn_and_nothing_is_fetched(page):
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert [line for line in page.get_log("browser") if line["level"] == "SEVERE"] == []
     headings = [heading.text for heading in page.find_elements("css selector", "h2")]
-    assert headings[:3] == ["Use", "Rules", "What matters"]
+    assert headings[:4] == ["Best so far", "Use", "Rules", "What matters"]
     assert {"Effects", "Interactions", "Failures", "The trials"} <= set(headings)
 
 
