@@ -73,6 +73,14 @@ WarmStart = Annotated[
     _search("Try the best configurations of this study in the store first."),
 ]
 
+Prior = Annotated[
+    list[str] | None,
+    _search(
+        "Start the search from the rules of this study in the store, of all others (rules), or of "
+        "a .json file of explain."
+    ),
+]
+
 Also = Annotated[
     list[str] | None,
     _search(
@@ -133,6 +141,7 @@ def run(
     fix: Fix = None,
     tries: Try = None,
     warm_start: WarmStart = None,
+    prior: Prior = None,
     also: Also = None,
     constraint: Constraint = None,
     target: Target = None,
@@ -146,7 +155,8 @@ def run(
         "sampler": sampler, "pruner": pruner, "design_share": design_share, "also": also,
         "fix": parse_config("--fix", fix or ()) or None,
         "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()] or None,
-        "warm_start": warm_start, "target": target, "until_stable": until_stable or None,
+        "warm_start": warm_start, "prior": prior, "target": target,
+        "until_stable": until_stable or None,
         "constraints": parse_config("--constraint", constraint or ()) or None,
     }  # fmt: skip
     search = {key: value for key, value in given.items() if value is not None}

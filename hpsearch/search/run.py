@@ -20,6 +20,7 @@ from hpsearch.search.display import Display, say_waits, shown_run
 from hpsearch.search.engines import WorkerPool, Workers, choose_pool
 from hpsearch.search.job import Job, Limits
 from hpsearch.search.plan.plan_run import Planned, plan_run, unfinished
+from hpsearch.search.plan.prior import Prior, read_prior
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord
 from hpsearch.search.processes import Process
 from hpsearch.search.speed.device_choice import choose_for_run
@@ -99,6 +100,7 @@ def run(
             if (known := record.reached()) is not None:
                 say(console, f"{known.study_name} has reached its target already.")
                 return known
+            prior = prior_of(record, console)
         with pool.prestarted() as processes:
             for process in processes:
                 process.send_trainer(record.trainer.__name__)
@@ -106,7 +108,7 @@ def run(
             pool, prepared = decide(pool, record, prepared, console)
             say_waits(store, console)
             with stop.shielded(), translated(store.url):
-                planned = plan_run(record, prepared, pool, trials=trials, seed=seed)
+                planned = plan_run(record, prepared, pool, trials=trials, seed=seed, prior=prior)
                 job = make_job(record, planned, pool, budget, limits)
                 store.retry(runs.keep_job, store.engine, planned.ref, planned.run_id, job.shared())
             _announce(console, planned, seed)
@@ -126,6 +128,16 @@ def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:
     for line in (f"data: {prepared.source}", prepared.summary):
         say(console, line)
     return prepared
+
+
+def prior_of(record: StudyRecord, console: Console) -> Prior | None:
+    """What the studies that the search names as its prior say, if it names any."""
+    if not (named := record.search.prior):
+        return None
+    with console.status("Reading the rules of earlier studies ..."):
+        prior = read_prior(record.store, named, record.preset.distributions, record.name)
+    say(console, prior.sentence)
+    return prior
 
 
 def decide(

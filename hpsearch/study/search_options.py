@@ -25,9 +25,11 @@ class Search(Strict):
     `sampler` and `pruner` apply to the exploit trials: the trials that `design_share` leaves over.
     `fix` holds values that parameters keep in every trial of the run. `tries` holds configurations
     that run first. `warm_start` names studies of the same space; their best configurations run
-    first, too. `also` names further objectives, such as "seconds", with a + in front if higher is
-    better. `constraints` holds upper limits of what a trial measures. The run ends at `target`;
-    with `until_stable` it also ends once the rules no longer change.
+    first, too. `prior` names studies ("rules": all others of the store) and JSON files of
+    `hpsearch explain`; the first exploit trials are drawn from their rules. `also` names further
+    objectives, such as "seconds", with a + in front if higher is better. `constraints` holds upper
+    limits of what a trial measures. The run ends at `target`; with `until_stable` it also ends once
+    the rules no longer change.
     """
 
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "forest"] = "tpe"
@@ -36,6 +38,7 @@ class Search(Strict):
     fix: Config = Field(default_factory=dict)
     tries: list[Config] = Field(default_factory=list)
     warm_start: Annotated[list[str], BeforeValidator(_a_list)] = Field(default_factory=list)
+    prior: Annotated[list[str], BeforeValidator(_a_list)] = Field(default_factory=list)
     also: Annotated[list[str], BeforeValidator(_a_list)] = Field(default_factory=list)
     constraints: dict[str, Number] = Field(default_factory=dict)
     target: Number | None = None

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from hpsearch.search.plan.prior import Prior, count_of
 from hpsearch.store.queue import taken_trials
 from hpsearch.store.queue.queue import Planned
 from hpsearch.store.tables import attributes
@@ -27,6 +28,8 @@ ENQUEUED = taken_trials.ENQUEUED
 """What somebody asked for, with run --try, hpsearch enqueue or Optuna's enqueue_trial."""
 WARM_START = "warm-start"
 """The best of earlier studies."""
+PRIOR = "prior"
+"""What the rules of earlier studies name, or drawn from what they expect."""
 
 REPLICATED_SHARE = 0.1
 FEWEST_TO_REPLICATE = 4
@@ -38,13 +41,15 @@ class History:
     """What earlier runs planned: enough to go on where they stopped.
 
     `design` holds the design's configurations in the order of their Sobol points as (trial number,
-    params), `replicated` the numbers of those that already have a replicate.
+    params), `replicated` the numbers of those that already have a replicate, and `priors` is how
+    many trials were drawn from a prior.
     """
 
     has_baseline: bool
     design: tuple[tuple[int, Mapping[str, Any]], ...]
     replicated: frozenset[int]
     replicates: int
+    priors: int = 0
 
     @classmethod
     def of(cls, trials: Sequence[FrozenTrial]) -> History:
@@ -64,6 +69,7 @@ class History:
             ),
             replicated=frozenset(copies),
             replicates=len(copies),
+            priors=sum(cohort == PRIOR for _, cohort in cohorts),
         )
 
 
@@ -77,14 +83,16 @@ class Request:
     """What a run asks for: so many trials, first among them its `tries`.
 
     Each of the `tries` is a cohort and a configuration, in part or whole. `design_share` of the
-    other trials, but for the baseline, are design trials. The values of `fix` hold in all trials;
-    a try may override them.
+    other trials, but for the baseline, are design trials. With a `prior`, the first of those that
+    exploit are its. The values of `fix` hold in all trials; a try
+    may override them.
     """
 
     trials: int
     design_share: float = 0.5
     fix: Mapping[str, Any] = field(default_factory=dict)
     tries: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    prior: Prior | None = None
 
 
 def plan(
@@ -98,8 +106,9 @@ def plan(
 ) -> list[Planned]:
     """The trials of a run on a study with this history; the first gets the number `first`.
 
-    First come the request's tries, then, once in a study, the baseline. The design trials are the
-    Sobol points that follow those of the history, then replicates. The rest exploit.
+    First come the request's tries, then, once in a study, the baseline, then what the prior gives.
+    The design trials are the Sobol points that follow those of the history, then replicates. The
+    rest exploit.
     """
     planned: list[Planned] = []
     trials, fixed = request.trials, dict(request.fix)
@@ -114,6 +123,9 @@ def plan(
         add(BASELINE, {**defaults, **fixed})
     rest = trials - len(planned)
     size = int(rest * request.design_share + 0.5)
+    drawn = _of_prior(request, rest - size, defaults, seed, history)
+    for config in drawn:
+        add(PRIOR, {**config, **fixed})
     copies = _replicates(size, history)
     configurations = [one for one in history.design if fixed.items() <= one[1].items()]
     for point in sobol(space, seed, start=len(history.design), count=size - copies):
@@ -122,7 +134,7 @@ def plan(
         add(DESIGN, configuration)
     for number, params in _choose(configurations, history.replicated, copies, seed):
         add(DESIGN, params, number)
-    for _ in range(rest - size):
+    for _ in range(rest - size - len(drawn)):
         add(EXPLOIT, fixed)
     return planned
 
@@ -141,6 +153,17 @@ def sobol(space: Space, seed: int, *, start: int, count: int) -> list[dict[str, 
         warnings.filterwarnings("ignore", message="The balance properties", category=UserWarning)
         points = engine.random(count)
     return [space_from_unit(space, point) for point in points]
+
+
+def _of_prior(
+    request: Request, exploit: int, defaults: Mapping[str, Any], seed: int, history: History
+) -> list[dict[str, Any]]:
+    """The configurations that the prior gives, of so many trials that would exploit."""
+    if request.prior is None:
+        return []
+    count = count_of(exploit, history.priors)
+    generator = np.random.default_rng([seed, 3, history.priors])
+    return request.prior.configurations(count, defaults, generator)
 
 
 def _replicates(size: int, history: History) -> int:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import InputError
 from hpsearch.search.plan.cohorts import ENQUEUED, WARM_START, History, Request, plan, trial_seed
+from hpsearch.search.plan.prior import Prior
 from hpsearch.search.plan.study_record import StudyRecord
 from hpsearch.search.plan.warm_start import warm_start
 from hpsearch.store import Store, StudySummary
@@ -76,6 +77,7 @@ def plan_run(
     *,
     trials: int,
     seed: int,
+    prior: Prior | None = None,
 ) -> Planned:
     """Make the study if it is new and put this run's trials into its queue.
 
@@ -97,7 +99,7 @@ def plan_run(
                 )  # fmt: skip
                 note = taken_trials.taken_sentence(taken, ref.name) if taken else ""
                 planned = Planned(study, run_id, trials, left_over, study_seed, ref, note)
-                _enqueue(record, planned)
+                _enqueue(record, planned, prior)
         return planned
 
     return store.retry(attempt)
@@ -126,14 +128,14 @@ def started(
         raise
 
 
-def _enqueue(record: StudyRecord, run: Planned) -> None:
+def _enqueue(record: StudyRecord, run: Planned, prior: Prior | None) -> None:
     """Put the run's new trials into the queue, going on where the study's earlier plans stopped."""
     store, preset, search = record.store, record.preset, record.search
     known, space = all_trials(run.study), preset.distributions
     history = History.of(known)
     tries = [(ENQUEUED, config) for config in search.tries]
     tries += [(WARM_START, one) for one in warm_start(store, known, space, search)]
-    request = Request(run.trials - run.left_over, search.design_share, search.fix, tries)
+    request = Request(run.trials - run.left_over, search.design_share, search.fix, tries, prior)
 
     def planned(first: int) -> list[queue.Planned]:
         return plan(space, preset.defaults, request, first=first, seed=run.seed, history=history)
