@@ -26,6 +26,10 @@ class Prepared:
     summary: str = "nothing was prepared"
     precision: str = "fp32"
     stages: tuple = ()
+    metrics: tuple = ()
+
+    def check(self, settings):
+        pass
 
 
 def note(settings, **entry):

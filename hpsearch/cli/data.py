@@ -1,12 +1,13 @@
 """The commands on data: what there is and where, getting it, what a model sees of it, and `new`.
 
-`new` writes the study.toml for one's own table.
+`new` writes the study.toml for one's own data.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -20,7 +21,6 @@ from hpsearch.errors import HpsearchError, InputError
 
 if TYPE_CHECKING:
     from hpsearch.data import DataStatus
-    from hpsearch.trainers.tabular.table.columns import Columns
 
 
 data_app = typer.Typer(
@@ -31,6 +31,8 @@ data_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Task = Literal["texts", "language-model", "table", "classification", "regression", "ratings"]
+
 Name = Annotated[str, typer.Argument(help="A data set that `hpsearch data list` names.")]
 
 
@@ -38,54 +40,65 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.add_typer(data_app, name="data")
     app.command(
-        epilog="Examples: [bold]hpsearch new my/study.toml --table my.csv --target price[/]; "
+        epilog="Examples: [bold]hpsearch new reviews.csv[/]; "
+        "[bold]hpsearch new my/study.toml --data my.csv --target price[/]; "
         "[bold]hpsearch new churn.toml --database sqlite:///shop.db --query "
         "'select * from customers' --target left[/]"
     )(new)
 
 
 def new(
-    file: Annotated[Path, typer.Argument(help="The study.toml to write.")],
-    table: Annotated[Path | None, typer.Option(help="A CSV or Parquet file with the rows.")] = None,
-    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    file: Annotated[
+        Path,
+        typer.Argument(help="The study.toml to write; or the data, for a study of its name here."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", "--table", help="A CSV or Parquet file, a folder, or an archive of texts."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, or the labels of texts.")
+    ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(help="What the data is to be taken for. Default: what it looks like."),
+    ] = None,
     database: Annotated[str | None, typer.Option(help="Or the URL of a database ...")] = None,
     query: Annotated[
         str | None, typer.Option(help="... and the SELECT that gives the rows.")
     ] = None,
 ) -> None:
-    """Write a study for your own table: what each column is, what is searched, all explained."""
+    """Write a study for your own data: texts, a table or ratings, whichever it looks like."""
     from hpsearch.core.console import shown_progress
     from hpsearch.core.database_urls import without_password
     from hpsearch.core.files import write_atomically
-    from hpsearch.data.tables import load_table
-    from hpsearch.study.spec import load_spec
-    from hpsearch.trainers.tabular.table.columns import infer_columns
-    from hpsearch.trainers.tabular.table.preprocess import check_whole, coded_missing
-    from hpsearch.trainers.tabular.table.study_template import path_from, study_name, study_text
+    from hpsearch.study.new.look import look
+    from hpsearch.study.new.write import path_from, study_name, study_text
 
+    if data is None and database is None and file.exists() and file.suffix != ".toml":
+        data, file = file, Path(f"{file.absolute().name.split('.')[0]}.toml")
     if file.is_dir() or file.suffix != ".toml":
         file = file / "study.toml"
     if file.exists():
         raise InputError(f"{file} is there already: remove it, or name another file.")
-    data = _declared_data(table, database, query)
+    where = _declared_data(data, database, query)
     with shown_progress(notes) as progress:
-        rows = load_table(data, path=None, progress=progress).table
-    if target is None:
-        raise InputError(
-            f"Which column is to be predicted? Add --target, one of {', '.join(rows.columns)}."
-        )
-    columns = infer_columns(rows, target)
-    check_whole(target, coded_missing(rows[target]))
-    if table is not None:
-        data["path"] = path_from(table.expanduser(), file)
-    adult = load_spec("adult")
-    trials = {str(name): preset.trials for name, preset in adult.presets.items()}
-    text = study_text(study_name(file), data, columns, len(rows), adult.space, trials)
+        found = look(where, task, target, progress)
+    if "path" in found.data:
+        place = path_from(Path(found.data["path"]).expanduser(), file)
+        found = replace(found, data={**found.data, "path": place})
     _make_folder(file.parent)
-    write_atomically(file, text)
-    for line in _summary_lines(file, columns, len(rows)):
+    write_atomically(file, study_text(study_name(file), found))
+    for line in (
+        f"Wrote {file}: {found.what}.",
+        *found.notes,
+        f"What a model sees of it: hpsearch data show {file}",
+        f"Search:                  hpsearch run {file} --preset quick",
+    ):
         say(console, line)
-    if without_password(data) != data:
+    if without_password(where) != where:
         say(console, f"{file} holds the database's password: keep it to yourself.")
 
 
@@ -96,23 +109,10 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made: {error.strerror or error}.") from None
 
 
-def _summary_lines(file: Path, columns: Columns, n_rows: int) -> list[str]:
-    counts = {
-        "categorical": columns.categorical, "continuous": columns.continuous,
-        "date": columns.dates, "ignored": columns.ignored,
-    }  # fmt: skip
-    found = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
-    return [
-        f"Wrote {file}: {columns.task} of {columns.target} from {n_rows:,} rows; columns: {found}.",
-        f"Look at the columns: hpsearch data show {file}",
-        f"Search:              hpsearch run {file} --preset quick",
-    ]
-
-
-def _declared_data(table: Path | None, database: str | None, query: str | None) -> dict[str, Any]:
-    if (table is None) == (database is None) or (database is None) != (query is None):
-        raise InputError("Say where the rows are: --table FILE, or --database URL and --query SQL.")
-    return {"path": str(table)} if table is not None else {"database": database, "query": query}
+def _declared_data(data: Path | None, database: str | None, query: str | None) -> dict[str, Any]:
+    if (data is None) == (database is None) or (database is None) != (query is None):
+        raise InputError("Say where the rows are: --data FILE, or --database URL and --query SQL.")
+    return {"path": str(data)} if data is not None else {"database": database, "query": query}
 
 
 @data_app.command("list", epilog="Example: [bold]hpsearch data list[/]")

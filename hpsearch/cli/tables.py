@@ -21,9 +21,10 @@ from hpsearch.store.queue import runs
 from hpsearch.store.queue.progress import count_epochs, latest_event
 from hpsearch.store.sources import Source
 from hpsearch.store.tables import attributes
+from hpsearch.study.defaults import builtin_names
 from hpsearch.study.settings import pretrained_of
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam
-from hpsearch.study.spec import Changes, ResolvedPreset, StudySpec, builtin_names, load_spec
+from hpsearch.study.spec import Changes, ResolvedPreset, StudySpec, load_spec
 
 
 def rules_table(kept: list[dict[str, Any]]) -> Table:

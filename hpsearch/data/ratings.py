@@ -16,6 +16,7 @@ from hpsearch.data.named.bundles import is_bundle
 from hpsearch.data.named.known_sets import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
 from hpsearch.data.named.places import from_anywhere, from_path
 from hpsearch.data.own import rating_files
+from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.own.rating_files import OwnColumns, Parts
 from hpsearch.data.own.typed_columns import fingerprint
 from hpsearch.data.text_dataset import Kind
@@ -60,15 +61,20 @@ def load_ratings(
 
     `data` is {"source": "movielens-100k" or "movielens-small"} or {"path": CSV or Parquet, "user":
     column, "item": column, "rating": column (none for implicit feedback), "time": column
-    (optional), "users": file of metadata (optional), "items": likewise}. A path may also be a
-    folder or zip of MovieLens. `path` is the `--data` option and goes before all else. Relative
-    paths count from the current folder. `progress(what, done, total)` is called during long work,
-    `say(sentence)` when a source is passed over.
+    (optional), "users": file of metadata (optional), "items": likewise}, or a database and a query
+    in the place of path. A path may also be a folder or zip of MovieLens. `path` is the `--data`
+    option and goes before all else. Relative paths count from the current folder.
+    `progress(what, done, total)` is called during long work, `say(sentence)` when a source is
+    passed over.
 
     Raises InputError where a file is wrong, HpsearchError where no source of a named one works.
     """
     if path is not None:
         return _from_path(path.expanduser(), data, "--data", progress)
+    if data.get("database") is not None:
+        rows, shown = rows_of_query(data, progress)
+        parts = rating_files.parts_of(rows, OwnColumns.of(data), f"The query on {shown}")
+        return _finish(parts, f"{shown} (the study's query)", "path", None)
     if data.get("path") is not None:
         own = Path(str(data["path"])).expanduser()
         return _from_path(own, data, "the study's path", progress)

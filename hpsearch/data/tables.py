@@ -162,15 +162,9 @@ def _is_text(column: pd.Series[Any]) -> bool:
 
 
 def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
-    from hpsearch.data.own.database import read_query
+    from hpsearch.data.own.database import rows_of_query
 
-    query = str(data.get("query") or "").strip()
-    if not query:
-        raise InputError(
-            'The [data] section names a database but no query: add one, as in query = "select *'
-            ' from people".'
-        )
-    rows, shown = read_query(str(data["database"]), query, progress)
+    rows, shown = rows_of_query(data, progress)
     table = to_frame(rows)
     test = _second_file(data, table, None)
     return _finish(table, test, f"{shown} (the study's query)", "path", None)

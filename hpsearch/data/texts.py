@@ -22,6 +22,7 @@ from hpsearch.data.named.known_sets import IMDB, TEXT_SOURCES, TextSource
 from hpsearch.data.named.places import in_hpsearch_data
 from hpsearch.data.named.wheels import member_of, read_member
 from hpsearch.data.own import csv_files
+from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.text_dataset import Kind, TextDataset
 from hpsearch.errors import HpsearchError, InputError
 
@@ -43,15 +44,22 @@ def load_text(
     """The texts of a study's `[data]` section, from the first source that has them.
 
     `data` is {"source": "imdb"} or {"path": ..., "text": column or columns, "label": column,
-    "split": column (optional)}; `path` is the `--data` option and goes before all else. Relative
-    paths count from the current folder. `progress(what, done, total)` is called during long work,
-    `say(sentence)` when a source is passed over. Raises InputError where a file given is wrong,
-    HpsearchError where no source of a named data set works.
+    "split": column (optional)}, or a database and a query in the place of path; `path` is the
+    `--data` option and goes before all else. Relative paths count from the current folder.
+    `progress(what, done, total)` is called during long work, `say(sentence)` when a source is
+    passed over. Raises InputError where a file given is wrong, HpsearchError where no source of a
+    named data set works.
     """
     columns = _columns(data)
     if path is not None:
         return _from_path(path, columns, "--data", progress, say)
-    if "path" in data:
+    if data.get("database") is not None:
+        rows, shown = rows_of_query(data, progress)
+        table, note = csv_files.labelled_texts(rows, columns, f"The query on {shown}")
+        mark = text_dataset.fingerprint(table)
+        origin = f"{shown} (the study's query)"
+        return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
+    if data.get("path") is not None:
         return _from_path(Path(str(data["path"])), columns, "the study's path", progress, say)
     name = str(data.get("source"))
     if name not in TEXT_SOURCES:

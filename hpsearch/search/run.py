@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.display import Display, say_waits, shown_run
 from hpsearch.search.engines import WorkerPool, Workers, choose_pool
 from hpsearch.search.job import Job, Limits
+from hpsearch.search.plan.check_first import check_first
 from hpsearch.search.plan.plan_run import Planned, plan_run, unfinished
 from hpsearch.search.plan.prior import Prior, read_prior
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord
@@ -34,6 +36,7 @@ from hpsearch.store.queue.orphans import remove_orphaned_checkpoints
 from hpsearch.store.server import clock
 from hpsearch.store.server.open import translated
 from hpsearch.store.tables.optuna_tables import quiet_optuna
+from hpsearch.store.unmade import UnmadeStore, open_or_await
 from hpsearch.study.search_options import Search, merge
 from hpsearch.study.space import check_config
 from hpsearch.study.spec import ResolvedPreset, StudySpec
@@ -94,7 +97,8 @@ def run(
     limits.check()
     pool = choose_pool(workers, trials)
     declared = checked_search(choice.spec, preset, search or {}, trials)
-    with quiet_optuna(), Stopper() as stop, Store.open(choice.storage) as store:
+    with quiet_optuna(), Stopper() as stop, ExitStack() as opened:
+        store = opened.enter_context(open_or_await(choice.storage))
         with translated(store.url):
             record = StudyRecord.open(store, choice, preset, declared, console)
             if (known := record.reached()) is not None:
@@ -105,7 +109,11 @@ def run(
             for process in processes:
                 process.send_trainer(record.trainer.__name__)
             prepared = prepare(record, pool.prepares_on, console)
+            check_first(record.spec, record.preset, prepared)
             pool, prepared = decide(pool, record, prepared, console)
+            if isinstance(store, UnmadeStore):
+                store = opened.enter_context(Store.open(choice.storage))
+                record = replace(record, store=store)
             say_waits(store, console)
             with stop.shielded(), translated(store.url):
                 planned = plan_run(record, prepared, pool, trials=trials, seed=seed, prior=prior)

@@ -25,6 +25,7 @@ from pydantic import (
 from hpsearch.core import environment, own_code
 from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
+from hpsearch.study.defaults import builtin_folder, builtin_names, completed
 from hpsearch.study.search_options import Search
 from hpsearch.study.settings import merge_settings, pretrained_of, without_pretrained
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, Strict, parse_param
@@ -197,16 +198,6 @@ class StudySpec(Strict):
         return trainer_module(self.trainer)
 
 
-def builtin_folder() -> Path:
-    """Where the shipped studies lie: inside the wheel, or beside the package in a checkout."""
-    inside = Path(__file__).parents[1] / "builtin_studies"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "studies"
-
-
-def builtin_names() -> list[str]:
-    return sorted(path.parent.name for path in builtin_folder().glob("*/study.toml"))
-
-
 def _find(study: str | Path) -> Path:
     """The file that `study` means. Raises InputError if there is none."""
     path, names = Path(study), builtin_names()
@@ -247,9 +238,11 @@ def load_spec(study: str | Path) -> StudySpec:
             with suppress(RuntimeError):  # ~nobody: left as it is, and not found later
                 data[key] = _plain(path.parent.absolute() / Path(data[key]).expanduser())
     try:
-        spec = StudySpec.model_validate(content)
+        spec = StudySpec.model_validate(completed(content))
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error
     if not path.absolute().is_relative_to(builtin_folder()):
         spec._file = Path(_plain(path.absolute()))
         own_code.allow(str(spec.data.get("tokenizer", "")), spec._file.parent)

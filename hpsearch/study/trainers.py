@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple, cast
 
-from hpsearch.trainers.contract import Previewer, Trainer
+from hpsearch.trainers.contract import Looker, Previewer, Trainer
 
 
 class TrainerPlaces(NamedTuple):
@@ -81,6 +81,11 @@ def trainer_module(trainer: str) -> Trainer:
 def previewer(trainer: str) -> Previewer:
     """The module that shows a study's data."""
     return cast(Previewer, importlib.import_module(TRAINERS[trainer].preview))
+
+
+def table_looker() -> Looker:
+    """The module that looks at a table of which no study says what its columns are."""
+    return cast(Looker, importlib.import_module("hpsearch.trainers.tabular.look"))
 
 
 def _named(place: str) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from hpsearch.core.console import Progress, Say, silent
 from hpsearch.errors import HpsearchError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import RenderableType
 
     from hpsearch.trainers.shared.lr_finder import LrTest
@@ -112,6 +113,13 @@ class Prepared(Protocol):
     @property
     def summary(self) -> str:
         """One line for people: sizes, and what they should know about the data."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what every trial measures; none if they are not known before."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raises InputError if no trial with these settings and parameters can be trained."""
 
     @property
     def precision(self) -> str:
@@ -249,6 +257,26 @@ class Trainer(Protocol):
             DivergedError: A loss is not finite.
             Exception: Whatever `setup.report` raises, such as TrialPruned.
         """
+
+
+@dataclass(frozen=True)
+class TableLook:
+    """What a table would be learnt as: "classification" or "regression", because of what (`why`),
+    and of each other column its kind and the reason."""
+
+    task: str
+    why: str
+    columns: Mapping[str, tuple[str, str]]
+
+
+class Looker(Protocol):
+    """The module `hpsearch.trainers.tabular.look`: what is asked about a table before a study."""
+
+    def task_of(self, data: Mapping[str, Any]) -> str: ...
+
+    def look_at(
+        self, table: pd.DataFrame, target: str, ignore: Sequence[str], task: str | None
+    ) -> TableLook: ...
 
 
 class Previewer(Protocol):

@@ -42,8 +42,9 @@ from hpsearch.store.tables.optuna_private import engine_of
 from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.tables.space_json import space_from_json
 from hpsearch.store.trials.frozen import all_trials
+from hpsearch.study.defaults import builtin_names
 from hpsearch.study.search_options import Search
-from hpsearch.study.spec import StudySpec, builtin_names, load_spec, study_name
+from hpsearch.study.spec import StudySpec, load_spec, study_name
 from hpsearch.verification.earlier import earlier_pairs
 from hpsearch.verification.paired_test import MAX_PAIRS, MIN_PAIRS
 from hpsearch.verification.plan import Contrast, Design, Plan, make_plan, parse_contrast

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import pytest
 
 from hpsearch.cli.data import new
 from hpsearch.errors import InputError
+from hpsearch.study.new.look import Found
+from hpsearch.study.new.write import study_text
 from hpsearch.study.spec import load_spec
 from hpsearch.trainers.contract import PrepareSetup, TrialSetup
 from hpsearch.trainers.tabular import train as trainer
-from hpsearch.trainers.tabular.table.columns import infer_columns
-from hpsearch.trainers.tabular.table.study_template import study_text
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def trained(spec):
 
 
 def test_a_new_study_can_be_run_and_learns(folder):
-    options = ["my-shop", "--table", "my.csv", "--target", "warm"]
+    options = ["my-shop", "--data", "my.csv", "--target", "warm"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "300"}
     out = subprocess.run(
         [sys.executable, "-m", "hpsearch", "new", *options],
@@ -57,7 +58,7 @@ def test_a_new_study_can_be_run_and_learns(folder):
     ).stdout  # fmt: skip
     assert "1 categorical, 1 continuous, 1 date, 1 ignored" in out
     text = (folder / "my-shop/study.toml").read_text()
-    assert re.search('"id", +# no two cells are equal', text)
+    assert re.search("#   id +ignored +no two cells are equal", text)
     assert 'path = "../my.csv"' in text
     spec = load_spec(folder / "my-shop")
     assert (spec.name, spec.metric, spec.direction) == ("my-shop", "accuracy", "maximize")
@@ -86,10 +87,11 @@ def test_a_study_of_numbers_from_a_query(folder, capsys):
     ("options", "sentence"),
     [
         ({}, "Say where the rows are"),
-        ({"table": Path("my.csv")}, "Add --target, one of id, color, when, size, warm."),
-        ({"table": Path("my.csv"), "target": "wram"}, "did you mean warm?"),
-        ({"table": Path("gone.csv"), "target": "warm"}, "does not exist"),
-        ({"table": Path("my.csv"), "target": "same"}, "nothing to learn"),
+        ({"data": Path("my.csv")}, "Add --target, one of id, color, when, size, warm."),
+        ({"data": Path("my.csv"), "target": "wram"}, "did you mean warm?"),
+        ({"data": Path("my.csv"), "task": "texts"}, "No column holds texts of several words"),
+        ({"data": Path("gone.csv"), "target": "warm"}, "does not exist"),
+        ({"data": Path("my.csv"), "target": "same"}, "nothing to learn"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(folder, options, sentence):
@@ -103,19 +105,126 @@ def test_what_is_missing_is_said_in_a_sentence(folder, options, sentence):
 def test_a_study_that_is_there_is_kept(folder):
     (folder / "x.toml").write_text("mine")
     with pytest.raises(InputError, match="is there already"):
-        new(Path("x.toml"), table=Path("my.csv"), target="warm")
+        new(Path("x.toml"), data=Path("my.csv"), target="warm")
     assert (folder / "x.toml").read_text() == "mine"
 
 
+@pytest.mark.parametrize("trainer", ["tabular", "collab", "text-classifier"])
 @pytest.mark.parametrize("rows", [3, 60, 5_000, 3_000_000])
-def test_the_space_fits_any_number_of_rows(rows, tmp_path):
-    columns = infer_columns(pd.DataFrame({"x": [0.5, 1, 2], "y": list("aab")}), "y")
-    adult = load_spec("adult")
-    text = study_text("mine", {"path": "t.csv"}, columns, rows, adult.space, {"quick": 4})
-    (tmp_path / "study.toml").write_text(text)
+def test_the_space_fits_any_number_of_rows(trainer, rows, tmp_path):
+    data = {"path": "t.csv", **({"task": "classification"} if trainer == "tabular" else {})}
+    found = Found(trainer, data, rows, "a test", words=100.0)
+    (tmp_path / "study.toml").write_text(study_text("mine", found))
     space = load_spec(tmp_path).resolve("quick").space
     assert space["bs"].low <= space["bs"].default <= space["bs"].high
-    # A thousand steps of the default trial, unless the table is too small or too large for that.
-    steps = space["epochs"].default * 0.8 * rows / space["bs"].default
-    assert steps <= 2500 or space["epochs"].default == 1
-    assert steps >= 500 or space["epochs"].default == 20
+    if trainer == "tabular":
+        # A thousand steps of the default trial, unless the table is too small or large for that.
+        steps = space["epochs"].default * 0.8 * rows / space["bs"].default
+        assert steps <= 2500 or space["epochs"].default == 1
+        assert steps >= 500 or space["epochs"].default == 20
+
+
+REVIEWS = [f"{'a fine' if i % 3 else 'a dull'} film, and the {i}th of its kind" for i in range(30)]
+TEXTS = pd.DataFrame(
+    {"no": range(30), "review": REVIEWS, "stars": [1 if i % 3 else 0 for i in range(30)]}
+)
+RATINGS = pd.DataFrame(
+    [(f"u{u}", 7 * i + 1000, 1 + u * i % 10) for u in range(8) for i in range(8)],
+    columns=["customerId", "film_no", "stars"],
+)
+HOUSES = pd.DataFrame(
+    {"house": range(100, 160), "size": [i / 7 for i in range(60)],
+     "note": [f"house with {i % 4} floors and a door" for i in range(60)],
+     "rooms": [1 + i % 6 for i in range(60)], "is_valid": [i % 5 == 0 for i in range(60)]}
+)  # fmt: skip
+
+
+def written(folder, table, *, source="file", **options):
+    """The study that `new` writes for a table in a file, a folder or a database."""
+    if source == "query":
+        with sqlite3.connect(folder / "own.db") as connection:
+            table.to_sql("own", connection, index=False)
+        where = {"database": f"sqlite:///{folder}/own.db", "query": "select * from own"}
+    else:
+        (folder / "own").mkdir()
+        table.to_csv(folder / "own/data.csv", index=False)
+        where = {"data": folder / ("own" if source == "folder" else "own/data.csv")}
+    new(folder / "study.toml", **where, **options)
+    return load_spec(folder)
+
+
+@pytest.mark.parametrize("source", ["file", "folder", "query"])
+@pytest.mark.parametrize(
+    ("table", "options", "trainer", "said"),
+    [
+        (TEXTS, {}, "text-classifier", {"text": "review", "label": "stars"}),
+        (TEXTS[["review"]], {}, "language-model", {"text": "review"}),
+        (RATINGS, {}, "collab", {"user": "customerId", "item": "film_no", "rating": "stars"}),
+        (HOUSES, {"target": "rooms"}, "tabular", {"target": "rooms", "task": "classification"}),
+    ],
+)
+def test_it_looks_and_says_whether_data_is_texts_a_table_or_ratings(
+    tmp_path, source, table, options, trainer, said
+):
+    if source == "query" and trainer == "language-model":
+        return
+    spec = written(tmp_path, table, source=source, **options)
+    assert spec.trainer == trainer
+    assert spec.data.items() >= said.items()
+    assert spec.presets.keys() == {"quick", "cpu", "full"}
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "trainer", "metric"),
+    [
+        (TEXTS, {"task": "language-model"}, "language-model", "perplexity"),
+        (HOUSES, {"target": "rooms", "task": "regression"}, "tabular", "rmse"),
+        (RATINGS, {"target": "stars", "task": "table"}, "tabular", "accuracy"),
+        (RATINGS, {"target": "film_no"}, "tabular", "accuracy"),
+        (RATINGS[["customerId", "film_no"]], {}, "collab", "ndcg"),
+        (RATINGS.rename(columns=str.upper).set_axis(list("abc"), axis=1), {"task": "ratings"},
+         "collab", "mse"),
+    ],
+)  # fmt: skip
+def test_task_and_target_overrule_it(tmp_path, table, options, trainer, metric):
+    spec = written(tmp_path, table, **options)
+    assert (spec.trainer, spec.metric) == (trainer, metric)
+
+
+def test_whole_numbers_are_said_to_be_classes_and_a_split_column_is_used(tmp_path, capsys):
+    spec = written(tmp_path, HOUSES, target="rooms")
+    assert "6 whole numbers, which are taken for classes; otherwise add" in capsys.readouterr().out
+    assert spec.data["split"] == {"column": "is_valid"}
+
+
+def test_the_data_alone_will_do(folder, capsys):
+    TEXTS.to_csv("reviews.csv", index=False)
+    new(Path("reviews.csv"))
+    assert load_spec("reviews.toml").name == "reviews"
+    assert "hpsearch run reviews.toml --preset quick" in capsys.readouterr().out
+    with pytest.raises(InputError, match="is there already"):
+        new(Path("reviews.csv"))
+
+
+def test_published_layouts_archives_and_other_languages(folder, capsys):
+    for part in ("train/pos", "train/neg", "test/pos", "test/neg"):
+        (folder / "aclImdb" / part).mkdir(parents=True)
+        for i in range(3):
+            (folder / "aclImdb" / part / f"{i}_{9 if 'pos' in part else 1}.txt").write_text(
+                "a film"
+            )
+    new(Path("acl.toml"), data=Path("aclImdb"))
+    assert load_spec("acl.toml").trainer == "text-classifier"
+    (folder / "ml").mkdir()
+    rows = [f"{u},{i},{1 + i % 5},{u}" for u in range(4) for i in range(4)]
+    (folder / "ml/ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
+    (folder / "ml/movies.csv").write_text("movieId,title,genres\n0,A (1999),Drama\n")
+    new(Path("ml.toml"), data=Path("ml"))
+    assert (load_spec("ml.toml").trainer, load_spec("ml.toml").metric) == ("collab", "mse")
+    with zipfile.ZipFile("texte.zip", "w") as archive:
+        for i in range(9):
+            archive.writestr(f"{i}.txt", f"das ist ein Text über nichts und wieder nichts {i}")
+    capsys.readouterr()
+    new(Path("texte.zip"))
+    assert load_spec("texte.toml").trainer == "language-model"
+    assert "do not look like English" in " ".join(capsys.readouterr().out.split())

@@ -62,7 +62,7 @@ def study():
         return "imdb-clas"
     from tiny_corpus import write_reviews
 
-    from hpsearch.study.spec import builtin_folder
+    from hpsearch.study.defaults import builtin_folder
 
     folder = Path(tempfile.gettempdir()) / f"hpsearch-gpu-tiny-{os.getpid()}"
     if not folder.is_dir():

@@ -162,7 +162,7 @@ def texts_study(name, options, what, share=1.0, note=""):
 
 def imdb_study():
     """The study's text; in tiny form of made-up texts and with no language model to train."""
-    from hpsearch.study.spec import builtin_folder
+    from hpsearch.study.defaults import builtin_folder
 
     return (builtin_folder() / "imdb-clas/study.toml").read_text("utf-8")
 

@@ -6,7 +6,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpsearch.errors import InputError
-from hpsearch.study.spec import builtin_names, load_spec
+from hpsearch.study.defaults import builtin_names
+from hpsearch.study.spec import load_spec
 
 GOOD = """
 name = "mine"
@@ -71,7 +72,12 @@ def test_a_study_becomes_optuna_distributions(study):
     ("old", "new", "said"),
     [
         ('metric = "accuracy"', 'metrik = "accuracy"', "metrik: there is no such key"),
-        ('metric = "accuracy"', "", "metric: this key is required"),
+        ('metric = "accuracy"', 'like = "adult"', "no built-in study of the trainer text-class"),
+        (
+            'metric = "accuracy"\ndirection = "maximize"',
+            'metric = "q"',
+            "does not tell whether",
+        ),
         ("low = 1e-3", 'low = "small"', "space.lr.low: input should be a valid number"),
         ("low = 1e-3", "low = 0.0", "space.lr: a log scale needs low > 0"),
         ("low = 1e-3", "low = -1.0", "space.lr: a log scale needs low > 0"),
@@ -201,7 +207,7 @@ def test_a_name_longer_than_any_file_s_is_no_study():
 
 
 def test_a_study_without_presets_says_what_to_add(study):
-    text = GOOD[: GOOD.index("[presets.quick]")]
+    text = GOOD[: GOOD.index("[presets.quick]")] + "[presets]\n"
     path = study()
     path.write_text(text)
     with pytest.raises(InputError, match=r"presets\.quick"):

@@ -136,14 +136,21 @@ def read_table(path: Path, columns: Columns) -> tuple[pa.Table, str | None]:
     cell (or one of spaces) is missing. Rows without a label become "unsup", and those of them
     without a text are dropped. Raises InputError, one sentence that names file, column and rows.
     """
+    return labelled_texts(read_columns(path, columns.all(), HINT), columns, path)
+
+
+def labelled_texts(
+    raw: pa.Table, columns: Columns, where: Path | str
+) -> tuple[pa.Table, str | None]:
+    """As `read_table`, of a table that was read already; `where` is what people call it."""
     import pyarrow.compute as pc
 
-    raw = read_columns(path, columns.all(), HINT)
-    texts, blank = join_columns(path, raw, columns.text)
+    check_columns(where, raw.column_names, columns.all(), HINT)
+    texts, blank = join_columns(where, raw, columns.text)
     # Blanks around a label make no class: nobody sees them.
-    labels = pc.utf8_trim_whitespace(strings(path, raw, columns.label))
-    splits = strings(path, raw, columns.split) if columns.split else None
-    return _checked(path, columns, texts, blank, labels, splits)
+    labels = pc.utf8_trim_whitespace(strings(where, raw, columns.label))
+    splits = strings(where, raw, columns.split) if columns.split else None
+    return _checked(where, columns, texts, blank, labels, splits)
 
 
 def read_columns(
@@ -169,7 +176,7 @@ def _read_csv(path: Path, columns: Sequence[str], hint: str, others: bool) -> pa
     import pyarrow.csv as pa_csv
 
     header, delimiter, skipped = read_header(path)
-    _check_columns(path, header, columns, hint)
+    check_columns(path, header, columns, hint)
     check_quotes(path, delimiter)
     wanted = list(dict.fromkeys(header if others else columns))
     try:
@@ -212,7 +219,7 @@ def _read_parquet(path: Path, columns: Sequence[str], hint: str, others: bool) -
     import pyarrow.parquet as pq
 
     try:
-        _check_columns(path, pq.read_schema(path).names, columns, hint)
+        check_columns(path, pq.read_schema(path).names, columns, hint)
         wanted = None if others else list(dict.fromkeys(columns))
         return pq.read_table(path, columns=wanted, partitioning=None)
     except (pa.ArrowException, OSError) as error:
@@ -221,7 +228,9 @@ def _read_parquet(path: Path, columns: Sequence[str], hint: str, others: bool) -
         ) from error
 
 
-def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str], hint: str) -> None:
+def check_columns(
+    path: Path | str, found: Sequence[str], columns: Sequence[str], hint: str
+) -> None:
     for name in columns:
         if found.count(name) > 1:
             raise InputError(
@@ -236,7 +245,7 @@ def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str], hin
             )
 
 
-def strings(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
+def strings(path: Path | str, table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column as large strings, empty where it is missing or only spaces."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -268,7 +277,7 @@ def _without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _checked(
-    path: Path,
+    path: Path | str,
     columns: Columns,
     texts: pa.ChunkedArray,
     blank: list[int],
@@ -304,7 +313,7 @@ def _checked(
 
 
 def join_columns(
-    path: Path, table: pa.Table, columns: Sequence[str]
+    path: Path | str, table: pa.Table, columns: Sequence[str]
 ) -> tuple[pa.ChunkedArray, list[int]]:
     """(one text a row, several columns as fields, in the form the tokenizer knows; the rows that
     have no text at all)."""
@@ -320,7 +329,7 @@ def join_columns(
     return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string())), blank
 
 
-def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[str]:
+def _read_splits(path: Path | str, name: str | None, splits: pa.ChunkedArray) -> list[str]:
     """train, test or unsup for each row. "valid" and "true" (as in is_valid) say test."""
     from hpsearch.data.cells import HELD_OUT
 
@@ -337,7 +346,7 @@ def _read_splits(path: Path, name: str | None, splits: pa.ChunkedArray) -> list[
     return [known[value] for value in values]
 
 
-def _check_classes(path: Path, column: str, label: list[str], split: list[str]) -> None:
+def _check_classes(path: Path | str, column: str, label: list[str], split: list[str]) -> None:
     counted = Counter(filter(None, label))
     here = f"{path}, column {column!r}"
     if not counted:

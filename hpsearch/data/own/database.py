@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.own.typed_columns import check_names
@@ -39,6 +39,17 @@ REFUSED = (  # by SQLite's authorizer and read-only files, PostgreSQL, and MySQL
     "INTO is not allowed",
     "multiple commands",
 )
+
+
+def rows_of_query(data: Mapping[str, Any], progress: Progress) -> tuple[pa.Table, str]:
+    """As `read_query`, of the database and the query that a [data] section names."""
+    query = str(data.get("query") or "").strip()
+    if not query:
+        raise InputError(
+            'The [data] section names a database but no query: add one, as in query = "select *'
+            ' from people".'
+        )
+    return read_query(str(data["database"]), query, progress)
 
 
 def read_query(database: str, query: str, progress: Progress) -> tuple[pa.Table, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.words import how_many, quoted, row_numbers, short_reason
-from hpsearch.data.own.csv_files import is_table, read_columns, strings
+from hpsearch.data.own.csv_files import check_columns, is_table, read_columns, strings
 from hpsearch.data.own.typed_columns import read_typed
 from hpsearch.errors import InputError
 
@@ -148,6 +148,12 @@ def read_own(path: Path, columns: OwnColumns) -> Parts:
     InputError, one sentence that names file, column and rows.
     """
     raw = read_strings(path, columns.all(), HINT, "or a folder or zip of MovieLens")
+    return parts_of(raw, columns, path)
+
+
+def parts_of(raw: pa.Table, columns: OwnColumns, path: Path | str) -> Parts:
+    """As `read_own`, of a table that was read already; `path` is what people call it."""
+    check_columns(path, raw.column_names, columns.all(), HINT)
     table, gaps = _table(path, raw, columns)
     if table.empty:
         raise InputError(f"{path} has no row with a user, an item and a rating: look at it.")
@@ -188,7 +194,7 @@ def read_strings(
         raise InputError(f"{path} cannot be read: {short_reason(error)}.") from error
 
 
-def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame, int]:
+def _table(path: Path | str, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame, int]:
     """(the complete rows, how many were left out)."""
     import numpy as np
     import pandas as pd
@@ -212,7 +218,7 @@ def _table(path: Path, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame
     return table[whole].reset_index(drop=True), int((~whole).sum())
 
 
-def read_ids(path: Path, raw: pa.Table, name: str) -> pd.Series[str]:
+def read_ids(path: Path | str, raw: pa.Table, name: str) -> pd.Series[str]:
     """A column of ids as text without spaces around it; "" where there is none."""
     return plain_ids(strings(path, raw, name).to_pandas().astype("str").str.strip())
 
@@ -225,7 +231,7 @@ def plain_ids(ids: pd.Series[str]) -> pd.Series[str]:
     return ids.str.removesuffix(".0")
 
 
-def read_numbers(path: Path, raw: pa.Table, name: str, hint: str) -> np.ndarray[Any, Any]:
+def read_numbers(path: Path | str, raw: pa.Table, name: str, hint: str) -> np.ndarray[Any, Any]:
     """A column as float64, NaN where it is empty; 3,5 is 3.5. Raises InputError, which ends with
     `hint`, where it has something else."""
     import numpy as np
@@ -243,7 +249,7 @@ def read_numbers(path: Path, raw: pa.Table, name: str, hint: str) -> np.ndarray[
     return numbers
 
 
-def _seconds(path: Path, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
+def _seconds(path: Path | str, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
     """A column of seconds or of dates as int64 seconds (since 1970, UTC); where it is empty, the
     earliest of them, so that any rating with a time is later."""
     import numpy as np

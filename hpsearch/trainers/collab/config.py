@@ -12,14 +12,19 @@ from hpsearch.trainers.shared.config_fields import (
     Count,
     Moms,
     NotNegative,
+    OnError,
     Positive,
     Share,
     Whole,
+    check_one_place,
 )
 
 
 def parse_y_range(text: str) -> tuple[float, float] | None:
-    """'0/5.5' -> (0.0, 5.5): predictions are squeezed between the two; 'none' -> None."""
+    """'0/5.5' -> (0.0, 5.5): predictions are squeezed between the two; 'none' -> None.
+
+    "auto" must have become a range of the ratings before (see `CollabFit`).
+    """
     if text == "none":
         return None
     try:
@@ -32,7 +37,8 @@ def parse_y_range(text: str) -> tuple[float, float] | None:
 
 
 def _check_y_range(text: str) -> str:
-    parse_y_range(text)
+    if text != "auto":
+        parse_y_range(text)
     return text
 
 
@@ -62,25 +68,28 @@ Layers = Annotated[str, AfterValidator(_check_layers)]
 
 @dataclass(frozen=True, config=STRICT)
 class CollabData:
-    """The [data] of a study: a data set known by name, or one's own file with its columns.
+    """The [data] of a study: a data set known by name, one's own file with its columns, or a query.
 
     Without `rating` a row of one's own file says only that the user chose the item (implicit
-    feedback). `users` and `items` are files of metadata, one row each.
+    feedback). `users` and `items` are files of metadata, one row each. `on_error` "skip" leaves out
+    rows whose rating or time cannot be read, and says which.
     """
 
     source: str | None = None
     path: str | None = None
+    database: str | None = None
+    query: str | None = None
     user: str | None = None
     item: str | None = None
     rating: str | None = None
     time: str | None = None
     users: str | None = None
     items: str | None = None
+    on_error: OnError = "stop"
 
     @model_validator(mode="after")
     def _check(self) -> CollabData:
-        if self.source is not None and self.path is not None:
-            raise ValueError("source and path are both given; drop one")
+        check_one_place(self)
         return self
 
 
@@ -90,8 +99,9 @@ class CollabConfig:
 
     `model` "dot-bias" is dot(user, item) + both biases, "neural-net" a network with hidden
     `layers` over the two embeddings (`emb_drop` on these, `drop` after each layer). `y_range`
-    squeezes predictions between two ends by a sigmoid ("none": not at all); its high end lies
-    above the best rating, since a sigmoid never reaches its ends. It means nothing for implicit
+    squeezes predictions between two ends by a sigmoid ("none": not at all, "auto": from a tenth
+    below the ratings to a tenth above); its high end lies above the best rating, since a sigmoid
+    never reaches its ends. It means nothing for implicit
     feedback, where `negatives` items that the user did not choose are drawn for each that they
     did, anew every epoch. `bias_wd` is the weight decay of the dot product's biases, `wd` if None.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -22,7 +23,7 @@ from hpsearch.trainers.collab.model import DotBias, EmbeddingNN, Link, build_mod
 from hpsearch.trainers.collab.prepare import PreparedRatings, Side
 from hpsearch.trainers.collab.split_ratings import Negatives
 from hpsearch.trainers.shared.stages import Epoch, Stage, Trained
-from hpsearch.trainers.shared.y_range import check_reach
+from hpsearch.trainers.shared.y_range import auto_range
 from hpsearch.trainers.step.cuda_graph import CapturedStep
 from hpsearch.trainers.step.device_adamw import DeviceAdamW
 from hpsearch.trainers.step.gradients import gradients
@@ -197,9 +198,12 @@ class CollabFit:
     def __init__(
         self, config: CollabConfig, data: PreparedRatings, *, seed: int, device: str
     ) -> None:
+        if config.y_range == "auto":
+            low, high = auto_range(data.train.values)
+            config = replace(config, y_range=f"{low!r}/{high!r}")
+        data.check_range(config)
         self.config, self.seed, self.device = config, seed, device
         self.link = Link.of(config, data.implicit)
-        check_reach("The ratings go", data.train.values, self.link.y_range, "{:g}/{:g}")
         n_users, n_items = len(data.user_ids), len(data.item_ids)
         self.model = build_model(config, n_users, n_items)
         self.model.init_weights(torch.Generator().manual_seed(seed))

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import InputError
-from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.config import CollabConfig, parse_y_range
 from hpsearch.trainers.collab.split_ratings import Rows, split_rows
 from hpsearch.trainers.contract import PrepareSetup
 from hpsearch.trainers.shared.config_fields import parse_config
+from hpsearch.trainers.shared.y_range import check_reach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,19 @@ class PreparedRatings:
     def tables(self) -> dict[Side, pd.DataFrame | None]:
         """What is known of users and of items."""
         return {"users": self.users, "items": self.items}
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("recall", "ndcg", "map") if self.implicit else ("mse", "rmse", "mae", "r2")
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        self.check_range(parse_config(CollabConfig, settings))
+
+    def check_range(self, config: CollabConfig) -> None:
+        """Raises InputError where ratings lie outside what the model can predict."""
+        if not self.implicit and config.y_range != "auto":
+            y_range = parse_y_range(config.y_range)
+            check_reach("The ratings go", self.train.values, y_range, "{:g}/{:g}")
 
     def with_ids(self, user_ids: Ids, item_ids: Ids) -> PreparedRatings:
         """The same where more ids are known, which come after those of the training ratings."""

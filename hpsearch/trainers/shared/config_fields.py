@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
@@ -29,6 +29,33 @@ def parse_config(config: type[Config], *contents: Mapping[str, Any]) -> Config:
     """
     merged = {key: value for content in contents for key, value in content.items()}
     return TypeAdapter(config).validate_python(merged)
+
+
+class Place(Protocol):
+    """Where a [data] section says that its rows are: source, path, or database with query."""
+
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def database(self) -> str | None: ...
+    @property
+    def query(self) -> str | None: ...
+
+
+def check_one_place(data: Place) -> None:
+    """Raises ValueError if the rows are said to be in two places, or in half a place."""
+    places = {"source": data.source, "path": data.path, "query": data.query}
+    given = [name for name, place in places.items() if place is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are both given; drop one")
+    if (data.query is None) != (data.database is None):
+        raise ValueError("database and query go together; give both or neither")
+
+
+OnError = Literal["stop", "skip"]
+"""What is done about rows that cannot be used: say so and stop, or leave them out and say which."""
 
 
 def _check_moms(text: str) -> str:

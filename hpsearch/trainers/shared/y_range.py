@@ -1,4 +1,4 @@
-"""Whether a bounded output can come near what it is to learn."""
+"""The range of a bounded output: found from what it is to learn, or checked against it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from typing import Any
 import numpy.typing as npt
 
 from hpsearch.errors import InputError
+
+MARGIN = 0.1
+"""Of the numbers' span, on both sides: a sigmoid comes near its ends, but never reaches them."""
+
+
+def auto_range(numbers: npt.NDArray[Any]) -> tuple[float, float]:
+    """The range for `y_range = "auto"`: that of the training numbers and a tenth on both sides.
+
+    Example:
+        >>> import numpy as np
+        >>> auto_range(np.array([1.0, 5.0, 3.0]))
+        (0.6, 5.4)
+    """
+    least, most = float(numbers.min()), float(numbers.max())
+    margin = MARGIN * (most - least) or 0.5
+    return least - margin, most + margin
 
 
 def check_reach(
@@ -23,5 +39,5 @@ def check_reach(
     if least < y_range[0] or most > y_range[1]:
         raise InputError(
             f"{what_go} from {least:g} to {most:g}, but y_range = {written.format(*y_range)} keeps"
-            " predictions between these: set a wider range in the study, or none."
+            ' predictions between these: set a wider range in the study, or y_range = "auto".'
         )

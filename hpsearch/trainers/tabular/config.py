@@ -12,9 +12,11 @@ from hpsearch.trainers.shared.config_fields import (
     Count,
     Moms,
     NotNegative,
+    OnError,
     Positive,
     Share,
     Whole,
+    check_one_place,
 )
 
 
@@ -45,7 +47,8 @@ class TabularData:
     `target` is what is predicted. Which columns are categorical, continuous, dates or of no use is
     found out unless it is said here; `task` too. `split` says which rows are held out: see
     `hpsearch.trainers.tabular.table.split_rows`. `compress_tails` false leaves
-    amounts with a long tail as they are.
+    amounts with a long tail as they are. `on_error` "skip" leaves out rows whose target or cells
+    cannot be used, and says which.
     """
 
     source: str | None = None
@@ -61,14 +64,11 @@ class TabularData:
     ignore: list[str] = Field(default_factory=list)
     split: dict[str, Any] = Field(default_factory=lambda: {"share": 0.2})
     compress_tails: bool = True
+    on_error: OnError = "stop"
 
     @model_validator(mode="after")
     def _check(self) -> TabularData:
-        given = [name for name in ("source", "path", "query") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given; keep one")
-        if (self.query is None) != (self.database is None):
-            raise ValueError("database and query go together; give both or neither")
+        check_one_place(self)
         return self
 
 
@@ -77,9 +77,10 @@ class TabularConfig:
     """One trial of the tabular network (fastai.tabular's).
 
     `layers` are the widths of the hidden layers, written 200/100; `drop` is the dropout after each
-    of them and `emb_drop` that of the embeddings. `y_range` bounds predicted numbers; without it
-    they are scaled by the training rows' mean and deviation while the network learns. `hold_out`
-    says where held-out rows come from: the training table, or (for a final model) the test rows.
+    of them and `emb_drop` that of the embeddings. `y_range` bounds predicted numbers ("auto": from
+    a tenth below the training rows' to a tenth above); without it they are scaled by the training
+    rows' mean and deviation while the network learns. `hold_out` says where held-out rows come
+    from: the training table, or (for a final model) the test rows.
     """
 
     SHARED: ClassVar = ("hold_out",)
@@ -88,7 +89,7 @@ class TabularConfig:
     """What a final model has otherwise than a trial."""
 
     hold_out: Literal["train", "test"] = "train"
-    y_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | Literal["auto"] | None = None
     layers: Layers = "200/100"
     lr: Positive = 1e-2
     wd: NotNegative = 0.01
@@ -101,6 +102,11 @@ class TabularConfig:
 
     @model_validator(mode="after")
     def _check(self) -> TabularConfig:
-        if self.y_range is not None and not self.y_range[0] < self.y_range[1]:
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"y_range is low, high with low below high, not {self.y_range}")
         return self
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """`y_range` where it is two numbers."""
+        return None if isinstance(self.y_range, str) else self.y_range

@@ -21,9 +21,9 @@ from hpsearch.trainers.contract import PrepareSetup
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.tabular.config import TabularData
 from hpsearch.trainers.tabular.table.columns import Columns
+from hpsearch.trainers.tabular.table.data_section import data_section
 from hpsearch.trainers.tabular.table.prepare import find_columns, held_out_rows
 from hpsearch.trainers.tabular.table.preprocess import Preprocessor
-from hpsearch.trainers.tabular.table.study_template import data_section
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,6 +25,7 @@ from hpsearch.trainers.shared.stages import (
     epoch_record,
     train_stages,
 )
+from hpsearch.trainers.shared.y_range import auto_range
 from hpsearch.trainers.step.schedule import OneCycle
 from hpsearch.trainers.tabular.config import TabularConfig
 from hpsearch.trainers.tabular.network.fit import TabularFit, batches, new_model, outputs
@@ -78,7 +79,7 @@ def train(
             "epochs": len(records),
             "metrics": dict(records[-1].metrics),
         }
-        save_tabular(setup.keep, SavedTabular(fit.model, data.encoding, config, facts))
+        save_tabular(setup.keep, SavedTabular(fit.model, data.encoding, fit.config, facts))
     return TrainResult(records[-1].metrics, len(records), time.perf_counter() - started)
 
 
@@ -110,6 +111,8 @@ def plan_stages(config: TabularConfig) -> list[Stage]:
 
 
 def new_fit(config: TabularConfig, data: PreparedTable, seed: int, device: str) -> TabularFit:
+    if config.y_range == "auto":
+        config = replace(config, y_range=auto_range(data.parts["train"].targets))
     preprocessor = data.encoding.preprocessor
     model = new_model(
         config, preprocessor.n_categories, preprocessor.n_continuous, data.encoding.n_out, device

@@ -13,33 +13,38 @@ from hpsearch.trainers.shared.config_fields import (
     Count,
     Moms,
     NotNegative,
+    OnError,
     Positive,
     Precision,
     Share,
     Whole,
+    check_one_place,
 )
 
 
 @dataclass(frozen=True, config=STRICT)
 class TextData:
-    """The [data] of a study: a data set known by name, or one's own file with its columns.
+    """The [data] of a study: a data set known by name, one's own file with its columns, or a query.
 
     `tokenizer` splits texts into words: a spaCy language ("en", "de"), "whitespace", or your own
     function as "package.module:function" (str -> list of str) of a file in the folder of the
-    study.toml (hpsearch.core.own_code).
+    study.toml (hpsearch.core.own_code). `on_error` "skip" leaves out rows that cannot be used, such
+    as those with a label and no text, and says which.
     """
 
     source: str | None = None
     path: str | None = None
+    database: str | None = None
+    query: str | None = None
     text: str | Annotated[list[str], Field(min_length=1)] = "text"
     label: str = "label"
     split: str | None = None
     tokenizer: Annotated[str, Field(min_length=1)] = "en"
+    on_error: OnError = "stop"
 
     @model_validator(mode="after")
     def _check(self) -> TextData:
-        if self.source is not None and self.path is not None:
-            raise ValueError("source and path are both given; drop one")
+        check_one_place(self)
         return self
 
 

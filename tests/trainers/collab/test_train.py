@@ -14,7 +14,7 @@ from torch_adamw import set_rates
 from hpsearch.errors import InputError
 from hpsearch.trainers.collab import fit as run
 from hpsearch.trainers.collab import train as trainer
-from hpsearch.trainers.collab.config import CollabConfig
+from hpsearch.trainers.collab.config import CollabConfig, parse_y_range
 from hpsearch.trainers.collab.fit import DotBiasLoop, new_optimiser
 from hpsearch.trainers.collab.model import DotBias, Link
 from hpsearch.trainers.collab.prepare import number_ratings
@@ -189,10 +189,18 @@ def test_a_training_that_diverges_says_so(explicit):
         fit(explicit, params={"lr": 1e25, "y_range": "none", "epochs": 4, "wd": 0.0})
 
 
-def test_a_range_that_leaves_ratings_out_is_told_before_training(explicit, choices):
+def test_a_range_that_leaves_ratings_out_is_told_before_training(explicit, choices, tmp_path):
     with pytest.raises(InputError, match=r"from \S+ to 5, but y_range = 0/4 keeps"):
         fit(explicit, params={"y_range": "0/4"})
     fit(explicit, params={"y_range": "none", "epochs": 1})
+    # "auto" goes a tenth of the ratings' span beyond them, and the model knows the numbers.
+    keep = tmp_path / "auto"
+    fit(explicit, params={"y_range": "auto", "epochs": 1}, keep=keep)
+    low, high = parse_y_range(load_collab(keep).config.y_range)
+    least, most = explicit.train.values.min(), explicit.train.values.max()
+    assert (low, high) == pytest.approx(
+        (least - (most - least) / 10, most + (most - least) / 10), abs=1e-6
+    )
     fit(choices, params={"y_range": "3/4", "epochs": 1})  # of choices it says nothing
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from hpsearch.trainers.contract import PrepareSetup
 from hpsearch.trainers.tabular.preview import preview
 from hpsearch.trainers.tabular.table.columns import NamedColumns, infer_columns
+from hpsearch.trainers.tabular.table.data_section import data_section
 from hpsearch.trainers.tabular.table.prepare import class_shares
-from hpsearch.trainers.tabular.table.study_template import data_section
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def new_model(
         n_out: The number of classes, or 1 for a number.
     """
     sizes = Sizes(n_categories, n_continuous, parse_layers(config.layers), n_out)
-    return TabularModel(sizes, y_range=config.y_range, device=device)
+    return TabularModel(sizes, y_range=config.bounds, device=device)
 
 
 class TabularFit:

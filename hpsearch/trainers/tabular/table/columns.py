@@ -80,7 +80,7 @@ def infer_columns(
     Fractions and whole numbers with more than 20 distinct values are continuous. Dates, and texts
     such as 2026-11-24, are dates. All others are categorical. Texts such as 1.234,56 and 24/11/2026
     are numbers and dates where all cells of a column leave no doubt. Ignored are columns with one
-    value, texts of which no two are equal, and numbers that count the rows.
+    value, texts of which no two are equal, and whole numbers that number something.
 
     Args:
         where: The beginning of the error about a missing target.
@@ -115,7 +115,7 @@ def infer_columns(
         kinds[kind].append(name)
     if not kinds["categorical"] and not kinds["continuous"] and not kinds["date"]:
         raise InputError(f"The table has nothing to predict {target!r} from: give it more columns.")
-    task, reasons[target], form = _read_target(table[target], task)
+    task, reasons[target], form = read_target(table[target], task)
     if form is not None:
         forms[target] = form
     return Columns(
@@ -152,13 +152,14 @@ def _guess(column: pd.Series) -> tuple[str, str]:
         return "ignored", f"it is of the type {unread}" if unread else "it is empty"
     if n_values == 1 and not has_gaps:
         return "ignored", "it has one value only"
-    if n_values == n_cells > FEW and types.is_integer_dtype(kind) and _counts_rows(column):
-        return "ignored", "it counts the rows"
+    counts = _is_whole_number(column) and (types.is_integer_dtype(kind) or has_gaps)
+    if n_values == n_cells > FEW and counts and _are_identifiers(column):
+        return "ignored", "no two of its whole numbers are equal, as in a number of a row"
     if types.is_bool_dtype(kind):
         return "categorical", "yes or no"
     if types.is_datetime64_any_dtype(kind):
         return "date", "dates"
-    if types.is_integer_dtype(kind) or (types.is_float_dtype(kind) and _is_whole(column)):
+    if _is_whole_number(column):
         if n_values <= FEW:
             return "categorical", f"{n_values} whole numbers"
         return "continuous", f"{n_values:,} whole numbers"
@@ -211,8 +212,23 @@ def _categories(column: pd.Series) -> pd.Series:
     return pd.Series(column.cat.categories) if is_category else column
 
 
-def _counts_rows(column: pd.Series) -> bool:
-    return bool((np.diff(column.to_numpy()) == 1).all())
+def _is_whole_number(column: pd.Series) -> bool:
+    kind = column.dtype
+    return types.is_integer_dtype(kind) or (types.is_float_dtype(kind) and _is_whole(column))
+
+
+EQUAL_PAIRS = 7.0
+"""Of n numbers drawn from N at random, n**2 / 2N pairs are equal; there is none in exp(-7) = 1 of
+1,000 columns where so many are expected."""
+
+
+def _are_identifiers(column: pd.Series) -> bool:
+    """Whether whole numbers of which no two are equal lie so densely that they number something.
+
+    Rows may have been left out or be in any order. Amounts so dense would not all differ.
+    """
+    cells = column.dropna()
+    return len(cells) ** 2 >= 2 * EQUAL_PAIRS * (float(cells.max()) - float(cells.min()) + 1)
 
 
 def _is_whole(column: pd.Series) -> bool:
@@ -234,7 +250,7 @@ def _says_dates(column: pd.Series) -> bool:
     return True
 
 
-def _read_target(column: pd.Series, task: Task | None) -> tuple[Task, str, str | None]:
+def read_target(column: pd.Series, task: Task | None) -> tuple[Task, str, str | None]:
     """(the task, why, the form of its numbers if they have one); `task` is what the study says."""
     form = form_of(column)
     if form not in NUMBERS or task == "classification":

@@ -86,6 +86,13 @@ class PreparedTable:
     stages: tuple[str, ...] = ()
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("accuracy", "f1") if self.encoding.target.classes else ("mse", "rmse", "mae", "r2")
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        pass  # y_range is a setting, which `prepare` has checked
+
+    @property
     def summary(self) -> str:
         """Sizes, kinds of columns, how common each class is."""
         parts, target = self.parts, self.encoding.target
@@ -138,7 +145,7 @@ def prepare(
         encoding = Encoding.from_json(json.loads((folder / "encoding.json").read_text("utf-8")))
         parts = {name: _load(folder / name) for name in PARTS}
     target = f"The target {encoding.target.name!r} goes"
-    check_reach(target, parts["train"].targets, config.y_range, "[{:g}, {:g}]")
+    check_reach(target, parts["train"].targets, config.bounds, "[{:g}, {:g}]")
     return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, dataset.note)
 
 

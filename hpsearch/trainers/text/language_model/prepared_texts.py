@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,15 @@ class PreparedTexts:
     @property
     def stages(self) -> tuple[str, ...]:
         return tuple(stage.name for stage in self.language_models)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        if "train" not in self.texts.labels:
+            return ("perplexity", "accuracy")
+        return ("accuracy", "f1", *(() if self.language_models else ("lm_perplexity",)))
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        pass  # all that depends on the texts was checked while they were prepared
 
     @property
     def summary(self) -> str:

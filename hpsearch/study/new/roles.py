@@ -1,0 +1,124 @@
+"""What the columns of somebody's table are for, by their names and by what they hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.study.metric_names import words_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_IDS = _words("id ids no nr number num key code name uid")
+_USERS = _words(
+    "user customer client buyer member reader reviewer viewer listener visitor person account "
+    "profile student player guest patron"
+)
+_ITEMS = _words(
+    "item product movie film book isbn asin track song artist album article game restaurant "
+    "recipe anime show business place hotel course beer wine sku"
+)
+_RATINGS = _words("rating ratings stars star score vote votes points overall rate grade")
+_TIMES = _words("time timestamp date datetime at on when day")
+_TEXTS = _words(
+    "text review comment body sentence tweet message content description post abstract title "
+    "summary headline subject question"
+)
+_LABELS = _words(
+    "label sentiment class category target y stars rating score topic polarity tag intent "
+    "emotion spam language genre stance"
+)
+_SPLITS = _words("split valid is_valid set fold partition is_test")
+MOST_CLASSES = 50
+SAMPLE = 2000  # cells whose words are counted
+A_TEXT, A_LONG_TEXT = 4, 10  # words on average
+MOST_BESIDE_TEXTS = 3
+"""A table with more columns beside its texts is one of facts, unless its texts are long."""
+
+
+class Texts(NamedTuple):
+    """The columns of texts, and how many words such a text has on average."""
+
+    columns: list[str]
+    words: float
+
+
+def _head(name: str) -> str:
+    """The word that says what a column is: user of `userId`, film of `film_no`."""
+    words = words_of(name)
+    kept = [word for word in words if word not in _IDS]
+    return (kept or words or [""])[-1]
+
+
+def ratings_in(table: pd.DataFrame, target: str | None) -> dict[str, str] | None:
+    """The keys of [data] that name a table's columns user, item, rating and time; None if it is not
+    one of ratings: nobody in it comes twice, or its `target` is something else."""
+    names = [str(name) for name in table.columns]
+    found: dict[str, str] = {}
+    for key, words in (("user", _USERS), ("item", _ITEMS), ("rating", _RATINGS), ("time", _TIMES)):
+        fitting = [name for name in names if _head(name) in words and name not in found.values()]
+        if key == "rating":
+            fitting = [name for name in fitting if table[name].dtype.kind in "iuf"]
+        if fitting:
+            found[key] = fitting[0]
+    if not {"user", "item"} <= found.keys() or (target not in (None, found.get("rating"))):
+        return None
+    # With no rating it is a table of choices only if there is little else.
+    if "rating" not in found and len(names) > len(found) + 1:
+        return None
+    repeated = all(table[found[key]].nunique() < len(table) for key in ("user", "item"))
+    return found if repeated else None
+
+
+def texts_in(table: pd.DataFrame, target: str | None) -> Texts | None:
+    """The columns that hold texts of several words, few of them equal; None if there are none."""
+    words = {}
+    for name in map(str, table.columns):
+        column = table[name].dropna()
+        if name == target or column.dtype.kind in "iufbM" or not len(column):
+            continue
+        cells = column.iloc[:SAMPLE].astype(str)
+        mean = float(cells.str.split().str.len().mean())
+        distinct = cells.nunique() > len(cells) / 2
+        if distinct and mean >= (A_TEXT / 2 if _head(name) in _TEXTS else A_TEXT):
+            words[name] = mean
+    if not words:
+        return None
+    longest = max(words, key=lambda name: words[name])
+    columns = [name for name in words if name == longest or _head(name) in _TEXTS]
+    return Texts(columns, sum(words[name] for name in columns))
+
+
+def are_texts(table: pd.DataFrame, texts: Texts, target: str | None) -> bool:
+    """Whether the texts are what a table is about, not one column among facts."""
+    beside = len(table.columns) - len(texts.columns) - (target is not None)
+    number = target is not None and table[target].nunique() > MOST_CLASSES
+    return not number and (texts.words >= A_LONG_TEXT or beside <= MOST_BESIDE_TEXTS)
+
+
+def label_in(table: pd.DataFrame, texts: Texts) -> str | None:
+    """The column of labels: one called so, or the only one with few values."""
+    few = [
+        str(name)
+        for name in table.columns
+        if name not in texts.columns
+        and _head(str(name)) not in _SPLITS
+        and 2 <= table[name].nunique() <= min(MOST_CLASSES, len(table) / 2)
+    ]
+    named = [name for name in few if _head(name) in _LABELS]
+    return named[0] if named else few[0] if len(few) == 1 else None
+
+
+def split_in(table: pd.DataFrame, known: set[str]) -> str | None:
+    """The column that says which rows are held out, in words that are `known`."""
+    for name in map(str, table.columns):
+        if name.lower() in _SPLITS or _head(name) in _SPLITS:
+            values: Any = table[name].dropna().astype(str).str.strip().str.lower()
+            if len(values) == len(table) and values.isin(known).all() and values.nunique() > 1:
+                return name
+    return None
