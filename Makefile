@@ -45,7 +45,7 @@ api: .venv/installed
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dashboard]'
 	touch $@
 
 .venv/installed-test: .venv/bin/python pyproject.toml constraints.txt

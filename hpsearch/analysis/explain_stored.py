@@ -13,6 +13,7 @@ from rich.console import Console
 from hpsearch.analysis import Explanation
 from hpsearch.core.terminal import as_line
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.extras import is_installed, require
 from hpsearch.store import Store, StudySummary
 from hpsearch.store.queue.fence import StudyRef
 from hpsearch.store.sources import Source, open_source
@@ -36,6 +37,8 @@ def explain_one(
     Of an Optuna study nothing is kept. Raises InputError if `keep` asks for that, or if `push` asks
     to write into a store that can only be read.
     """
+    if push:
+        require("optuna_dashboard")  # better known now than after the work
     if isinstance(study, str):
         quiet = Console(quiet=True)
         with open_source(storage, keep=keep, push=bool(push)) as source:
@@ -67,10 +70,13 @@ def explain_all(
     """The explanation of each study by `analyse`, or why there is none.
 
     `push` puts plots and rules into the studies for the Optuna dashboard; None: into those that
-    hpsearch ran. Only rules `of_all_trials` are kept, as the study's.
+    hpsearch ran, where the dashboard is installed. Only rules `of_all_trials` are kept, as the
+    study's.
     `named`: the stores were named, so commands to paste must name them, too. Raises the first
     reason if there is no explanation at all.
     """
+    if push:  # better known now than after the work
+        require("optuna_dashboard")
     explanations: list[Explanation] = []
     refused: list[HpsearchError] = []
     for source, summary in studies:
@@ -84,7 +90,8 @@ def explain_all(
             if store is not None:
                 keep_rules(store, summary.ref, explanation)
             explanations.append(explanation)
-            if (store is not None and attributes.STUDY in summary.attrs) if push is None else push:
+            shown = store is not None and attributes.STUDY in summary.attrs
+            if (shown and is_installed("optuna_dashboard")) if push is None else push:
                 if not source.writable:
                     raise InputError(f"{source.shown} can only be read: leave --push away.")
                 explanation.push(study)

@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from hpsearch.analysis.report.contributions import SHOWN, render_json, render_markdown, render_table
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.contributions import ContributionResults, contributions
+from hpsearch.extras import require
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ class Explanation(Results):
             >>> "Found by hpsearch" in get_note(study)
             True
         """
+        require("optuna_dashboard")
         from hpsearch.analysis.report.dashboard import push
 
         push(study, self)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.extras import require
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
@@ -129,6 +131,7 @@ def predict(
         >>> predicted.shape, list(predicted)
         ((144, 1), ['prediction'])
     """
+    require("torch")
     from hpsearch.data.write_tables import check_output, write_table
     from hpsearch.models.predict import Metadata
     from hpsearch.models.predict import predict as predict_rows
@@ -192,6 +195,7 @@ def pretrain(
         >>> folder.name
         'films'
     """
+    require("torch")
     from hpsearch.models.pretrain import PretrainOptions
     from hpsearch.models.pretrain import pretrain as pretrain_model
 
@@ -235,6 +239,7 @@ def generate(
         >>> made.startswith("This film is")
         True
     """
+    require("torch")
     from hpsearch.models.generate import generate_text, open_model
 
     saved = open_model(model, trust_code, console)
@@ -314,6 +319,7 @@ def load_classifier(folder: str | Path, *, trust_code: bool = False) -> SavedCla
         Traceback (most recent call last):
         hpsearch.errors.InputError: ...
     """
+    require("torch")
     from hpsearch.trainers.text.classifier.saved import load_classifier as load
 
     return load(Path(folder), trust_code=trust_code)
@@ -336,6 +342,7 @@ def load_tabular(folder: str | Path) -> SavedTabular:
         Traceback (most recent call last):
         hpsearch.errors.InputError: ...
     """
+    require("torch")
     from hpsearch.trainers.tabular.saved import load_tabular as load
 
     return load(Path(folder))
@@ -371,6 +378,7 @@ def load_recommender(
         >>> list(recommender.recommend("3", n=1)["item"])
         ['3']
     """
+    require("torch")
     from hpsearch.trainers.collab.recommender.recommend import load_recommender as load
 
     new_users, new_items = (None if file is None else Path(file) for file in (users, items))

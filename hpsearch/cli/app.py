@@ -18,6 +18,7 @@ from hpsearch.cli.output import console
 from hpsearch.core.console import print_error
 from hpsearch.core.terminal import guard_streams
 from hpsearch.errors import HpsearchError
+from hpsearch.extras import missing_extra
 
 if TYPE_CHECKING:
     from hpsearch.store.sources import Source
@@ -66,6 +67,9 @@ def main() -> None:
         print_error(f"{error.filename} cannot be read: {error.strerror}.")
         sys.exit(2)
     except Exception as error:
+        if not debug and (absent := missing_extra(error)):
+            print_error(str(absent))
+            sys.exit(absent.exit_status)
         if not debug and (lack := _out_of_memory_text(error)):
             print_error(lack)
             sys.exit(1)

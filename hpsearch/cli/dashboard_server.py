@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hpsearch.core.console import say
 from hpsearch.errors import InputError
+from hpsearch.extras import require
 from hpsearch.store.sources import Source
 
 Environ = dict[str, Any]
@@ -45,6 +46,7 @@ def serve(
     It writes only what a person changes on its pages; with `read_only` it writes nothing. Raises
     InputError if the source holds no study, or nothing can listen at `host`:`port`.
     """
+    require("optuna_dashboard")
     source.find([])
     addresses = _check_port(host, port)
     from optuna_dashboard import wsgi

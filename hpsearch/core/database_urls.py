@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from hpsearch.errors import InputError
+from hpsearch.extras import MissingExtraError
 
 ALLOWED = {
     # A password is no option of SQLite, which ignores it; of its encrypted sisters it is one.
@@ -80,7 +81,7 @@ def _check_settings(url: URL) -> None:
         )
 
 
-__all__ = ["EXTRAS", "full_url", "parse_url", "redact", "shown_url", "sqlite_path"]
+__all__ = ["full_url", "parse_url", "redact", "shown_url", "sqlite_path"]
 
 DEFAULT_URL = "sqlite:///hpsearch.db"
 EXAMPLES = "sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
@@ -113,7 +114,7 @@ def parse_url(text: str | None) -> URL:
         ) from error
     driver = DRIVERS.get(url.drivername, url.drivername)
     url = url.set(drivername=driver)
-    if driver.split("+")[0] not in {"sqlite", *EXTRAS}:
+    if driver.split("+")[0] not in SERVED:
         raise InputError(f"{scheme}:// is no database that hpsearch can use: {HOW}.")
     if driver.startswith("sqlite"):
         return _check_sqlite(url, text)
@@ -162,7 +163,7 @@ MORE = "end other programs, or raise its max_connections"
 UTF8 = "give the database and Optuna's tables the character set utf8mb4"
 NO_MEMORY = ("cannot allocate memory", "failed to map segment", "out of memory", "can't allocate")
 """How the dynamic linker says inside an ImportError that there is no memory left."""
-EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
+SERVED = ("sqlite", "postgresql", "mysql")
 SECRET_KEYS = frozenset({"password", "passwd", "passphrase", "sslpassword", "ssl_key_password"})
 
 
@@ -267,16 +268,11 @@ def missing_driver(url: URL, error: Exception) -> str:
     text = " ".join(str(error).split())
     if any(sign in text.lower() for sign in NO_MEMORY):
         return f"There is too little memory to load the driver of {url.drivername}://: end others."
-    dialect = url.get_backend_name()
-    extra = EXTRAS.get(dialect)
-    ours = extra is not None and url.drivername.split("+")[-1] in ("psycopg", "pymysql")
+    driver = url.drivername.split("+")[-1]
     # Psycopg is a package without its library where 'psycopg[binary]' was not asked for.
     absent = isinstance(error, (ModuleNotFoundError, NoSuchModuleError)) or "no pq wrapper" in text
     if not absent:
         return f"The driver of {url.drivername}:// cannot be loaded ({text[:300].rstrip('.')})."
-    if not ours:
+    if driver not in ("psycopg", "pymysql"):
         return f"The driver that {url.drivername}:// asks for is not installed."
-    return (
-        f"The driver for {dialect}:// is not installed: pip install 'hpsearch[{extra}]', "
-        "then try again."
-    )
+    return str(MissingExtraError(driver))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import InputError
+from hpsearch.extras import is_installed
 
 STATUS = Path("/proc/self/status")
 
@@ -29,8 +30,8 @@ def cores() -> int:
 def default_device() -> str:
     """HPSEARCH_DEVICE, or the GPU if there is one.
 
-    Torch, which takes seconds to import, is asked only where a driver suggests a GPU. Raises
-    InputError if HPSEARCH_DEVICE names none.
+    Torch, which takes seconds to import, is asked only where a driver suggests a GPU; where there
+    is no torch, nothing trains on one. Raises InputError if HPSEARCH_DEVICE names no device.
     """
     if chosen := os.environ.get("HPSEARCH_DEVICE"):
         if not re.fullmatch(r"cpu|(cuda|mps)(:\d+)?", chosen):
@@ -39,6 +40,8 @@ def default_device() -> str:
             )
         return chosen
     if not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")):
+        return "cpu"
+    if not is_installed("torch"):
         return "cpu"
     import torch
 

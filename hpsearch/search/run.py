@@ -40,6 +40,7 @@ from hpsearch.store.unmade import UnmadeStore, open_or_await
 from hpsearch.study.search_options import Search, merge
 from hpsearch.study.space import check_config
 from hpsearch.study.spec import ResolvedPreset, StudySpec
+from hpsearch.study.trainers import check_installed
 from hpsearch.trainers.contract import Prepared, PrepareSetup
 from hpsearch.trainers.shared.speed import is_measurable
 
@@ -92,6 +93,7 @@ def run(
     console = console or new_console()
     preset = choice.spec.resolve(choice.preset)
     trials = budget.check(preset)
+    check_installed(choice.spec.trainer)
     if seed < 0:
         raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
     limits.check()

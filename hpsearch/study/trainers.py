@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple, cast
 
+from hpsearch.extras import require
 from hpsearch.trainers.contract import Looker, Previewer, Trainer
 
 
@@ -73,8 +74,14 @@ def data_class(trainer: str) -> Any:  # noqa: ANN401
     return _named(TRAINERS[trainer].data)
 
 
+def check_installed(trainer: str) -> None:
+    """Raise MissingExtraError where what a trainer needs is not installed; imports nothing."""
+    require("torch")
+
+
 def trainer_module(trainer: str) -> Trainer:
     """The module that prepares and trains (this is where torch is imported)."""
+    check_installed(trainer)
     return cast(Trainer, importlib.import_module(TRAINERS[trainer].train))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hpsearch.core.environment import cores, default_device
 from hpsearch.errors import InputError
+from hpsearch.extras import require
 
 AUTO = "auto"
 """Whichever is faster."""
@@ -57,6 +58,7 @@ def check_device(device: str, option: str = "--devices") -> None:
     if not DEVICE.fullmatch(device):
         raise InputError(f"{option} {device} is no device: write auto, cpu, cuda or cuda:1.")
     if device.startswith("cuda"):
+        require("torch")
         import torch
 
         count = torch.cuda.device_count()

@@ -25,6 +25,7 @@ from hpsearch.core import own_code
 from hpsearch.core.database_urls import full_url, parse_url, sqlite_path
 from hpsearch.data.cache.stages import install_stage, stage_files
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.extras import require
 from hpsearch.search.engines.local import RESTARTS, WorkerError
 from hpsearch.search.job import Job
 from hpsearch.search.processes import LEAVE_S
@@ -55,12 +56,9 @@ def connect(address: str) -> ModuleType:
     Raises InputError if Ray is not installed, or no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "--engine ray needs Ray: pip install 'hpsearch[ray]', then try again."
-        ) from error
+    require("ray")
+    import ray
+
     if not ray.is_initialized():
         try:
             _knock(address)

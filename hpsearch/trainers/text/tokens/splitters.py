@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.core import own_code
 from hpsearch.core.words import nearest
 from hpsearch.errors import InputError
+from hpsearch.extras import require
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -48,9 +49,10 @@ def check_name(name: str) -> None:
 
 def languages() -> list[str]:
     """The codes of spaCy's languages, read off its folders, as importing it takes half a second."""
+    require("spacy")
     spec = importlib.util.find_spec("spacy")
-    if spec is None or spec.origin is None:
-        return []
+    assert spec is not None
+    assert spec.origin is not None
     folders = (Path(spec.origin).parent / "lang").iterdir()
     return sorted(folder.name for folder in folders if re.fullmatch("[a-z]{2,3}", folder.name))
 
