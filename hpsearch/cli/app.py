@@ -21,6 +21,8 @@ from hpsearch.errors import HpsearchError
 from hpsearch.extras import missing_extra
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from hpsearch.store.sources import Source
 
 
@@ -38,7 +40,6 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -119,17 +120,29 @@ def _program(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Search hyperparameters, and read rules of thumb with honest intervals off the trials."""
 
 
-run.register(app)
-explain.register(app)
-verify.register(app)
+STORES = "Studies and stores"
 
 
-@app.command(epilog="Example: [bold]hpsearch dashboard --port 8081[/]")
+def _add(panel: str, *families: ModuleType) -> None:
+    """Add the commands of these modules, in a panel of `--help`."""
+    for family in families:
+        family.register(app)
+    for command in app.registered_commands:
+        command.rich_help_panel = command.rich_help_panel or panel
+    for group in app.registered_groups:
+        group.rich_help_panel = group.rich_help_panel or panel
+
+
+_add("Search", run)
+_add("Rules of thumb", explain, verify)
+
+
+@app.command(epilog="Example: [bold]hpsearch dashboard --port 8081[/]", rich_help_panel=STORES)
 def dashboard(
     storage: Storage = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
@@ -152,7 +165,7 @@ def dashboard(
         serve(source, host, port, console, allow_hosts=allow_host or (), read_only=read_only)
 
 
-@app.command(epilog="Example: [bold]hpsearch studies[/]")
+@app.command(epilog="Example: [bold]hpsearch studies[/]", rich_help_panel=STORES)
 def studies(storage: Storage = None) -> None:
     """List the built-in studies, and those in the store with their trials."""
     from hpsearch.cli import tables
@@ -163,7 +176,9 @@ def studies(storage: Storage = None) -> None:
             console.print("", tables.stored_studies(source))
 
 
-@app.command(epilog="Example: [bold]hpsearch show imdb-clas --preset quick[/]")
+@app.command(
+    epilog="Example: [bold]hpsearch show imdb-clas --preset quick[/]", rich_help_panel=STORES
+)
 def show(
     study: Study,
     preset: Annotated[str | None, typer.Option(help="With the ranges of this preset.")] = None,
@@ -180,10 +195,9 @@ def show(
             console.print(tables.trials_so_far(source, spec))
 
 
-models.register(app)
-recommend.register(app)
-store.register(app)
-data.register(app)
+_add(STORES, store)
+_add("Single models", models, recommend)
+_add("Data", data)
 
 
 @contextmanager

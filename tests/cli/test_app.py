@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -362,3 +363,19 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(folder):
     )
     assert status == 0
     assert "left over" in out
+
+
+def test_help_groups_every_command(tmp_path):
+    _, help_text, _ = typed(tmp_path, "-h")
+    panels = re.findall(r"╭─ ([\w ]+) ─", help_text)
+    assert panels == [
+        "Options", "Search", "Rules of thumb", "Studies and stores", "Single models", "Data",
+    ]  # fmt: skip
+
+
+def test_a_shell_completes_commands(tmp_path):
+    status, found, _ = typed(
+        tmp_path, _HPSEARCH_COMPLETE="complete_bash", COMP_WORDS="hpsearch ex", COMP_CWORD="1"
+    )
+    assert (status, found.split()) == (0, ["explain", "export"])
+    assert "--install-completion" in typed(tmp_path, "--help")[1]
