@@ -52,7 +52,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, standalone_mode=True)
+        app(arguments, prog_name="hpsearch", standalone_mode=True)
     except KeyboardInterrupt:
         if debug:
             raise
