@@ -16,7 +16,9 @@ MODULES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text("utf-8")
 )
-ON_AN_EXPLANATION = ("hpsearch.analysis.explanation", "hpsearch.analysis.results")
+ON_AN_EXPLANATION = tuple(
+    f"hpsearch.analysis.{name}" for name in ("explanation", "plotted", "results")
+)
 """The examples of methods there go on from the example of the class Explanation."""
 
 

@@ -7,14 +7,19 @@ examples go on from the example of the class.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import optuna
 from rich.console import RenderableType
 
+from hpsearch.analysis.plotted import Plotted
 from hpsearch.analysis.report.contributions import SHOWN, render_json, render_markdown, render_table
-from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.contributions import ContributionResults, contributions
+from hpsearch.core.words import how_many
 from hpsearch.extras import require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Contributions(ContributionResults):
         return render_json(self)
 
 
-@dataclass(frozen=True)
-class Explanation(Results):
+@dataclass(frozen=True, repr=False)
+class Explanation(Plotted):
     """What the trials of one study say, and how far to trust it.
 
     Without trust there are no rules. Where there are none, `reason` says why in one sentence and
@@ -54,7 +59,7 @@ class Explanation(Results):
         >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=60)
         >>> explanation = explain(study)
         >>> print(explanation.to_markdown().splitlines()[4])
-        ## Use
+        ## Best so far
         >>> explanation.importances[0].params
         ('x',)
     """
@@ -187,6 +192,49 @@ class Explanation(Results):
         from hpsearch.analysis.report.dashboard import push
 
         push(study, self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The parameters as a table: what they explain, and what is best.
+
+        Returns:
+            One row for each parameter, the strongest first. `share`, `share_low` and `share_high`
+            are of the variance; `best`, `best_low` and `best_high` in the parameter's unit where
+            an effect was found; `rule` says what to do, where there is one.
+
+        Example:
+            >>> table = explanation.to_frame()
+            >>> bool(table.loc["x", "share"] > 0.9)
+            True
+        """
+        import pandas as pd
+
+        effects = {effect.param: effect for effect in self.effects}
+        advice: dict[str, str] = {}
+        for rule in self.rules:
+            advice[rule.param] = f"{advice.get(rule.param, '')} {rule.advice}".strip()
+        rows = []
+        for i in self.main_importances:
+            effect = effects.get(i.params[0])
+            best = (None,) * 3 if effect is None else (
+                effect.best, effect.best_low, effect.best_high
+            )  # fmt: skip
+            rows.append((i.share, i.low, i.high, *best, advice.get(i.params[0])))
+        names = ["share", "share_low", "share_high", "best", "best_low", "best_high", "rule"]
+        index = pd.Index([i.params[0] for i in self.main_importances], name="parameter")
+        return pd.DataFrame(rows, index=index, columns=names)
+
+    def __repr__(self) -> str:
+        found = "; ".join(
+            f"{one.metric}: {how_many(one.n_trials, 'trial')}, best {one.best_value:.4g}, "
+            f"{how_many(len(one.rules), 'rule')}"
+            for one in (self, *self.others)
+        )
+        return f"<Explanation of {self.study}: {found}>"
+
+    def _repr_html_(self) -> str:
+        from hpsearch.analysis.report.notebook import explanation_html
+
+        return explanation_html(self)
 
     def __rich__(self) -> RenderableType:
         return self.to_table()

@@ -42,9 +42,11 @@ from hpsearch.analysis.report.pooling import (
     render_markdown,
     render_table,
 )
+from hpsearch.core.words import how_many
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
 N_PLACES = 101  # of a continuous parameter
@@ -52,7 +54,7 @@ OVERLAP = 0.5  # of the studies' median range: less in common is not pooled
 IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pooling(PoolingResults):
     """The rules pooled over several studies, and the formats they print in.
 
@@ -82,6 +84,25 @@ class Pooling(PoolingResults):
                 return forest_plot(one).figure
         known = ", ".join(one.param for one in self.optima) or "none"
         raise InputError(f"'{param}' is not pooled: {known} is.")
+
+    def to_frame(self) -> pd.DataFrame:
+        """The pooled rules as a table: a row a parameter, values in its own unit, the expected
+        `cost` of the value in a new study in that of `PooledOptimum.unit`."""
+        import pandas as pd
+
+        rows = [
+            (one.value, one.low, one.high, one.loss.mean, len(one.studies)) for one in self.optima
+        ]
+        index = pd.Index([one.param for one in self.optima], name="parameter")
+        return pd.DataFrame(rows, index=index, columns=["value", "low", "high", "cost", "studies"])
+
+    def __repr__(self) -> str:
+        return f"<Pooling of {', '.join(self.studies)}: {how_many(len(self.optima), 'rule')}>"
+
+    def _repr_html_(self) -> str:
+        from hpsearch.analysis.report.notebook import pooling_html
+
+        return pooling_html(self)
 
     def __rich__(self) -> RenderableType:
         return self.to_table()

@@ -60,10 +60,11 @@ def load_study(study: str, *, storage: str | None = None) -> optuna.Study:
         >>> len(hpsearch.load_study("mine", storage="optuna.db").trials)
         2
     """
+    from hpsearch.api.study_view import Study
     from hpsearch.store.sources import open_source
 
     source = open_source(storage)
-    return source.load(source.find_one(study))
+    return Study.of(source.load(source.find_one(study)))
 
 
 def import_study(

@@ -29,6 +29,15 @@ def run(
     limits: Limits | None = None,
     seed: int = 0,
     data: str | Path | None = None,
+    sampler: str | None = None,
+    pruner: str | None = None,
+    design_share: float | None = None,
+    fix: Mapping[str, Any] | None = None,
+    warm_start: Sequence[str] | None = None,
+    prior: Sequence[str] | None = None,
+    also: Sequence[str] | None = None,
+    target: float | None = None,
+    until_stable: bool = False,
     search: Mapping[str, Any] | None = None,
     language_model: str | None = None,
     console: Console | None = None,
@@ -51,8 +60,18 @@ def run(
         seed: of a new study; a study that is continued keeps its own. One worker with the same
             seed repeats the trials exactly.
         data: your own copy of the data: a folder, an archive, a CSV or Parquet file.
-        search: how trials are chosen, in place of what the study declares: the keys of [search]
-            in a study.toml, such as {"sampler": "forest", "fix": {"bs": 32}}.
+        sampler: "tpe", "gp", "cmaes", "qmc", "random" or "forest", in place of the study's.
+        pruner: "median", "hyperband", "wilcoxon" or "none", in place of the study's.
+        design_share: the share of the trials that is spread over the space before one samples.
+        fix: parameters that keep one value in all trials of this run, such as {"bs": 32}.
+        warm_start: studies in the store whose best configurations are tried first.
+        prior: studies, or JSON files of explanations, whose rules say where to look first; "rules":
+            all others of the store.
+        also: further objectives: "seconds" or any metric, "+" in front if higher is better.
+        target: end as soon as a trial is as good as this.
+        until_stable: end once the rules no longer change.
+        search: all that by the keys of [search] in a study.toml, and the others of these: "tries"
+            and "constraints".
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
             imdb-lm in the store).
         console: where the progress is printed. None: standard output.
@@ -72,11 +91,12 @@ def run(
         >>> _ = Path("ratings.csv").write_text("\\n".join(["user,item,rating", *rows]))
         >>> study = hpsearch.run(
         ...     "movielens", preset="quick", data="ratings.csv", trials=2,
-        ...     search={"fix": {"epochs": 3}}, console=Console(quiet=True),
+        ...     sampler="random", fix={"epochs": 3}, console=Console(quiet=True),
         ... )
         >>> study.study_name, len(study.trials)
         ('movielens-quick', 2)
     """
+    from hpsearch.api.study_view import Study
     from hpsearch.search import Budget
     from hpsearch.search import run as run_search
     from hpsearch.search.engines import Workers
@@ -85,15 +105,22 @@ def run(
     from hpsearch.study.spec import load_spec
 
     path = None if data is None else Path(data)
-    return run_search(
+    given = {
+        "sampler": sampler, "pruner": pruner, "design_share": design_share, "fix": fix,
+        "warm_start": warm_start, "prior": prior, "also": also, "target": target,
+        "until_stable": until_stable or None,
+    }  # fmt: skip
+    chosen = {key: value for key, value in given.items() if value is not None}
+    made = run_search(
         StudyChoice(load_spec(study), preset, storage, path, language_model),
         Workers(workers, devices, engine, cluster),
         budget=Budget(trials, timeout),
         limits=limits or Limits(),
-        search=search,
+        search={**(search or {}), **chosen},
         seed=seed,
         console=console,
     )
+    return Study.of(made)
 
 
 def join(

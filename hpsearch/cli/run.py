@@ -151,15 +151,10 @@ def run(
     """Run trials of a study; run it again to add more."""
     from hpsearch.search.job import Limits
 
-    given = {
-        "sampler": sampler, "pruner": pruner, "design_share": design_share, "also": also,
-        "fix": parse_config("--fix", fix or ()) or None,
-        "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()] or None,
-        "warm_start": warm_start, "prior": prior, "target": target,
-        "until_stable": until_stable or None,
-        "constraints": parse_config("--constraint", constraint or ()) or None,
-    }  # fmt: skip
-    search = {key: value for key, value in given.items() if value is not None}
+    others = {
+        "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()],
+        "constraints": parse_config("--constraint", constraint or ()),
+    }
     seconds = None if trial_timeout is None else parse_duration(trial_timeout, "--trial-timeout")
     memory = None if trial_memory is None else parse_bytes(trial_memory, "--trial-memory")
     hpsearch.run(
@@ -176,7 +171,16 @@ def run(
         seed=seed,
         data=data,
         language_model=language_model,
-        search=search,
+        sampler=sampler,
+        pruner=pruner,
+        design_share=design_share,
+        fix=parse_config("--fix", fix or ()) or None,
+        warm_start=warm_start,
+        prior=prior,
+        also=also,
+        target=target,
+        until_stable=until_stable,
+        search={key: value for key, value in others.items() if value},
         console=console,
     )
 

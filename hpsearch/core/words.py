@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -152,6 +153,14 @@ def assignments(params: Mapping[str, Any], digits: int = 6) -> str:
         for name, value in params.items()
     }
     return " ".join(shlex.quote(f"{name}={value}") for name, value in shown.items())
+
+
+def code_html(statement: str) -> str:
+    """A sentence as HTML; a `name` in it becomes code."""
+    pieces = escape(statement).split("`")
+    return "".join(
+        f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces)
+    )
 
 
 def percent(share: float) -> str:

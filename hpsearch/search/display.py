@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live display on a terminal, one line a trial elsewhere.
+"""What a person sees of a run: a live display on a terminal and in a notebook, else a line a trial.
 
 It only reads the store, so it shows the trials of every worker, wherever that is.
 """
@@ -26,6 +26,7 @@ from hpsearch.core.console import say
 from hpsearch.core.database_urls import database_problem
 from hpsearch.core.terminal import as_line, one_line
 from hpsearch.core.words import describe_params, duration, number
+from hpsearch.search.notebook import NotebookOutput
 from hpsearch.search.speed import estimate
 from hpsearch.store import Store, summaries
 from hpsearch.store.queue import fence
@@ -135,6 +136,7 @@ class Display:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="hpsearch-display", daemon=True)
         self._live: Live | None = None
+        self._notebook: NotebookOutput | None = None
 
     def __enter__(self) -> Display:
         say_waits(self._store, self._console)
@@ -147,6 +149,8 @@ class Display:
                 transient=True,
             )
             self._live.start()
+        elif self._console.is_jupyter:
+            self._notebook = NotebookOutput()
         self._thread.start()
         return self
 
@@ -154,6 +158,7 @@ class Display:
         self._stop.set()
         self._thread.join()
         self._poll()
+        self._update_notebook()
         if self._live is not None:
             self._live.stop()
 
@@ -162,10 +167,21 @@ class Display:
         while not self._stop.wait(pause):
             began = time.monotonic()
             self._poll()
+            self._update_notebook()
             # With tens of thousands of trials, each look takes time of the database from the run.
             pause = max(POLL_S, (time.monotonic() - began) / LOOKING_SHARE)
         with contextlib.suppress(Exception):
             self._store.optuna.remove_session()
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether something shows the running trials, so that not every one needs a line."""
+        return self._live is not None or self._notebook is not None
+
+    def _update_notebook(self) -> None:
+        if self._notebook is not None:
+            with contextlib.suppress(Exception):  # the display must never end a run
+                self._notebook.update(self._render())
 
     def _poll(self) -> None:
         engine, shown = self._store.engine, self._shown
@@ -213,7 +229,7 @@ class Display:
             self._estimate = estimate.read_estimate(self._store, run_id)
             if self._estimate is not None and self._estimate.seconds >= estimate.WORTH_SAYING_S:
                 say(self._console, self._estimate.sentence)
-        if self._estimate is not None and self._live is not None:
+        if self._estimate is not None and self._is_live:
             self._rate.saw(count_epochs(engine, run_id), time.monotonic())
 
     def _announce(self, ended: Ended) -> None:
@@ -223,7 +239,7 @@ class Display:
             self._best = ended.value
         if self._silent:
             return
-        if self._live is None or better or ended.state == TrialState.FAIL:
+        if not self._is_live or better or ended.state == TrialState.FAIL:
             say(self._console, describe_trial(ended, self._shown.metric))
 
     def _is_better(self, value: float | None) -> bool:

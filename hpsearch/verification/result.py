@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from hpsearch.core.terminal import one_line
-from hpsearch.core.words import format_value
+from hpsearch.core.terminal import one_line, visible
+from hpsearch.core.words import code_html, format_value
 from hpsearch.verification.plan import Plan
 from hpsearch.verification.verdict import Pairs, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = "hpsearch.verification/1"
 COLOURS = {
@@ -24,7 +27,7 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """The outcome of a verification.
 
@@ -78,6 +81,20 @@ class Verification:
             if not math.isfinite(document[key]):
                 document[key] = None
         return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The gains of all pairs in the metric's unit, one row a pair, those of earlier
+        verifications first."""
+        import pandas as pd
+
+        return pd.DataFrame({"gain": list(self.pairs.gains)}).rename_axis("pair")
+
+    def __repr__(self) -> str:
+        return f"<Verification {self.statement}>"
+
+    def _repr_html_(self) -> str:
+        word, _, rest = self.statement.partition(":")
+        return visible(f"<div><b>{code_html(word)}</b>:{code_html(rest)}</div>")
 
     def __rich__(self) -> RenderableType:
         word, _, rest = self.statement.partition(":")

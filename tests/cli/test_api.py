@@ -24,10 +24,7 @@ give what is behind it."""
 ONE_VALUE = {
     "cluster": {"address", "worker_cpus", "worker_gpus"},
     "limits": {"trial_timeout", "trial_memory", "halve_batch"},
-    "search": {
-        "sampler", "pruner", "design_share", "fix", "try", "warm_start", "also", "constraint",
-        "target", "until_stable",
-    },
+    "search": {"try", "constraint"},
 }  # fmt: skip
 """Keywords whose value holds what are several options of the command line."""
 RENAMED = {"set": "sets"}

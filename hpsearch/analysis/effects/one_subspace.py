@@ -185,12 +185,16 @@ def _surfaces(
     """Of the strongest pairs."""
     column = {frame.axes[c].name: j for j, c in enumerate(space.columns)}
     pairs = [i for i in importances if len(i.params) == 2 and i.share >= MIN_PARTNER_SHARE]
-    surfaces = []
-    for pair in pairs[:MAX_SURFACES]:
-        i, j = column[pair.params[0]], column[pair.params[1]]
-        grids = (_grid(frame, space, i), _grid(frame, space, j))
-        surfaces.append(build_surface(fitted.forest, (i, j), grids))
-    return surfaces
+    return [
+        surface_of(frame, space, fitted, (column[pair.params[0]], column[pair.params[1]]))
+        for pair in pairs[:MAX_SURFACES]
+    ]
+
+
+def surface_of(frame: Frame, space: Subspace, fitted: Fit, places: tuple[int, int]) -> Surface:
+    """The joint effect of two parameters, by their places among those of the subspace."""
+    grids = (_grid(frame, space, places[0]), _grid(frame, space, places[1]))
+    return build_surface(fitted.forest, places, grids)
 
 
 def _curves(

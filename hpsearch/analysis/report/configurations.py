@@ -1,11 +1,14 @@
-"""The best trial's parameters and the recommended ones, as lines to copy."""
+"""The best trial's parameters and the recommended ones as lines to copy, and what tuning gains."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from hpsearch.analysis.results import Results
-from hpsearch.core.words import assignments
+from hpsearch.analysis.views.tunability import Tunability
+from hpsearch.core.words import assignments, format_value
+
+TUNING_HEADER = ("parameter", "gain of tuning it alone", "gain of it in the recommendation")
 
 
 class Configuration(NamedTuple):
@@ -28,3 +31,14 @@ def configurations(e: Results) -> list[Configuration]:
         Configuration("Best so far", best, assignments(e.best_params)),
         Configuration("Use", advised.statement, advised.line),
     ]
+
+
+def tuning_rows(found: Tunability) -> list[tuple[str, ...]]:
+    """One row a parameter, in the metric's unit, the largest gain first."""
+    return [(one.param, f"{one.alone:.3g}", f"{one.at_best:.3g}") for one in found.params]
+
+
+def path_line(found: Tunability) -> str:
+    """From the defaults to the recommendation, the step that gains most first."""
+    steps = [f"{s.param}={format_value(s.value)} {s.predicted:.4g}" for s in found.path]
+    return f"From the defaults, predicted {found.default:.4g}, by: {'; '.join(steps)}."

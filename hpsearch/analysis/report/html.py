@@ -20,18 +20,22 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from hpsearch.analysis.read.axes import Value
-from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.configurations import (
+    TUNING_HEADER,
+    configurations,
+    path_line,
+    tuning_rows,
+)
 from hpsearch.analysis.report.front import front_plots
 from hpsearch.analysis.report.plots.figures import Group, plot_groups
 from hpsearch.analysis.report.plots.style import Plot, to_plain
 from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
 from hpsearch.analysis.report.shared import aim
 from hpsearch.analysis.report.table import refusal
-from hpsearch.analysis.report.tuning import TUNING_HEADER, path_line, tuning_rows
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import format_value
+from hpsearch.core.words import code_html, format_value
 
 LONGEST_NAME = 48  # characters, in a column of a table
 NO_PLOTS = (
@@ -155,14 +159,6 @@ def _card(e: Results, rule: Rule) -> str:
         f'<li class="{rule.kind}"><p class="advice">{code_html(rule.advice)}</p>'
         f"{_range(e, rule)}"
         f'<p class="evidence">{code_html(evidence)}</p></li>\n'
-    )
-
-
-def code_html(statement: str) -> str:
-    """`name` becomes code."""
-    pieces = escape(statement).split("`")
-    return "".join(
-        f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces)
     )
 
 

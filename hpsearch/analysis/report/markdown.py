@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
-from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.configurations import (
+    TUNING_HEADER,
+    configurations,
+    path_line,
+    tuning_rows,
+)
 from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
 from hpsearch.analysis.report.shared import aim
 from hpsearch.analysis.report.table import heading, optima, refusal
-from hpsearch.analysis.report.tuning import TUNING_HEADER, path_line, tuning_rows
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import visible

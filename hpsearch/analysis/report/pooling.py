@@ -19,7 +19,7 @@ from hpsearch.analysis.pooling.results import Moderator, PooledOptimum, PoolingR
 from hpsearch.analysis.read.axes import Value
 from hpsearch.analysis.report.shared import to_json_types
 from hpsearch.core.terminal import as_line
-from hpsearch.core.words import format_value
+from hpsearch.core.words import code_html, format_value
 
 SCHEMA = "hpsearch.pool/2"
 DIGITS = 6
@@ -30,9 +30,9 @@ MODERATORS = ("moderator", "studies", "effect on the best value", "p")
 
 def render_table(pooling: PoolingResults) -> RenderableType:
     """A table of pooled rules; below it each one's forest plot, and what moves it."""
-    parts: list[RenderableType] = [as_line(_heading(pooling), style="bold")]
+    parts: list[RenderableType] = [as_line(heading_of(pooling), style="bold")]
     if pooling.optima:
-        parts += [_table(_columns(pooling), [_row(one) for one in pooling.optima])]
+        parts += [_table(columns(pooling), [row_of(one) for one in pooling.optima])]
     for one in pooling.optima:
         parts += ["", as_line(one.statement)]
         parts += [_table((PARTS[0], *_axis(one), *PARTS[1:]), _forest(one))]
@@ -53,9 +53,9 @@ LEGEND = (
 
 
 def render_markdown(pooling: PoolingResults) -> str:
-    lines = [f"# {_heading(pooling)}", ""]
+    lines = [f"# {heading_of(pooling)}", ""]
     if pooling.optima:
-        lines += _markdown(_columns(pooling), [_row(one) for one in pooling.optima])
+        lines += _markdown(columns(pooling), [row_of(one) for one in pooling.optima])
     for one in pooling.optima:
         lines += ["", f"## `{one.param}`", "", one.statement, ""]
         lines += _markdown(PARTS, [_part(part, one) for part in one.parts])
@@ -82,14 +82,14 @@ def render_json(pooling: PoolingResults) -> str:
 
 def render_html(pooling: PoolingResults) -> str:
     """One page with forest plots and curves of cost; it needs no network."""
-    from hpsearch.analysis.report.html import code_html, figure_html, page_html, table_html
+    from hpsearch.analysis.report.html import figure_html, page_html, table_html
     from hpsearch.analysis.report.plots.forest import cost_plot, forest_plot
     from hpsearch.analysis.report.plots.style import to_plain
 
-    heading = _heading(pooling)
+    heading = heading_of(pooling)
     body = [f"<header><h1>{escape(heading)}</h1></header>"]
     if pooling.optima:
-        table = table_html(_columns(pooling), [_row(one) for one in pooling.optima])
+        table = table_html(columns(pooling), [row_of(one) for one in pooling.optima])
         body += [f"<section><h2>Rules</h2>{table}</section>"]
     figures = []
     for one in pooling.optima:
@@ -107,19 +107,19 @@ def render_html(pooling: PoolingResults) -> str:
     return page_html(heading, "\n".join(body), figures)
 
 
-def _heading(pooling: PoolingResults) -> str:
+def heading_of(pooling: PoolingResults) -> str:
     count = len(pooling.studies)
     if pooling.optima:
         return f"{count} studies together: {', '.join(pooling.studies)}"
     return f"Nothing can be pooled over the {count} studies {', '.join(pooling.studies)}"
 
 
-def _columns(pooling: PoolingResults) -> tuple[str, ...]:
+def columns(pooling: PoolingResults) -> tuple[str, ...]:
     return ("parameter", "use", f"{pooling.level:.0%} interval", "costs a new study",
             "gains it", "tau", "I2")  # fmt: skip
 
 
-def _row(one: PooledOptimum) -> tuple[str, ...]:
+def row_of(one: PooledOptimum) -> tuple[str, ...]:
     span = f"{format_value(one.low)} to {format_value(one.high)}"
     tau = i2 = ""
     if one.categorical or one.tau is None or one.i2 is None:

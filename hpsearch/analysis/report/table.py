@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hpsearch.analysis.effects.grids import Effect
 from hpsearch.analysis.estimates import Importance
-from hpsearch.analysis.report.configurations import configurations
+from hpsearch.analysis.report.configurations import configurations, path_line
 from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.share_rows import (
     interval,
@@ -25,7 +25,6 @@ from hpsearch.analysis.report.share_rows import (
     strong_pairs,
 )
 from hpsearch.analysis.report.shared import aim
-from hpsearch.analysis.report.tuning import path_line
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.views.front import Front

@@ -12,7 +12,8 @@ from hpsearch.analysis.effects.conditional import Case, ConditionalOptimum
 from hpsearch.analysis.effects.curve import Curve
 from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Value
-from hpsearch.core.words import format_value
+from hpsearch.core.terminal import visible
+from hpsearch.core.words import code_html, format_value
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
@@ -28,7 +29,7 @@ PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a th
 NEGLIGIBLE = 0.5  # of the noise floor: an effect surely smaller is none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rule:
     """One recommendation, with everything that its sentence says.
 
@@ -102,6 +103,13 @@ class Rule:
     def evidence(self) -> str:
         """Why to believe it."""
         return _evidence(self)
+
+    def __repr__(self) -> str:
+        return f"<Rule {self.advice}>"
+
+    def _repr_html_(self) -> str:
+        why = " ".join(part for part in (self.detail, self.evidence) if part)
+        return visible(f"<div><b>{code_html(self.advice)}</b> {code_html(why)}</div>")
 
 
 def rules_of(curves: Sequence[Curve], metric: str, *, learned: bool = False) -> list[Rule]:

@@ -48,19 +48,19 @@ class SavedCollab:
     `facts` tell people what the model was trained on and how good it is.
     """
 
-    model: Model
-    user_ids: Ids
-    item_ids: Ids
+    model: Model = field(repr=False)
+    user_ids: Ids = field(repr=False)
+    item_ids: Ids = field(repr=False)
     config: CollabConfig
     implicit: bool
-    seen_users: Rows
-    seen_items: Rows
-    seen_values: Values
+    seen_users: Rows = field(repr=False)
+    seen_items: Rows = field(repr=False)
+    seen_values: Values = field(repr=False)
     n_trained: tuple[int, int]
     columns: tuple[str, str] = ("user", "item")
-    users: pd.DataFrame | None = None
-    items: pd.DataFrame | None = None
-    cold: Mapping[Side, ColdStart] = field(default_factory=dict)
+    users: pd.DataFrame | None = field(default=None, repr=False)
+    items: pd.DataFrame | None = field(default=None, repr=False)
+    cold: Mapping[Side, ColdStart] = field(default_factory=dict, repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property

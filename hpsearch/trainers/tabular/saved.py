@@ -34,8 +34,8 @@ _FORMAT = 2
 class SavedTabular:
     """A network with what is needed to feed it rows of a table, and facts about its training."""
 
-    model: TabularModel
-    encoding: Encoding
+    model: TabularModel = field(repr=False)
+    encoding: Encoding = field(repr=False)
     config: TabularConfig
     facts: Mapping[str, Any] = field(default_factory=dict)
 

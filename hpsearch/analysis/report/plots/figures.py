@@ -19,6 +19,7 @@ from hpsearch.analysis.report.plots.trials import (
 )
 from hpsearch.analysis.report.share_rows import MAX_PAIRS, name_of, strong_pairs
 from hpsearch.analysis.results import Results
+from hpsearch.analysis.rules.rules import Rule
 
 MIN_CURVES, MAX_CURVES = 4, 8
 MIN_BARS, MAX_BARS = 6, 15
@@ -71,14 +72,20 @@ def _effects_legend(e: Results, shown: int) -> str:
 def effect_plots(e: Results, most: int = MAX_CURVES) -> list[Plot]:
     """Of the strongest parameters, of those with a rule, and of a few weak ones."""
     effects = {effect.param: effect for effect in e.effects}
-    rules = {rule.param: rule for rule in e.rules if rule.kind not in ("no-effect", "avoid")}
     known = [i for i in e.main_importances if i.params[0] in effects]
     shown = [
         i.params[0]
         for place, i in enumerate(known)
-        if place < MIN_CURVES or i.share >= SMALL or i.params[0] in rules
+        if place < MIN_CURVES or i.share >= SMALL or rule_with_value(e, i.params[0])
     ]
-    return [effect_plot(e, effects[name], rules.get(name)) for name in shown[:most]]
+    return [effect_plot(e, effects[name], rule_with_value(e, name)) for name in shown[:most]]
+
+
+def rule_with_value(e: Results, param: str) -> Rule | None:
+    """The rule that names a value for the parameter, if there is any."""
+    silent = ("no-effect", "avoid")
+    found = [rule for rule in e.rules if rule.param == param and rule.kind not in silent]
+    return found[-1] if found else None
 
 
 def importance_plot(e: Results) -> Plot:

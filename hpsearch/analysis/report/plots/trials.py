@@ -141,10 +141,10 @@ def failure_plots(e: Results) -> list[Plot]:
     """P(failure) along the parameters where it changes most, with every trial."""
     spans = {name: float(np.ptp(curve)) for name, curve in e.failures.curves.items()}
     names = sorted((n for n in spans if spans[n] >= MIN_FAILURE_SPAN), key=lambda n: -spans[n])
-    return [_failure_plot(e, name) for name in names[:MAX_FAILURE_CURVES]]
+    return [failure_plot(e, name) for name in names[:MAX_FAILURE_CURVES]]
 
 
-def _failure_plot(e: Results, name: str) -> Plot:
+def failure_plot(e: Results, name: str) -> Plot:
     column, curve = column_of(e, name), 100 * e.failures.curves[name]
     axis, figure = e.frame.axes[column], go.Figure()
     values = build_grid(axis, e.frame.unit[:, column]).values()

@@ -48,10 +48,10 @@ class SavedClassifier:
     it was trained on and how good it is.
     """
 
-    models: Sequence[TextClassifier]
+    models: Sequence[TextClassifier] = field(repr=False)
     backward: Sequence[bool]
     sizes: Sequence[tuple[int, int, int]]
-    vocab: Vocab
+    vocab: Vocab = field(repr=False)
     classes: tuple[str, ...]
     tokenizer: str
     config: ClassifierConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -29,8 +29,8 @@ from hpsearch.trainers.text.tokens.vocab import Vocab
 class SavedLanguageModel:
     """A language model with what is needed to feed it: the content of a model's folder."""
 
-    model: LanguageModel
-    vocab: Vocab
+    model: LanguageModel = field(repr=False)
+    vocab: Vocab = field(repr=False)
     config: LanguageModelConfig
     tokenizer: str
 
