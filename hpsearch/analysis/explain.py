@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -304,6 +305,7 @@ def _constant_notes(frame: Frame) -> list[str]:
     return [f"'{name}' was always {value}: nothing to learn." for name, value in frame.constants]
 
 
+@cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("optuna", "scikit-learn", "numpy")}
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpsearch.analysis.effects.smooth import RIDGE, Scatter, left_out_error
+from hpsearch.analysis.effects.smooth import RIDGE, Scatter, bandwidth_of, left_out_errors
 from hpsearch.analysis.read.axes import Floats, Ints
 
 MIN_SIDE = 10  # configurations on either side of a cut
@@ -30,15 +30,17 @@ def with_cut(scatter: Scatter) -> Scatter:
     gaps = _gaps(scatter)
     if not len(gaps) or len(scatter.x) < MIN_POSITIONS:
         return scatter
-    best, best_error = scatter, np.inf
-    for gap in sorted({int(gaps[np.argmax(score)]) for score in _scores(scatter, gaps)}):
-        tried = replace(scatter, cut=float(scatter.x[gap] + scatter.x[gap + 1]) / 2)
-        error = left_out_error(tried)
-        if error < best_error:
-            best, best_error = tried, error
-    gained = len(scatter.index) * math.log(left_out_error(scatter) / max(best_error, 1e-300))
+    chosen = np.unique([gaps[np.argmax(score)] for score in _scores(scatter, gaps)])
+    cuts = (scatter.x[chosen] + scatter.x[chosen + 1]) / 2
+    errors = left_out_errors(scatter, [None, *cuts])
+    least = errors.min(axis=1)
+    best = 1 + int(np.argmin(least[1:]))
+    gained = len(scatter.index) * math.log(least[0] / max(least[best], 1e-300))
     likely = 1.0 / (1.0 + math.exp(min((PENALTY - gained) / 2, 50.0)))
-    return scatter if likely < FEW else replace(best, likely=likely)
+    scatter = replace(scatter, bandwidths=(bandwidth_of(errors[0]), bandwidth_of(errors[best])))
+    if likely < FEW:
+        return scatter
+    return replace(scatter, cut=float(cuts[best - 1]), likely=likely)
 
 
 def _gaps(scatter: Scatter) -> Ints:
@@ -54,18 +56,23 @@ def _scores(scatter: Scatter, gaps: Ints) -> Floats:
     In standard errors of their difference, but for the noise, which is the same for all gaps.
     """
     weight, total = (one[0] for one in scatter.totals(np.ones((1, len(scatter.index)))))
+    both = np.stack([weight, total], axis=1)
     at = (scatter.x[gaps] + scatter.x[gaps + 1]) / 2
-    distance = scatter.x[None, :] - at[:, None]
+    distance = scatter.x - at[:, None]
+    powers = [np.ones_like(distance), distance, distance**2]
     scores = []
     for width in SCREENS:
-        kernel = np.exp(-0.5 * (distance / width) ** 2) * weight
+        kernel = np.exp(-0.5 * (distance / width) ** 2)
         difference, variance = 0.0, 0.0
         for side, sign in ((distance < 0, -1.0), (distance > 0, 1.0)):
             k = kernel * side
-            s0, s1, s2 = k.sum(1), (k * distance).sum(1), (k * distance**2).sum(1)
-            ends = k * (s2[:, None] - s1[:, None] * distance)
-            ends = ends / (s0 * s2 - s1**2 + RIDGE * s0**2 * width**2)[:, None]
-            difference = difference + sign * (ends @ (total / np.maximum(weight, 1e-12)))
-            variance = variance + (ends**2 / np.maximum(weight, 1e-12)).sum(1)
+            (s0, t0), (s1, t1), (s2, _) = (((k * power) @ both).T for power in powers)
+            squared = k**2
+            q0, q1, q2 = ((squared * power) @ weight for power in powers)
+            # The line ends at the sum of the residuals times k (s2 - s1 distance) / determinant.
+            determinant = s0 * s2 - s1**2 + RIDGE * s0**2 * width**2
+            difference = difference + sign * (s2 * t0 - s1 * t1) / determinant
+            spread = s2**2 * q0 - 2 * s1 * s2 * q1 + s1**2 * q2
+            variance = variance + spread / determinant**2
         scores.append(np.abs(difference) / np.sqrt(np.maximum(variance, 1e-12)))
     return np.array(scores)

@@ -153,7 +153,9 @@ def _smoothed(grid: Grid, scatter: Scatter, counts: Floats, prior: Floats) -> Ma
         return Marginal(mean, copies, copies)
     bandwidth = choose_bandwidth(scatter)
     mean, copies = smooth_curves(scatter, grid.points, bandwidth, counts)
-    _, wide = smooth_curves(scatter, grid.points, max(bandwidth, TEST_BANDWIDTH), counts)
+    wide = copies
+    if bandwidth < TEST_BANDWIDTH:
+        _, wide = smooth_curves(scatter, grid.points, TEST_BANDWIDTH, counts)
     sparse = floor_bandwidth(scatter, grid.points, bandwidth) / bandwidth
     return Marginal(mean, copies, wide, sparse, scatter.cut)
 

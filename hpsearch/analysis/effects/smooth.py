@@ -10,6 +10,7 @@ resampled configurations give the intervals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 
 BANDWIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
-WIDE_BANDWIDTHS = (0.6, 0.9)
+EVERY_BANDWIDTH = (*BANDWIDTHS, 0.6, 0.9)
 UNDERSMOOTH = 0.7
 TEST_BANDWIDTH = 0.2  # for the question whether there is an effect at all
 CUT_REACH = 0.15  # how far from the cut a resample's may lie
@@ -34,6 +35,7 @@ class Scatter:
     `x` (m,) on the sampling scale, `index` (G,) the position of each configuration, `r` (G,) its
     mean partial residual in the metric's unit, `w` (G,) its number of trials. Curves are not
     smoothed over `cut`, a place between two positions, which is as `likely` as this (jump.py).
+    `bandwidths`: those chosen without and with the cut, None before they are.
     """
 
     x: Floats
@@ -42,14 +44,22 @@ class Scatter:
     w: Floats
     cut: float | None = None
     likely: float = 1.0
+    bandwidths: tuple[float, float] | None = None
+
+    @property
+    def uncut(self) -> Scatter:
+        return self if self.cut is None else replace(self, cut=None, likely=1.0)
 
     def totals(self, counts: Floats, r: Floats | None = None) -> tuple[Floats, Floats]:
         """Weight and weighted residual at each position for B resamples: (B, G) -> 2 x (B, m)."""
-        size = len(self.x)
-        weight = [np.bincount(self.index, row * self.w, minlength=size) for row in counts]
         values = self.w * (self.r if r is None else r)
-        total = [np.bincount(self.index, row * values, minlength=size) for row in counts]
-        return np.array(weight), np.array(total)
+        return self._at_positions(counts * self.w), self._at_positions(counts * values)
+
+    def _at_positions(self, rows: Floats) -> Floats:
+        size = len(self.x)
+        if size == rows.shape[1]:  # one configuration at each
+            return rows[:, np.argsort(self.index)]
+        return np.array([np.bincount(self.index, row, minlength=size) for row in rows])
 
 
 def build_scatter(x: Floats, r: Floats, group: Ints) -> Scatter:
@@ -68,14 +78,27 @@ def local_quadratic(
 
     `weight` and `total` (B, m) as from `Scatter.totals`; `bandwidth` (P,) of the Gaussian weights.
     """
-    distance = (x[None, :] - points[:, None]) / bandwidth[:, None]
-    kernel = np.exp(-0.5 * distance**2)
-    powers = [kernel.T]
-    for _ in range(4):
-        powers.append(powers[-1] * distance.T)
-    s0, s1, s2, s3, s4 = (weight @ power for power in powers)
-    t0, t1, t2 = (total @ power for power in powers[:3])
-    # The first row of the inverse of the 3 x 3 normal equations, for all fits at once.
+    distance = (x[:, None] - points) / bandwidth
+    of_weight, of_total = _moments(distance, weight, total)
+    return _solve(of_weight, of_total)
+
+
+def _moments(distance: Floats, weight: Floats, total: Floats) -> tuple[list[Floats], list[Floats]]:
+    """Sums over m positions of `weight` times powers 0 to 4 of the distance (m, P), and of `total`
+    times powers 0 to 2, under the Gaussian weights: lists of (B, P)."""
+    power = np.exp(-0.5 * distance**2)
+    of_weight, of_total = [weight @ power], [total @ power]
+    for degree in range(1, 5):
+        power *= distance
+        of_weight.append(weight @ power)
+        if degree < 3:
+            of_total.append(total @ power)
+    return of_weight, of_total
+
+
+def _solve(of_weight: Sequence[Floats], of_total: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """The first row of the inverse of the 3 x 3 normal equations, for all fits at once."""
+    (s0, s1, s2, s3, s4), (t0, t1, t2) = of_weight, of_total
     d0, d2, d4 = s0 + RIDGE, s2 + RIDGE, s4 + RIDGE
     c0, c1, c2 = d2 * d4 - s3**2, s2 * s3 - s1 * d4, s1 * s3 - s2 * d2
     determinant = d0 * c0 + s1 * c1 + s2 * c2
@@ -87,21 +110,26 @@ def floor_bandwidth(scatter: Scatter, points: Floats, bandwidth: float) -> Float
 
     Only configurations on the point's own side of a cut are its neighbours.
     """
-    width = np.empty(len(points))
-    for inside, at in _sides(scatter.x, points, scatter.cut):
-        width[at] = _floor(scatter.x[scatter.index[inside[scatter.index]]], points[at], bandwidth)
-    return width
+    return np.asarray(np.maximum(bandwidth, _reach(scatter, points)))
 
 
-def _floor(x: Floats, points: Floats, bandwidth: float) -> Floats:
-    ordered = np.sort(x)
+def _reach(scatter: Scatter, points: Floats) -> Floats:
+    """How far MIN_NEIGHBOURS configurations on the same side of the cut reach, (P,)."""
+    x = np.repeat(scatter.x, np.bincount(scatter.index))  # of each configuration, in order
+    reach = np.empty(len(points))
+    for inside, at in _sides(x, points, scatter.cut):
+        reach[at] = _reach_among(x[inside], points[at])
+    return reach
+
+
+def _reach_among(ordered: Floats, points: Floats) -> Floats:
     near = min(MIN_NEIGHBOURS, len(ordered))
     # The nearest ones are neighbours in the order: one of these stretches holds them.
     first = np.searchsorted(ordered, points)[:, None] - near + np.arange(near + 1)
     first = np.clip(first, 0, len(ordered) - near)
     at = points[:, None]
-    reach = np.maximum(at - ordered[first], ordered[first + near - 1] - at).min(axis=1)
-    return np.asarray(np.maximum(bandwidth, reach))
+    reach = np.maximum(at - ordered[first], ordered[first + near - 1] - at)
+    return np.asarray(reach.min(axis=1))
 
 
 def _sides(x: Floats, points: Floats, cut: float | None) -> list[tuple[Bools, Bools]]:
@@ -116,6 +144,8 @@ def fits(
 ) -> tuple[Floats, Floats]:
     """Local quadratic fits on each side of the scatter's cut: values and leverages (B, P)."""
     width = floor_bandwidth(scatter, points, bandwidth)
+    if scatter.cut is None:
+        return local_quadratic(scatter.x, weight, total, points, width)
     values, leverage = np.empty((2, len(weight), len(points)))
     for inside, at in _sides(scatter.x, points, scatter.cut):
         values[:, at], leverage[:, at] = local_quadratic(
@@ -126,30 +156,60 @@ def fits(
 
 def choose_bandwidth(scatter: Scatter) -> float:
     """The bandwidth that predicts left-out configurations best, reduced to keep bias small."""
-    errors = _left_out_errors(scatter)
-    return _bandwidths(scatter)[int(np.argmin(errors))] * UNDERSMOOTH
+    if scatter.bandwidths is not None:
+        return scatter.bandwidths[scatter.cut is not None]
+    return bandwidth_of(left_out_errors(scatter, [scatter.cut])[0])
 
 
-def left_out_error(scatter: Scatter) -> float:
-    """The mean squared error for left-out configurations with the best bandwidth."""
-    return float(_left_out_errors(scatter).min())
+def bandwidth_of(errors: Floats) -> float:
+    """The bandwidth to smooth with, given the errors (W,) of one cut by `left_out_errors`."""
+    return EVERY_BANDWIDTH[int(np.argmin(errors))] * UNDERSMOOTH
 
 
-def _bandwidths(scatter: Scatter) -> tuple[float, ...]:
-    """Each side of a cut may be nearly a parabola; without a cut so wide a one hides too much."""
-    return BANDWIDTHS if scatter.cut is None else (*BANDWIDTHS, *WIDE_BANDWIDTHS)
+def left_out_errors(scatter: Scatter, cuts: Sequence[float | None]) -> Floats:
+    """The mean squared error for left-out configurations by cut and bandwidth: (C, W).
+
+    Each side of a cut may be nearly a parabola; without one (None) so wide a bandwidth as the last
+    ones hides too much, and its error is infinite. All cuts share one kernel: what it sums over the
+    stretches between them adds up to the sums over either side of each.
+    """
+    x, index = scatter.x, scatter.index
+    weight, total = (one[0] for one in scatter.totals(np.ones((1, len(index)))))
+    stretch = np.searchsorted(sorted(cut for cut in cuts if cut is not None), x)
+    within = np.arange(stretch[-1] + 1)[:, None] == stretch
+    distance, columns = _distances(scatter, cuts)
+    of_weight, of_total = _moments(distance, within * weight, within * total)
+    errors = np.full((len(cuts), len(EVERY_BANDWIDTH)), np.inf)
+    for row, (cut, column) in enumerate(zip(cuts, columns, strict=True)):
+        tried = len(BANDWIDTHS if cut is None else EVERY_BANDWIDTH)
+        below = x <= (np.inf if cut is None else cut)
+        inside = (within & below).any(axis=1)[:, None] == below  # each point's own side
+        own_side = [
+            [(one[:, column[:tried]] * inside[:, None]).sum(axis=0) for one in moments]
+            for moments in (of_weight, of_total)
+        ]
+        fitted, leverage = _solve(*own_side)
+        own = np.minimum(leverage[:, index] * scatter.w, 0.99)
+        away = (scatter.r - fitted[:, index]) / (1.0 - own)
+        errors[row, :tried] = np.average(away**2, axis=1, weights=scatter.w)
+    return errors
 
 
-def _left_out_errors(scatter: Scatter) -> Floats:
-    """For each bandwidth."""
-    weight, total = scatter.totals(np.ones((1, len(scatter.index))))
-    errors = []
-    for bandwidth in _bandwidths(scatter):
-        fitted, leverage = fits(scatter, weight, total, scatter.x, bandwidth)
-        own = np.minimum(leverage[0][scatter.index] * scatter.w, 0.99)
-        away = (scatter.r - fitted[0][scatter.index]) / (1.0 - own)
-        errors.append(float(np.average(away**2, weights=scatter.w)))
-    return np.array(errors)
+def _distances(scatter: Scatter, cuts: Sequence[float | None]) -> tuple[Floats, Ints]:
+    """Distances (m, K) of all positions from K points, in the bandwidths of those; and which of the
+    K is that of each cut, bandwidth and position: (C, W, m).
+
+    There is one for each bandwidth and position, and more where too few neighbours are within it.
+    """
+    x, widths = scatter.x, np.array(EVERY_BANDWIDTH)
+    reach = np.stack([_reach(replace(scatter, cut=cut), x) for cut in cuts])
+    wider = reach > widths[0]
+    at = np.concatenate([np.tile(x, len(widths)), np.broadcast_to(x, reach.shape)[wider]])
+    width = np.concatenate([np.repeat(widths, len(x)), reach[wider]])
+    regular = np.arange(len(widths) * len(x)).reshape(len(widths), len(x))
+    further = regular.size - 1 + np.cumsum(wider).reshape(wider.shape)
+    columns = np.where(reach[:, None] > widths[:, None], further[:, None], regular)
+    return (x[:, None] - at) / width, columns
 
 
 def left_out(scatter: Scatter, *, levels: bool) -> Floats:
@@ -159,7 +219,7 @@ def left_out(scatter: Scatter, *, levels: bool) -> Floats:
     nothing adds nothing. `levels`: means of levels take the place of a smooth curve.
     """
     weight, total = scatter.totals(np.ones((1, len(scatter.index))))
-    scatter = scatter if scatter.likely > 0.5 else replace(scatter, cut=None)
+    scatter = scatter if scatter.likely > 0.5 else scatter.uncut
     if levels:
         centre = np.average(scatter.r, weights=scatter.w)
         rest = weight[0][scatter.index] - scatter.w
@@ -186,7 +246,7 @@ def smooth_curves(
     if scatter.cut is None:
         return _curves(scatter, points, bandwidth, counts)
     n_cut = round(scatter.likely * len(counts))
-    uncut = replace(scatter, cut=None)
+    uncut = scatter.uncut
     copies = [_curves(scatter, points, bandwidth, counts[:n_cut])[1]] if n_cut else []
     if n_cut < len(counts):
         bandwidth = min(bandwidth, choose_bandwidth(uncut))
@@ -261,7 +321,9 @@ def _one_side(
     bandwidth: float,
 ) -> Floats:
     """Fits (B, P) to the positions of one side alone, at all points."""
-    width = _floor(scatter.x[scatter.index[side[scatter.index]]], points, bandwidth)
+    size = np.bincount(scatter.index)
+    reach = _reach_among(np.repeat(scatter.x[side], size[side]), points)
+    width = np.maximum(bandwidth, reach)
     return local_quadratic(scatter.x[side], weight[:, side], total[:, side], points, width)[0]
 
 
