@@ -52,6 +52,7 @@ class FakeSpec:
     data: dict = field(default_factory=lambda: {"source": "fake"})
     search: Search = field(default_factory=Search)
     file: None = None
+    code: None = None
 
     def resolve(self, preset):
         return self.preset

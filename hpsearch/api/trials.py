@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    study: str | Path,
+    study: str | Path | Callable[..., Any],
     *,
+    space: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    direction: str | None = None,
+    name: str | None = None,
     trials: int | None = None,
     timeout: float | None = None,
     preset: str = "auto",
@@ -40,12 +44,21 @@ def run(
     until_stable: bool = False,
     search: Mapping[str, Any] | None = None,
     language_model: str | None = None,
+    accept_code: bool = False,
     console: Console | None = None,
 ) -> optuna.Study:
     """Run trials of a study; call it again to add more.
 
     Args:
-        study: a built-in name such as "imdb-clas", or the path of a study.toml.
+        study: a built-in name such as "imdb-clas", the path of a study.toml, or your own function
+            of parameters: itself, or as "module:function".
+        space: of a function: its parameters' ranges by name, each hpsearch.Float(low, high),
+            hpsearch.Int(low, high), a list of choices, or a distribution of Optuna's. None: what
+            the function itself declares.
+        metric: of a function: what the number that it returns is called. None: "value".
+        direction: of a function: "maximize" or "minimize". None: by the metric's name, else
+            "minimize".
+        name: of a function: what the study is called. None: as the function is.
         trials: how many more trials to run. None: the preset's budget.
         timeout: seconds after which no trial is started.
         preset: how large a trial is: "quick", "cpu" or "full"; "auto" asks the device.
@@ -74,6 +87,8 @@ def run(
             and "constraints".
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
             imdb-lm in the store).
+        accept_code: a function of your own that changed since the study's first trials still gives
+            the same results.
         console: where the progress is printed. None: standard output.
 
     Returns:
@@ -95,24 +110,35 @@ def run(
         ... )
         >>> study.study_name, len(study.trials)
         ('movielens-quick', 2)
+        >>> def objective(x, model="tree"):
+        ...     return (x - 0.3) ** 2 + (model == "linear")
+        >>> study = hpsearch.run(
+        ...     objective, space={"x": hpsearch.Float(0, 1), "model": ["tree", "linear"]},
+        ...     trials=20, console=Console(quiet=True),
+        ... )
+        >>> study.best_value < 0.1
+        True
     """
     from hpsearch.api.study_view import Study
     from hpsearch.search import Budget
     from hpsearch.search import run as run_search
     from hpsearch.search.engines import Workers
     from hpsearch.search.job import Limits
+    from hpsearch.search.plan.stored_function import continued
     from hpsearch.search.plan.study_record import StudyChoice
-    from hpsearch.study.spec import load_spec
+    from hpsearch.study.given import study_of
 
+    given = {"space": space, "metric": metric, "direction": direction, "name": name}
+    spec = continued(study_of(study, given), storage)
     path = None if data is None else Path(data)
-    given = {
+    options = {
         "sampler": sampler, "pruner": pruner, "design_share": design_share, "fix": fix,
         "warm_start": warm_start, "prior": prior, "also": also, "target": target,
         "until_stable": until_stable or None,
     }  # fmt: skip
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in options.items() if value is not None}
     made = run_search(
-        StudyChoice(load_spec(study), preset, storage, path, language_model),
+        StudyChoice(spec, preset, storage, path, language_model, accept_code),
         Workers(workers, devices, engine, cluster),
         budget=Budget(trials, timeout),
         limits=limits or Limits(),
@@ -139,7 +165,8 @@ def join(
     left.
 
     Args:
-        study: the study that is being run, as `run` was given it.
+        study: the study that is being run: a built-in name, the path of a study.toml, or
+            "module:function".
         storage: database URL of the run. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
         preset: the run's; "auto" joins whichever there is.
         workers: how many processes run trials. None: one for each core, or as many as the memory
@@ -236,7 +263,8 @@ def verify(
     the contrast. However often it is repeated, the error is that of the level.
 
     Args:
-        study: one that hpsearch ran: itself, its name in the store, or its study.toml.
+        study: one that hpsearch ran: itself, its name in the store, its study.toml, or
+            "module:function".
         param: the parameter of the rule.
         value: what the rule recommends.
         against: the value to compare it with.

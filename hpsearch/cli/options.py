@@ -42,6 +42,11 @@ Storages = Annotated[
 
 Study = Annotated[str, typer.Argument(help="A built-in study or a path to a study.toml.")]
 
+RunnableStudy = Annotated[
+    str,
+    typer.Argument(help="A built-in study, a path to a study.toml, or your own module:function."),
+]
+
 StoredStudy = Annotated[str, typer.Argument(help="A study in the store.")]
 
 StoredStudies = Annotated[

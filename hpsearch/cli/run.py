@@ -16,9 +16,9 @@ from hpsearch.cli.options import (
     HalveBatch,
     LanguageModel,
     Preset,
+    RunnableStudy,
     RunStorage,
     Storage,
-    Study,
     TrialMemory,
     TrialTimeout,
     WorkerCpus,
@@ -96,6 +96,27 @@ Constraint = Annotated[
 
 Target = Annotated[float | None, _search("End as soon as a trial is as good as this.")]
 
+_function = panel_option("A function of your own")
+
+Space = Annotated[
+    list[str] | None,
+    _function("name=range, such as lr=1e-5..1e-1,log or depth=1..8 or model=svm,forest; repeat."),
+]
+
+Metric = Annotated[str | None, _function("What its number is called. Default: value.")]
+
+Direction = Annotated[
+    str | None,
+    _function("maximize or minimize. Default: by the metric's name, else minimize."),
+]
+
+Name = Annotated[str | None, _function("What the study is called. Default: module.function.")]
+
+AcceptCode = Annotated[
+    bool,
+    _function("It changed since the first trials, yet gives the same results.", "--accept-code"),
+]
+
 UntilStable = Annotated[bool, _search("End once the rules no longer change.", "--until-stable")]
 
 
@@ -104,6 +125,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: [bold]hpsearch run imdb-clas --preset quick --trials 12[/]; "
         "[bold]hpsearch run my/study.toml --timeout 2h --workers 4[/]; "
+        "[bold]hpsearch run shop:cost --space price=1..9 --metric cost[/]; "
         "[bold]hpsearch run adult --engine ray --worker-gpus 0.25[/]; "
         "[bold]hpsearch run adult --sampler forest --fix bs=64 --target 0.85[/]"
     )(run)
@@ -114,7 +136,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    study: Study,
+    study: RunnableStudy,
+    space: Space = None,
+    metric: Metric = None,
+    direction: Direction = None,
+    name: Name = None,
     trials: Annotated[
         int | None,
         typer.Option(help="How many more trials to run. Default: the preset's budget."),
@@ -147,9 +173,11 @@ def run(
     target: Target = None,
     until_stable: UntilStable = False,
     language_model: LanguageModel = None,
+    accept_code: AcceptCode = False,
 ) -> None:
-    """Run trials of a study; run it again to add more."""
+    """Run trials of a study, or of your own function; run it again to add more."""
     from hpsearch.search.job import Limits
+    from hpsearch.study.given_space import parse_spaces
 
     others = {
         "tries": [parse_config("--try", shlex.split(one)) for one in tries or ()],
@@ -159,6 +187,10 @@ def run(
     memory = None if trial_memory is None else parse_bytes(trial_memory, "--trial-memory")
     hpsearch.run(
         study,
+        space=parse_spaces(space) if space else None,
+        metric=metric,
+        direction=direction,
+        name=name,
         trials=trials,
         timeout=None if timeout is None else parse_duration(timeout, "--timeout"),
         storage=storage,
@@ -171,6 +203,7 @@ def run(
         seed=seed,
         data=data,
         language_model=language_model,
+        accept_code=accept_code,
         sampler=sampler,
         pruner=pruner,
         design_share=design_share,

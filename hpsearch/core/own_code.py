@@ -7,6 +7,9 @@ of the study file (for a command line: in the current folder), and is never look
 folder. Functions of Python's library and of installed packages are refused. Some of these tens of
 thousands of functions run a text as a command. With them a study.toml and a table, which look like
 mere data, could run anything.
+
+A function that Python code hands over itself (`hpsearch.run(function)`) is the user's decision,
+too. Where other processes cannot import it, it is held here, for this process alone.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ INSTALLED = {"site-packages", "dist-packages"}
 """The folders in which packages are installed, wherever they are."""
 _folders: dict[str, str] = {}
 """The functions that may be imported -> the folder in which their modules may lie."""
+_held: dict[str, tuple[Callable[..., Any], str]] = {}
+"""Functions that this process was handed, and why no other can import them."""
 _shown: set[str] | None = set()
 """Sentences that were shown to the user; None in a process whose parent shows them."""
 
@@ -40,6 +45,49 @@ def allow(name: str, folder: Path) -> None:
     """Allow a function that the user's command names, or his study file, which is in `folder`."""
     if is_named(name):
         _folders[name] = str(folder.absolute())
+
+
+def hand_over(function: Callable[..., Any], name: str, kind: str) -> str:
+    """Allow a function that the user's own Python code gives us: its name as "module:function",
+    with `name` as the second part where other processes cannot import it (see `why_held`)."""
+    module = getattr(function, "__module__", None) or "__main__"
+    place = f"{module}:{getattr(function, '__qualname__', '')}"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module == "__main__" or file is None:
+        reason = "it is defined in a notebook, a script or a shell"
+    elif "." in place.partition(":")[2]:
+        reason = "it is a lambda, a method, or defined inside another function"
+    else:
+        root = Path(file).resolve().parents[module.count(".") + (Path(file).stem == "__init__")]
+        before = _folders.get(place)
+        allow(place, root)
+        try:
+            if load(place, kind) is function:
+                return place
+            reason = f"{place} is another object"
+        except InputError as error:
+            reason = str(error).rstrip(".")
+        _folders.pop(place) if before is None else _folders.update({place: before})
+    held = f"{module}:{name}"
+    _held[held] = function, reason
+    return held
+
+
+def why_held(name: str) -> str | None:
+    """Why no other process can import a function that was handed over; None if others can."""
+    return _held[name][1] if name in _held else None
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that the module of an allowed function may lie in; None for one that is held."""
+    return None if name in _held else Path(_folders[name])
+
+
+def file_of(function: Callable[..., Any]) -> str | None:
+    """The file that a function comes from, where it comes from one."""
+    code = getattr(function, "__code__", None)
+    file = None if code is None else str(code.co_filename)
+    return file if file and Path(file).is_file() else None
 
 
 def require(name: str, what: str, *, trust: bool) -> None:
@@ -77,6 +125,8 @@ def load(name: str, kind: str) -> Callable[..., Any]:
     function, if its module is missing or belongs to Python or an installed package, or if it is not
     a plain Python function.
     """
+    if name in _held:
+        return _held[name][0]
     module, _, attribute = name.partition(":")
     what = f"The {kind} {name}"
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name) or module == "__main__":

@@ -11,7 +11,7 @@ from hpsearch.core.terminal import new_console
 from hpsearch.errors import InputError
 from hpsearch.models.train import TrainOptions, final_settings, prepare_on_fastest, start_preset
 from hpsearch.study.spec import StudySpec
-from hpsearch.study.trainers import config_class
+from hpsearch.study.trainers import config_class, is_own
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.lr_finder import LrCurve, find_lr, restored
 from hpsearch.trainers.shared.lr_plot import write_html, write_png
@@ -36,6 +36,8 @@ def find_and_draw(
     console = console or new_console()
     if stage not in STAGES:
         raise InputError(f"--stage {stage} is not known: choose one of {', '.join(STAGES)}.")
+    if is_own(spec.trainer):
+        raise InputError(f"{spec.trainer} is code of your own, which hpsearch cannot step through.")
     resolved = spec.resolve(options.preset)
     settings = final_settings(spec, resolved, {}, options.sets, whole=False)
     started = start_preset(spec, resolved, settings, None, console)

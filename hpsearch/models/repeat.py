@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from hpsearch.store.summaries import Row
 from hpsearch.store.tables import attributes
 from hpsearch.study.settings import merge_settings, parse_set
 from hpsearch.study.spec import StudySpec
+from hpsearch.study.trainers import is_own
 from hpsearch.trainers.contract import EpochRecord, TrialSetup
 
 
@@ -64,7 +66,8 @@ def repeat_trial(
     device = _device_for(record)
     plan = plain({"study": study.study_name, "trial": number, "settings": settings, "set": params})
     check_folder(output, plan)
-    _use_threads(record)
+    if not is_own(spec.trainer) or "torch" in sys.modules:
+        _use_threads(record)
     prepared = prepare_with_progress(spec, settings, options.data_path, device, console)
     _check_data(record, prepared.fingerprint, number)
     write_plan(output, plan)
@@ -78,7 +81,10 @@ def repeat_trial(
     trainer = spec.trainer_module()
     say_speed(trainer, settings, params, prepared, device, console)
     with shown_progress(console) as progress:
-        setup = TrialSetup(record["seed"], device, report, output / "checkpoint", output, progress)
+        setup = TrialSetup(
+            record["seed"], device, report, output / "checkpoint", output, progress,
+            objectives=(spec.metric,),
+        )  # fmt: skip
         result = trainer.train(settings, params, prepared, setup)
     metrics = {name: float(value) for name, value in result.metrics.items()}
     seconds = time.perf_counter() - started

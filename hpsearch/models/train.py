@@ -28,7 +28,7 @@ from hpsearch.search.speed.estimate import WORTH_SAYING_S, training_sentence
 from hpsearch.store import Store
 from hpsearch.study.settings import merge_settings, parse_set, pretrained_of
 from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
-from hpsearch.study.trainers import config_class
+from hpsearch.study.trainers import config_class, is_own
 from hpsearch.trainers.contract import EpochRecord, Prepared, PrepareSetup, Trainer, TrialSetup
 from hpsearch.trainers.shared import speed
 
@@ -109,7 +109,7 @@ def train_final(
     with shown_progress(console) as progress:
         setup = TrialSetup(
             seed=options.seed, device=device, keep=output, progress=progress,
-            checkpoint=output / "checkpoint",
+            checkpoint=output / "checkpoint", objectives=(spec.metric,),
             report=lambda record: say(console, describe_epoch(record)),
         )  # fmt: skip
         metrics = dict(trainer.train(settings, {}, prepared, setup).metrics)
@@ -121,7 +121,7 @@ def train_final(
     write_plan(output, done)
     remove(output / "checkpoint", within=output)
     tested = any(name.startswith("test_") for name in metrics)
-    what = "" if tested else "on the held-out data: "
+    what = "" if tested or is_own(spec.trainer) else "on the held-out data: "
     text = f"{what}{describe_params(metrics)}; wrote {output} after {duration(seconds)}"
     say(console, text)
     return metrics
@@ -239,6 +239,8 @@ def final_settings(
     content = merge_settings(content, params)
     for text in sets:
         content = merge_settings(content, parse_set(text))
+    if is_own(spec.trainer):
+        return content
     try:
         checked = TypeAdapter(config).validate_python(content)
     except ValidationError as error:

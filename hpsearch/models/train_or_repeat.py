@@ -11,6 +11,7 @@ from hpsearch.core.terminal import new_console
 from hpsearch.models.repeat import repeat_trial
 from hpsearch.models.stored import best_params, preset_that_ran
 from hpsearch.models.train import TrainOptions, train_final
+from hpsearch.search.plan.stored_function import continued
 from hpsearch.store import Store
 from hpsearch.study.spec import StudySpec
 
@@ -31,6 +32,7 @@ def train_or_repeat(
     console = console or new_console()
     if not options.needs_store:
         return train_final(spec, output, options, None, console)
+    spec = continued(spec, storage)
     with Store.open(storage, create=False) as store:
         if options.best or options.trial is not None:
             preset = preset_that_ran(store, spec, options.preset, console)

@@ -65,6 +65,11 @@ class Job:
         return Limits(self.trial_seconds, self.trial_memory, self.halve_batch)
 
     @property
+    def objectives(self) -> list[str]:
+        """The study's metric and whatever else it is to improve."""
+        return [self.metric, *(name.removeprefix("+") for name in self.search.also)]
+
+    @property
     def distributions(self) -> dict[str, BaseDistribution]:
         return space_from_json(self.space)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -19,6 +19,7 @@ from hpsearch.errors import InputError
 from hpsearch.search.display import Display, say_waits, shown_run
 from hpsearch.search.engines import WorkerPool, Workers, choose_pool
 from hpsearch.search.job import Job
+from hpsearch.search.plan.stored_function import as_stored, is_open
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord, check_complete
 from hpsearch.search.run import decide, prepare
 from hpsearch.search.worker.bench import STORE_ERRORS, store_lost
@@ -88,9 +89,10 @@ def join(
 
         found = find()
         if found is None:
-            resolved = spec.resolve(choice.preset)
-            record = StudyRecord.read(store, choice, resolved, spec.search, console)
-            ready = _prepare(record, pool, console)
+            if not is_open(spec):  # else the run is going to say what is searched
+                resolved = spec.resolve(choice.preset)
+                record = StudyRecord.read(store, choice, resolved, spec.search, console)
+                ready = _prepare(record, pool, console)
             found = _wait_for_run(store, spec, find, wait, console)
         while found is not None:
             if ready is None or ready.settings != found.record.preset.settings:
@@ -137,10 +139,11 @@ def _find(store: Store, choice: StudyChoice, console: Console) -> OpenRun | None
             run = store.retry(runs.oldest_open, store.engine, study.study_id)
             if run is None:
                 continue
+            spec = as_stored(spec, study)
             resolved = spec.resolve(attrs[attributes.PRESET])
             with readable(f"The job of run {run.run_id}"):
                 search = Search(**run.job["search"])
-            record = StudyRecord.open(store, choice, resolved, search, console)
+            record = StudyRecord.open(store, replace(choice, spec=spec), resolved, search, console)
             loaded = optuna.load_study(study_name=study.name, storage=store.optuna)
             return OpenRun(run, study.ref, loaded, record)
     return None
@@ -150,6 +153,7 @@ def _wait_for_run(
     store: Store, spec: StudySpec, find: Callable[[], OpenRun | None], wait: float, console: Console
 ) -> OpenRun:
     deadline, told = time.monotonic() + wait, False
+    named = spec.name if spec.given is None else spec.trainer
     while True:
         found = find()
         if found is not None:
@@ -157,7 +161,7 @@ def _wait_for_run(
         if time.monotonic() > deadline:
             raise InputError(
                 f"The store {store.shown_url} has no run of {spec.name} with trials left: "
-                f"start one with `hpsearch run {spec.name}`."
+                f"start one with `hpsearch run {named}`."
             )
         if not told:
             say(console, f"No run of {spec.name} to join yet; waiting {duration(wait)} for one.")

@@ -18,7 +18,7 @@ from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration, number
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.display import Display, say_waits, shown_run
-from hpsearch.search.engines import WorkerPool, Workers, choose_pool
+from hpsearch.search.engines import WorkerPool, Workers, able_to_run, choose_pool
 from hpsearch.search.job import Job, Limits
 from hpsearch.search.plan.check_first import check_first
 from hpsearch.search.plan.plan_run import Planned, plan_run, unfinished
@@ -40,7 +40,7 @@ from hpsearch.store.unmade import UnmadeStore, open_or_await
 from hpsearch.study.search_options import Search, merge
 from hpsearch.study.space import check_config
 from hpsearch.study.spec import ResolvedPreset, StudySpec
-from hpsearch.study.trainers import check_installed
+from hpsearch.study.trainers import check_installed, is_own
 from hpsearch.trainers.contract import Prepared, PrepareSetup
 from hpsearch.trainers.shared.speed import is_measurable
 
@@ -97,13 +97,12 @@ def run(
     if seed < 0:
         raise InputError(f"--seed {seed} is not possible: give a whole number from 0 on.")
     limits.check()
-    pool = choose_pool(workers, trials)
+    pool = choose_pool(able_to_run(workers, choice.spec.trainer), trials)
     declared = checked_search(choice.spec, preset, search or {}, trials)
     with quiet_optuna(), Stopper() as stop, ExitStack() as opened:
         store = opened.enter_context(open_or_await(choice.storage))
         with translated(store.url):
-            record = StudyRecord.read(store, choice, preset, declared, console)
-            record.check_for_run()
+            record = StudyRecord.open(store, choice, preset, declared, console)
             if (known := record.reached()) is not None:
                 say(console, f"{known.study_name} has reached its target already.")
                 return known
@@ -138,6 +137,9 @@ def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:
         )
     for line in (f"data: {prepared.source}", prepared.summary):
         say(console, line)
+    if is_own(record.spec.trainer):  # where nobody need have said so
+        better = "higher" if record.spec.direction == "maximize" else "lower"
+        say(console, f"{better} {record.spec.metric} is better")
     return prepared
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from hpsearch.errors import InputError
 
+ONLY = "only"
+"""What the preset of a study without presets is called in the store."""
+
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the values of `over` put in, tables merged key by key."""

@@ -170,6 +170,10 @@ Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
 """A whole number that a database's floating-point column holds exactly."""
 
 
+STEP_ERROR = 1e-8
+"""What a number of steps may be off by rounding, as in Optuna."""
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -181,16 +185,26 @@ class FloatParam(Strict):
     low: float
     high: float
     log: bool = False
+    step: Annotated[float, Field(gt=0)] | None = None
     default: float
     help: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> FloatParam:
         _check_range(self.low, self.high, self.default, log=self.log)
+        if self.step is None:
+            return self
+        if self.log:
+            raise ValueError("log and step cannot go together; drop one")
+        steps = (self.high - self.low) / self.step
+        if abs(steps - round(steps)) > STEP_ERROR:
+            raise ValueError(f"high {self.high} is no whole number of steps above low {self.low}")
+        if not self.distribution()._contains(self.default):
+            raise ValueError(f"the default {self.default} is not a multiple of the step from low")
         return self
 
     def distribution(self) -> BaseDistribution:
-        return FloatDistribution(self.low, self.high, log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def extremes(self) -> list[Any]:
         """The two ends: a trainer that accepts both ends accepts the whole range."""
@@ -229,8 +243,8 @@ class ChoiceParam(Strict):
     """One of a few values without an order."""
 
     type: Literal["choice"]
-    choices: Annotated[list[bool | int | float | str], Field(min_length=1)]
-    default: bool | int | float | str
+    choices: Annotated[list[bool | int | float | str | None], Field(min_length=1)]
+    default: bool | int | float | str | None
     help: str = ""
 
     @model_validator(mode="after")

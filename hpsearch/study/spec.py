@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,11 +26,19 @@ from pydantic import (
 from hpsearch.core import environment, own_code
 from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
+from hpsearch.study import own
 from hpsearch.study.defaults import builtin_folder, builtin_names, completed
 from hpsearch.study.search_options import Search
-from hpsearch.study.settings import merge_settings, pretrained_of, without_pretrained
+from hpsearch.study.settings import ONLY, merge_settings, pretrained_of, without_pretrained
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, Strict, parse_param
-from hpsearch.study.trainers import TRAINERS, config_class, data_class, trainer_module
+from hpsearch.study.trainers import (
+    TRAINERS,
+    config_class,
+    data_class,
+    is_own,
+    own_trainer,
+    trainer_module,
+)
 from hpsearch.trainers.contract import Trainer
 
 
@@ -39,6 +48,9 @@ def _as_json(table: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonTable = Annotated[dict[str, Any], AfterValidator(_as_json)]
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class Changes(Strict):
@@ -102,30 +114,48 @@ class ResolvedPreset:
 class StudySpec(Strict):
     """A study.toml: data, trainer, metric, search space with defaults, and presets."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    name: Annotated[str, Field(pattern=NAME, max_length=100)]
     title: str = ""
     trainer: str
     metric: str
     direction: Literal["maximize", "minimize"]
     data: JsonTable
     settings: JsonTable = Field(default_factory=dict)
-    space: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    space: dict[str, dict[str, Any]]
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """How many trials a run has, in a study without presets."""
     presets: dict[Literal["quick", "cpu", "full"], Preset] = Field(default_factory=dict)
     search: Search = Field(default_factory=Search)
     _file: Path | None = PrivateAttr(None)
+    _given: dict[str, Any] | None = PrivateAttr(None)
 
     @property
     def file(self) -> Path | None:
-        """The user's own file that says all this; None for a built-in study."""
+        """The user's own file that says all this; None for a built-in study. A function alone has
+        the folder of its module, and "module:function" as the name in it."""
         return self._file
+
+    @property
+    def given(self) -> dict[str, Any] | None:
+        """What was given with a function alone; None for the study of a file."""
+        return self._given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, content: Any) -> Any:  # noqa: ANN401
+        return own.fill_in(content) if own.is_own_content(content) else content
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
-        if self.trainer not in TRAINERS:
+        if not is_own(self.trainer) and self.trainer not in TRAINERS:
             raise ValueError(
-                f"trainer: {self.trainer!r} is none of {', '.join(TRAINERS)}"
-                f"{nearest(self.trainer, TRAINERS)}"
+                f"trainer: {self.trainer!r} is none of {', '.join(TRAINERS)}, nor a function of "
+                f"your own, module:function{nearest(self.trainer, TRAINERS)}"
             )
+        if not self.space and not is_own(self.trainer):
+            raise ValueError("space: there is nothing to search; declare a parameter")
+        if self.trials is not None and (self.presets or not is_own(self.trainer)):
+            raise ValueError("trials: say it in each of the presets")
         _check_data(self.trainer, self.data)
         _check_config(self.trainer, self.base(), "")
         for preset in self.presets:
@@ -137,10 +167,31 @@ class StudySpec(Strict):
         return self
 
     def resolve(self, preset: str) -> ResolvedPreset:
-        """The study at the size of `preset`: one of its presets, or auto.
+        """The study at the size of `preset`: one of its presets, or auto. That of one's own code
+        imports the code.
 
-        Raises InputError if the study has no such preset.
+        Raises InputError if the study has no such preset, or its code cannot be used.
         """
+        if is_own(self.trainer):
+            if not self.presets and preset in ("auto", ONLY):
+                return self._with_code(replace(self.base(), trials=self.trials or own.TRIALS))
+            return self._with_code(self._chosen(preset))
+        return self._chosen(preset)
+
+    def _with_code(self, resolved: ResolvedPreset) -> ResolvedPreset:
+        """What the study's own code says of its space where the study does not."""
+        trainer = own_trainer(self.trainer)
+        changes = self.presets[cast(Any, resolved.name)].space if self.presets else {}
+        declared = {name: {**one, **changes.get(name, {})} for name, one in self.space.items()}
+        space = resolved.space
+        if not declared:
+            declared = trainer.find_space(resolved.settings)
+            space = {name: own.with_default(f"space.{name}", one) for name, one in declared.items()}
+        trainer.check(resolved.settings, [*space])
+        space = own.with_functions_defaults(space, declared, trainer.defaults())
+        return replace(resolved, space=space)
+
+    def _chosen(self, preset: str) -> ResolvedPreset:
         if not self.presets:
             raise InputError(
                 f"Study {self.name} has no preset to run: "
@@ -157,7 +208,7 @@ class StudySpec(Strict):
 
     def base(self) -> ResolvedPreset:
         """The study's whole space and its settings, without any preset's changes."""
-        return ResolvedPreset("none", 1, self.settings, self._space("", {}))
+        return ResolvedPreset(ONLY, 1, self.settings, self._space("", {}))
 
     def _merge(self, preset: str) -> ResolvedPreset:
         given, where = self.presets[cast(Any, preset)], f"presets.{preset}."
@@ -190,12 +241,18 @@ class StudySpec(Strict):
             content = {"type": "float", **param}
             for one in changes:
                 content |= one.get(name, {})
-            space[name] = parse_param(f"{where}space.{name}", content)
+            parse = own.with_default if is_own(self.trainer) else parse_param
+            space[name] = parse(f"{where}space.{name}", content)
         return space
 
     def trainer_module(self) -> Trainer:
         """The trainer's module (this is where torch is imported)."""
         return trainer_module(self.trainer)
+
+    @property
+    def code(self) -> str | None:
+        """A digest of one's own code that trains; None for the trainers of hpsearch."""
+        return own_trainer(self.trainer).code if is_own(self.trainer) else None
 
 
 def _find(study: str | Path) -> Path:
@@ -210,7 +267,7 @@ def _find(study: str | Path) -> Path:
             return path / "study.toml"
     raise InputError(
         f"There is no study {str(study)!r}{nearest(str(study), names)}: give one of "
-        f"{', '.join(names)} or a path to a study.toml."
+        f"{', '.join(names)}, a path to a study.toml, or a function as module:function."
     )
 
 
@@ -219,6 +276,8 @@ def load_spec(study: str | Path) -> StudySpec:
 
     Raises InputError in one sentence that names the file, the key and the reason.
     """
+    if (place := own.place_of(str(study))) is not None and not is_there(study):
+        return spec_of_function(place)
     path = _find(study)
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
@@ -246,7 +305,48 @@ def load_spec(study: str | Path) -> StudySpec:
     if not path.absolute().is_relative_to(builtin_folder()):
         spec._file = Path(_plain(path.absolute()))
         own_code.allow(str(spec.data.get("tokenizer", "")), spec._file.parent)
+        own_code.allow(spec.trainer, spec._file.parent)
     return spec
+
+
+def spec_of_function(place: own.Place, given: Mapping[str, Any] | None = None) -> StudySpec:
+    """The study that a function alone is, which the user's command or Python code names.
+
+    Args:
+        given: What a study.toml would say beside the trainer: name, metric, direction, space ...
+
+    Raises:
+        InputError: What was given cannot be used.
+    """
+    try:
+        spec = StudySpec.model_validate(own.content_of(place, given or {}))
+    except ValidationError as error:
+        raise InputError(f"{place.name}: {first_problem(error)}.") from error
+    spec._given = dict(given or {})
+    spec._file = Path(place.name)
+    if place.folder is not None:
+        spec._file = Path(_plain(place.folder / place.name))
+        own_code.allow(place.name, place.folder)
+    return spec
+
+
+def spec_of_object(function: Callable[..., Any], given: Mapping[str, Any]) -> StudySpec:
+    """The study that a function is which Python code hands over: see `spec_of_function`.
+
+    Raises:
+        InputError: The function has no name, or what was given cannot be used.
+    """
+    name = given.get("name") or getattr(function, "__name__", "")
+    if not re.fullmatch(NAME, str(name)):
+        raise InputError("The function has no name that a study could have: say name='my-study'.")
+    place = own_code.hand_over(function, str(name), "objective")
+    return spec_of_function(own.Place(place, own_code.folder_of(place)), given)
+
+
+def is_there(study: str | Path) -> bool:
+    with suppress(OSError):
+        return Path(study).exists()
+    return False
 
 
 def _plain(path: Path) -> str:
@@ -266,7 +366,10 @@ def _check_data(trainer: str, data: Mapping[str, Any]) -> None:
 
 def _check_config(trainer: str, resolved: ResolvedPreset, where: str) -> None:
     """That the trainer knows every setting and parameter, and takes all values of the space;
-    `where` is what stands before the keys in the file."""
+    `where` is what stands before the keys in the file. What one's own code takes is not known
+    before it is imported."""
+    if is_own(trainer):
+        return
     config = config_class(trainer)
     space = f"{where}space"
     shared = [name for name in resolved.space if name in getattr(config, "SHARED", ())]
@@ -314,4 +417,4 @@ def _preset_for_device(have: tuple[str, ...]) -> str:
 
 
 def study_name(spec: StudySpec, preset: ResolvedPreset) -> str:
-    return f"{spec.name}-{preset.name}"
+    return spec.name if preset.name == ONLY else f"{spec.name}-{preset.name}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple, cast
 
+from hpsearch.core import own_code
+from hpsearch.errors import InputError
 from hpsearch.extras import require
-from hpsearch.trainers.contract import Looker, Previewer, Trainer
+from hpsearch.trainers.contract import Looker, OwnTrainer, Previewer, Trainer
 
 
 class TrainerPlaces(NamedTuple):
@@ -49,6 +51,14 @@ TRAINERS = {
 }
 
 
+OWN_PLACES = TrainerPlaces(
+    "hpsearch.trainers.own.config:FunctionConfig",
+    "hpsearch.trainers.own.config:FunctionData",
+    "hpsearch.trainers.own.trainer",
+    "",
+)
+"""Those of one's own function, "module:function"."""
+
 OLD_NAMES = {
     "hpsearch.text.train_classifier": "text-classifier",
     "hpsearch.text.train_language_model": "language-model",
@@ -64,29 +74,59 @@ def stored_name(trainer: object) -> str:
     return OLD_NAMES.get(str(trainer), str(trainer))
 
 
+OWN_FUNCTION = "hpsearch.trainers.own.trainer:OwnFunction"
+
+
+def is_own(trainer: str) -> bool:
+    """Whether a trainer is code that the user names, as "module:function"."""
+    return own_code.is_named(trainer)
+
+
 def config_class(trainer: str) -> Any:  # noqa: ANN401
     """The dataclass that a trainer's settings and parameters make up together."""
-    return _named(TRAINERS[trainer].config)
+    return _named(_places(trainer).config)
 
 
 def data_class(trainer: str) -> Any:  # noqa: ANN401
     """The dataclass of a trainer's [data]."""
-    return _named(TRAINERS[trainer].data)
+    return _named(_places(trainer).data)
 
 
 def check_installed(trainer: str) -> None:
-    """Raise MissingExtraError where what a trainer needs is not installed; imports nothing."""
-    require("torch")
+    """Raise MissingExtraError where what a trainer needs is not installed; imports nothing. What
+    one's own code needs is not known."""
+    if not is_own(trainer):
+        require("torch")
 
 
 def trainer_module(trainer: str) -> Trainer:
     """The module that prepares and trains (this is where torch is imported)."""
+    if is_own(trainer):
+        return own_trainer(trainer)
     check_installed(trainer)
     return cast(Trainer, importlib.import_module(TRAINERS[trainer].train))
 
 
+def own_trainer(trainer: str) -> OwnTrainer:
+    """The trainer that one's own code is; the code itself is imported when it is needed."""
+    return cast(OwnTrainer, _named(OWN_FUNCTION)(trainer))
+
+
+def import_trainer(name: str) -> Trainer:
+    """The trainer of this `__name__`, in a process whose parent has named it."""
+    if is_own(name):
+        return own_trainer(name)
+    return cast(Trainer, importlib.import_module(name))
+
+
+def _places(trainer: str) -> TrainerPlaces:
+    return OWN_PLACES if is_own(trainer) else TRAINERS[trainer]
+
+
 def previewer(trainer: str) -> Previewer:
     """The module that shows a study's data."""
+    if is_own(trainer):
+        raise InputError(f"{trainer} reads its data itself: there is nothing to show of it here.")
     return cast(Previewer, importlib.import_module(TRAINERS[trainer].preview))
 
 

@@ -14,7 +14,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from hpsearch.trainers.collab import train as collab
-    from hpsearch.trainers.contract import Trainer
+    from hpsearch.trainers.contract import OwnTrainer, Trainer
+    from hpsearch.trainers.own.trainer import OwnFunction
     from hpsearch.trainers.tabular import train as tabular
     from hpsearch.trainers.tabular import trainer as lazy_tabular
     from hpsearch.trainers.text import ulmfit
@@ -25,3 +26,4 @@ if TYPE_CHECKING:
     _TRAINERS: tuple[Trainer, ...] = (
         collab, tabular, lazy_tabular, ulmfit, classifier, language_model,
     )  # fmt: skip
+    _OWN: tuple[type[OwnTrainer], ...] = (OwnFunction,)

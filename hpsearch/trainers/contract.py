@@ -57,6 +57,11 @@ class DivergedError(HpsearchError):
 
 Report = Callable[[EpochRecord], None]
 """report(record): called after every epoch. It may raise, which ends the training."""
+Note = Callable[[str, Any], None]
+
+
+def _not_noted(key: str, value: object) -> None:
+    """What a training that is no trial of a study does with an attribute."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,10 @@ class TrialSetup:
             each epoch there. A training that finds a state continues from it, to the same result.
         keep: The folder that the trained model is written to.
         progress: Hears of every step.
+        number: The trial's number in its study, None for a training that is no trial.
+        objectives: The names of what the study improves, its metric first, for a trainer whose
+            results have no names.
+        note: note(key, value) gives the study's trial an attribute.
     """
 
     seed: int
@@ -93,6 +102,9 @@ class TrialSetup:
     checkpoint: Path | None = None
     keep: Path | None = None
     progress: Progress = silent
+    number: int | None = None
+    objectives: tuple[str, ...] = ()
+    note: Note = _not_noted
 
 
 @dataclass(frozen=True)
@@ -277,6 +289,34 @@ class Looker(Protocol):
     def look_at(
         self, table: pd.DataFrame, target: str, ignore: Sequence[str], task: str | None
     ) -> TableLook: ...
+
+
+class OwnTrainer(Trainer, Protocol):
+    """A trainer that stands for code that the user names, such as "shop:objective".
+
+    A worker process makes it from its `__name__`, which is what the study calls its trainer.
+    """
+
+    @property
+    def code(self) -> str | None:
+        """A hex digest of the code as far as it decides about results; None if nobody can tell."""
+
+    @property
+    def metric(self) -> str:
+        """The metric of a study that names none."""
+
+    def find_space(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The parameters that the code itself declares, as the [space] of a study.toml has them.
+
+        Raises:
+            InputError: It declares none, or they cannot be searched.
+        """
+
+    def defaults(self) -> dict[str, Any]:
+        """The values that the code itself gives its parameters."""
+
+    def check(self, settings: Mapping[str, Any], space: Sequence[str]) -> None:
+        """Raises InputError if the code does not take these settings and parameters."""
 
 
 class Previewer(Protocol):

@@ -19,15 +19,17 @@ from rich.console import Console
 
 from hpsearch.analysis import explain
 from hpsearch.analysis.read.axes import Floats
+from hpsearch.core import own_code
 from hpsearch.core.console import say
 from hpsearch.core.database_urls import full_url
 from hpsearch.core.home import was_named
 from hpsearch.core.terminal import as_line, new_console
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.display import say_waits
-from hpsearch.search.engines import WorkerPool, Workers, choose_pool
+from hpsearch.search.engines import WorkerPool, Workers, able_to_run, choose_pool
 from hpsearch.search.job import Job
 from hpsearch.search.plan.plan_run import Planned, started
+from hpsearch.search.plan.stored_function import as_named, as_stored
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord
 from hpsearch.search.run import ONE_WORKER, carry_out, decide, prepare
 from hpsearch.search.worker.signals import Stopper
@@ -43,8 +45,9 @@ from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.tables.space_json import space_from_json
 from hpsearch.store.trials.frozen import all_trials
 from hpsearch.study.defaults import builtin_names
+from hpsearch.study.own import Place, place_of
 from hpsearch.study.search_options import Search
-from hpsearch.study.spec import StudySpec, load_spec, study_name
+from hpsearch.study.spec import StudySpec, load_spec, spec_of_function, study_name
 from hpsearch.verification.earlier import earlier_pairs
 from hpsearch.verification.paired_test import MAX_PAIRS, MIN_PAIRS
 from hpsearch.verification.plan import Contrast, Design, Plan, make_plan, parse_contrast
@@ -65,7 +68,7 @@ def which(study: optuna.Study | str | Path, *, storage: str | None, preset: str)
         _check_ours(study.study_name, study.user_attrs)
         assert engine is not None  # hpsearch makes studies in databases alone
         storage, study = full_url(engine.url), study.study_name
-    declared = str(study) in builtin_names() or Path(study).exists()
+    declared = str(study) in builtin_names() or Path(study).exists() or place_of(str(study))
     with open_source(storage) as source:  # which writes nothing where it is not ours
         if not declared:
             found = source.find_one(str(study))
@@ -73,6 +76,7 @@ def which(study: optuna.Study | str | Path, *, storage: str | None, preset: str)
             return StudyChoice(_spec_of(found), found.attrs[attributes.PRESET], storage)
         spec = load_spec(study)
         having = [s for s in source.summaries if s.attrs.get(attributes.STUDY) == spec.name]
+    spec = as_named(spec, having)
     presets = [one.attrs[attributes.PRESET] for one in having if attributes.PRESET in one.attrs]
     if preset == "auto" and len(presets) > 1:
         raise InputError(
@@ -97,8 +101,13 @@ def _check_ours(name: str, attrs: dict[str, Any]) -> None:
 
 def _spec_of(found: StudySummary) -> StudySpec:
     declared, file = found.attrs[attributes.STUDY], found.attrs.get(attributes.FILE)
-    if file is not None and was_named(Path(str(file))) and Path(file).is_file():
-        return load_spec(file)
+    if file is not None and was_named(Path(str(file))):
+        if Path(file).is_file():
+            return load_spec(file)
+        if place_of(str(file)):
+            return as_stored(load_spec(file), found)
+    if own_code.why_held(str(file)) is not None:
+        return as_stored(spec_of_function(Place(str(file), None)), found)
     if file is not None or declared not in builtin_names():
         raise InputError(
             f"Study '{found.name}' was made from a study.toml of your own ({file}): give the path "
@@ -135,6 +144,7 @@ def verify(
         with translated(store.url):
             proposing, record = _proposing(store, choice, console)
             plans = _find_or_make_plans(store, proposing, contrasts, design, console)
+        workers = able_to_run(workers, choice.spec.trainer)
         pool = choose_pool(workers, 2 * max(plan.pairs for plan in plans.values()))
         prepared = prepare(record, pool.prepares_on, console)
         say_waits(store, console)

@@ -8,6 +8,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 import torch
+from rich.console import Console
 from tiny_corpus import CLASSIFIER_TOML, write_reviews
 from tiny_table import write_table
 from typer.testing import CliRunner
@@ -270,3 +271,21 @@ def test_the_import_of_a_module_of_another_folder_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="has imported another module mine already"):
         Tokenizer("mine:split")
     assert not (tmp_path / "two" / "ran").exists()
+
+
+def test_a_store_that_names_a_function_has_nothing_imported(tmp_path, monkeypatch):
+    """Only who ran the function himself, from that folder, may verify it by the study's name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef f(x): return x\n"
+    )
+    quiet = Console(quiet=True)
+    hpsearch.run("mine:f", space={"x": hpsearch.Float(0, 1)}, trials=2, console=quiet)
+    (tmp_path / "ran").unlink()
+    sys.modules.pop("mine")
+    own_code._folders.clear()
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "of-somebody-else"))
+    with pytest.raises(InputError, match="give the path of that file"):
+        hpsearch.verify("mine.f", param="x", value=0.1, against=0.9, console=quiet)
+    hpsearch.explain("mine.f")
+    assert not (tmp_path / "ran").exists()

@@ -13,6 +13,7 @@ from hpsearch.analysis.read.axes import Axis
 from hpsearch.analysis.read.frame import Frame
 from hpsearch.analysis.rules.recommendation import Recommendation
 from hpsearch.analysis.rules.rules import FALSE_RATE, Rule
+from hpsearch.study.settings import ONLY
 
 POWER = 0.842
 """The normal deviate of 80%."""
@@ -109,7 +110,8 @@ def _run(frame: Frame, more: int, *, spread: bool) -> str:
         return f"{first}study.optimize(objective, n_trials={more}){why}"
     study, preset = frame.made_by
     design = " --design-share 1" if spread else ""
-    return f"hpsearch run {shlex.quote(study)} --preset {preset} --trials {more}{design}{why}"
+    sized = "" if preset == ONLY else f" --preset {preset}"
+    return f"hpsearch run {shlex.quote(study)}{sized} --trials {more}{design}{why}"
 
 
 def _wider(axis: Axis, *, at_top: bool) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.core import own_code
 from hpsearch.core.environment import default_device
 from hpsearch.errors import InputError
 from hpsearch.search.engines import devices as local_devices
@@ -45,6 +46,21 @@ class Workers:
     devices: Sequence[str] | None = None
     engine: str = "local"
     cluster: Cluster | None = None
+
+
+def able_to_run(asked: Workers, trainer: str) -> Workers:
+    """The workers that were asked for, if they can import the trainer. One's own function may be in
+    this process alone: this process is the worker then. Raises InputError where others are asked
+    for."""
+    reason = own_code.why_held(trainer)
+    if reason is None:
+        return asked
+    if asked.engine != "local" or asked.count not in (None, 1):
+        raise InputError(
+            f"Worker processes cannot import {trainer} ({reason}): put it into a module of "
+            "its own, or run it in this process with workers=1."
+        )
+    return replace(asked, count=1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ copies; cached stages that trainings read from disk are written into each node's
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import socket
@@ -17,7 +16,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
@@ -39,7 +38,8 @@ from hpsearch.store.queue.orphans import requeue_orphans
 from hpsearch.store.queue.processes import this_worker
 from hpsearch.store.server.retry import retry
 from hpsearch.store.tables.optuna_tables import FINISHED
-from hpsearch.trainers.contract import Prepared, Trainer
+from hpsearch.study.trainers import import_trainer
+from hpsearch.trainers.contract import Prepared
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -251,7 +251,7 @@ def _worker(
         try:
             for stage, files in stages.items():
                 install_stage(stage, files)
-            trainer = cast(Trainer, importlib.import_module(module))
+            trainer = import_trainer(module)
             with retry(Store.open, own.storage, create=False) as store:
                 work(Workload(own, store, trainer, prepared, stop), name)
         except KeyboardInterrupt:

@@ -17,10 +17,8 @@ from hpsearch.core.plain_json import plain, to_json
 from hpsearch.errors import InputError
 from hpsearch.search.plan.language_model import choose_language_model
 from hpsearch.store import Store, StudySummary, summaries
-from hpsearch.store.delete_or_rename import delete_rows
 from hpsearch.store.make_study import NewStudy, make_study
 from hpsearch.store.queue.fence import StudyRef
-from hpsearch.store.queue.runs import living
 from hpsearch.store.tables import attributes
 from hpsearch.store.tables.optuna_private import study_id
 from hpsearch.store.tables.space_json import space_from_json, space_to_json
@@ -36,7 +34,8 @@ class StudyChoice:
 
     `data_path` replaces the place of the data that the declaration names. `language_model` replaces
     the one that a classifier's settings name: "best" (of the language-model study in the store), a
-    name or a folder.
+    name or a folder. `accept_code` says that one's own code, though it changed since the study's
+    first trials, still gives the same results.
     """
 
     spec: StudySpec
@@ -44,6 +43,7 @@ class StudyChoice:
     storage: str | None = None
     data_path: Path | None = None
     language_model: str | None = None
+    accept_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class StudyRecord:
     search: Search
     data_path: Path | None
     study: StudySummary | None
+    accept_code: bool = False
 
     @classmethod
     def read(
@@ -81,7 +82,7 @@ class StudyRecord:
         )
         before = {} if study is None else study.attrs
         search = merge(search, {"also": search.also or before.get(attributes.ALSO, [])})
-        return cls(store, choice.spec, preset, search, choice.data_path, study)
+        return cls(store, choice.spec, preset, search, choice.data_path, study, choice.accept_code)
 
     @classmethod
     def open(
@@ -116,20 +117,6 @@ class StudyRecord:
         study = self.load()
         return study if is_reached(self.store, study, self.search.target) else None
 
-    def check_for_run(self) -> None:
-        """As `check_unchanged`, but for a study that `make` may begin anew."""
-        if not self.may_begin_anew():
-            self.check_unchanged()
-
-    def may_begin_anew(self) -> bool:
-        """Whether nothing is lost with the study's trials: none is complete, and nobody runs it."""
-        return (
-            self.study is not None
-            and attributes.REQUIRED.keys() <= self.study.attrs.keys()
-            and not self.study.counts.get("complete")
-            and not living(self.store.engine, self.study.study_id)
-        )
-
     def check_unchanged(self) -> None:
         """Refuse a study whose space, settings or data declaration changed since its first trials.
 
@@ -145,13 +132,21 @@ class StudyRecord:
                 "make: give another --storage, or rename that study."
             )
         check_complete(self.name, attrs)
-        if changes := self._changes():
+        if changes := self._changes(attrs, self.study.directions[0]):
             raise _refusal(self.name, changes)
+        if self._has_other_code(attrs) and not self.accept_code:
+            raise InputError(
+                f"The study {self.name} changed since its first trials: the source of "
+                f"{self.spec.trainer}, or of what that uses in its module, is another. If it gives "
+                "the same results as before, say --accept-code; otherwise give a new --storage, or "
+                "put the old source back."
+            )
 
-    def _changes(self) -> list[str]:
-        """What differs from the study in the store, of which there is one."""
-        assert self.study is not None
-        attrs, direction = self.study.attrs, self.study.directions[0]
+    def _has_other_code(self, attrs: Mapping[str, Any]) -> bool:
+        known, code = attrs.get(attributes.CODE), self.spec.code
+        return known is not None and code is not None and known != code
+
+    def _changes(self, attrs: Mapping[str, Any], direction: str) -> list[str]:
         spec, preset = self.spec, self.preset
         changes = describe_difference(
             space_from_json(attrs[attributes.SPACE]),
@@ -175,49 +170,31 @@ class StudyRecord:
 
     def check_same_data(self, prepared: Prepared) -> None:
         """Refuse to add trials on other data than the study's first trials saw."""
-        if self.study is not None and (change := self._change_of_data(prepared)):
+        if self.study is None:
+            return
+        known = self.study.attrs[attributes.DATA]
+        if known["fingerprint"] != prepared.fingerprint:
+            change = (
+                f"the data is {prepared.source}, fingerprint {prepared.fingerprint[:12]} "
+                f"(was {known['source']}, fingerprint {known['fingerprint'][:12]})"
+            )
             raise _refusal(self.name, [change])
 
-    def _change_of_data(self, prepared: Prepared) -> str:
-        assert self.study is not None
-        known = self.study.attrs[attributes.DATA]
-        if known["fingerprint"] == prepared.fingerprint:
-            return ""
-        return (
-            f"the data is {prepared.source}, fingerprint {prepared.fingerprint[:12]} "
-            f"(was {known['source']}, fingerprint {known['fingerprint'][:12]})"
-        )
+    def make(self, prepared: Prepared, seed: int) -> optuna.Study:
+        """Make the study if it is new, and refuse one that differs from its declaration.
 
-    def make(self, prepared: Prepared, seed: int) -> tuple[optuna.Study, str]:
-        """Make the study if it is new, and refuse one that differs from its declaration; (the
-        study, a note for the user).
-
-        A study without a complete trial is made anew where it differs, without its other trials.
         The caller holds the lock under which studies are planned. Another process may have made the
         study since this one read it, so its attributes are read anew.
         """
         if self.spec.file is not None:
             note_named(self.spec.file)
-        before = replace(self, study=recorded(self.store, self.name))
-        note = before._correct(prepared)
         study = make_study(self.store, self._new_study(prepared, seed))
+        if self.accept_code and self._has_other_code(study.user_attrs):
+            study.set_user_attr(attributes.CODE, self.spec.code)
         now = replace(self, study=recorded(self.store, self.name))
         now.check_unchanged()
         now.check_same_data(prepared)
-        return study, note
-
-    def _correct(self, prepared: Prepared) -> str:
-        """Remove a study without a complete trial that was declared otherwise; a note about it."""
-        if self.study is None or not self.may_begin_anew():
-            return ""
-        changes = [*self._changes(), *filter(None, [self._change_of_data(prepared)])]
-        if not changes:
-            return ""
-        delete_rows(self.store.engine, self.study.ref)
-        return (
-            f"{self.name} begins anew, as it had no complete trial and changed: "
-            f"{'; '.join(changes)}."
-        )
+        return study
 
     def _new_study(self, prepared: Prepared, seed: int) -> NewStudy:
         spec, preset, also = self.spec, self.preset, self.search.also
@@ -244,6 +221,7 @@ class StudyRecord:
                 attributes.FROM_SCRATCH: preset.is_from_scratch,
                 attributes.ALSO: also,
                 attributes.FILE: None if spec.file is None else str(spec.file),
+                attributes.CODE: spec.code,
                 attributes.STUDY: spec.name,
             },
         )

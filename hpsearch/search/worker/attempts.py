@@ -19,6 +19,7 @@ from hpsearch.search.speed.gpu_sharing import GpuFullError
 from hpsearch.search.worker.limits import free_memory
 from hpsearch.store.tables import attributes
 from hpsearch.trainers.contract import (
+    Note,
     Prepared,
     PrepareSetup,
     Report,
@@ -105,6 +106,11 @@ def checkpoint(bench: Bench, trial: optuna.Trial) -> Path | None:
     return bench.job.checkpoint(trial.number) if _writable(bench, trial) else None
 
 
+def noter(bench: Bench, trial: optuna.Trial) -> Note:
+    """What gives the trial an attribute, which is written when the trial ends."""
+    return lambda key, value: bench.storage.write_with_end(trial._trial_id, {key: value})
+
+
 def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) -> TrainResult:
     job = bench.job
     keeps = bench.trainer.KEEPS_BEST and attempt.writes
@@ -114,6 +120,9 @@ def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) 
         report=report,
         checkpoint=job.checkpoint(trial.number) if attempt.writes else None,
         keep=job.model(trial.number) if keeps else None,
+        number=trial.number,
+        objectives=tuple(job.objectives),
+        note=noter(bench, trial),
     )
     params = {**trial.params, **attempt.params}
     with bench.guard.trial():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import re
@@ -12,7 +11,6 @@ import sys
 import threading
 import time
 from dataclasses import asdict
-from typing import cast
 
 import optuna
 from optuna.trial import TrialState
@@ -48,6 +46,7 @@ from hpsearch.store.server.retry import retry
 from hpsearch.store.tables import optuna_private
 from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.trials.worker_storage import WorkerStorage
+from hpsearch.study.trainers import import_trainer
 from hpsearch.trainers.contract import Trainer
 
 SAME_FAILURES = 5
@@ -279,7 +278,7 @@ def _import(name: str) -> Trainer:
     # The objects of torch, pandas and Alembic stay for good. If the garbage collector searched them
     # again and again during the import, it would take a quarter of the worker's start.
     gc.disable()
-    trainer = cast(Trainer, importlib.import_module(name))
+    trainer = import_trainer(name)
     _ = trainer.train  # some import torch only now
     return trainer
 

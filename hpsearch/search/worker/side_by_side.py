@@ -22,7 +22,6 @@ from hpsearch.search.worker.trial import (
     Begun,
     begin,
     end,
-    objectives,
     reason_of,
     train_alone,
 )
@@ -76,7 +75,7 @@ def _possible(bench: Bench) -> bool:
 
 
 def _timed(job: Job) -> bool:
-    return any(name.startswith("seconds") for name in (*objectives(job), *job.search.constraints))
+    return any(name.startswith("seconds") for name in (*job.objectives, *job.search.constraints))
 
 
 def run_together(bench: Bench, claims: Sequence[Claim]) -> list[TrialState]:
@@ -123,5 +122,8 @@ def _member(bench: Bench, begun: Begun) -> Member:
         device=bench.job.device,
         report=begun.report,
         checkpoint=attempts.checkpoint(bench, trial),
+        number=trial.number,
+        objectives=tuple(bench.job.objectives),
+        note=attempts.noter(bench, trial),
     )
     return Member({**trial.params, **attempts.halved_batch(trial.user_attrs)}, setup)

@@ -173,7 +173,7 @@ def _reporter(bench: Bench, trial: optuna.Trial, held: Held) -> Report:
 def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialState:
     job, store = bench.job, bench.store
     try:
-        values = [_measured(job, result, name) for name in objectives(job)]
+        values = [_measured(job, result, name) for name in job.objectives]
         limits = job.search.constraints.items()
         over = {name: _measured(job, result, name) - limit for name, limit in limits}
     except NoMetricError as error:
@@ -182,18 +182,13 @@ def _finish(bench: Bench, trial: optuna.Trial, result: TrainResult) -> TrialStat
     facts = {"metrics": result.metrics, "facts": result.facts, "seconds": result.seconds}
     metrics = {name: float(one) for name, one in result.metrics.items() if math.isfinite(one)}
     bench.storage.write_with_end(trial._trial_id, {attributes.METRICS: metrics}, facts)
-    for name, value in zip((*objectives(job), *over), (*values, *over.values()), strict=True):
+    for name, value in zip((*job.objectives, *over), (*values, *over.values()), strict=True):
         if not math.isfinite(value):
             return _fail(bench, trial, HpsearchError(f"{name} is {value}, not a finite number"))
     _constrain(bench, trial, over)
     _tell(bench, trial, TrialState.COMPLETE, values)
     kept_models.keep_if_best(store, bench.ref, bench.study, trial, job.model(trial.number))
     return TrialState.COMPLETE
-
-
-def objectives(job: Job) -> list[str]:
-    """The study's metric and whatever else it is to improve."""
-    return [job.metric, *(name.removeprefix("+") for name in job.search.also)]
 
 
 def _measured(job: Job, result: TrainResult, name: str) -> float:

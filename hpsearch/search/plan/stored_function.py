@@ -1,0 +1,63 @@
+"""A function that was run with a space of the command line: the store knows that space, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpsearch.core import own_code
+from hpsearch.store import StudySummary
+from hpsearch.store.server.open import NoStoreError
+from hpsearch.store.sources import open_source
+from hpsearch.store.tables import attributes
+from hpsearch.store.tables.space_json import space_from_json
+from hpsearch.study.given_space import space_content
+from hpsearch.study.own import Place
+from hpsearch.study.spec import StudySpec, spec_of_function
+
+
+def is_open(spec: StudySpec) -> bool:
+    """Whether it is a function alone, and nobody said what to search of it."""
+    return spec.given is not None and "space" not in spec.given
+
+
+def continued(spec: StudySpec, storage: str | None) -> StudySpec:
+    """The study as the store has it, where it is a function alone and the store knows its space."""
+    if not is_open(spec):
+        return spec
+    try:
+        with open_source(storage) as source:
+            return as_named(spec, source.summaries)
+    except NoStoreError:
+        return spec
+
+
+def as_named(spec: StudySpec, studies: Sequence[StudySummary]) -> StudySpec:
+    """As `as_stored`, by the one of the `studies` that has the study's name, if there is one."""
+    having = [one for one in studies if one.attrs.get(attributes.STUDY) == spec.name]
+    return as_stored(spec, having[0]) if len(having) == 1 else spec
+
+
+def as_stored(spec: StudySpec, found: StudySummary) -> StudySpec:
+    """The study of a function alone, with what the store says of it beside what was given: data,
+    never code. Any other study stays as it is."""
+    if not is_open(spec):
+        return spec
+    found.check()
+    if not {attributes.SPACE, attributes.METRIC, attributes.DATA} <= found.attrs.keys():
+        return spec
+    place = Place(spec.trainer, own_code.folder_of(spec.trainer))
+    return spec_of_function(place, {**_said_of(found), **(spec.given or {})})
+
+
+def _said_of(study: StudySummary) -> Mapping[str, Any]:
+    attrs = study.attrs
+    space = space_content(space_from_json(attrs[attributes.SPACE]))
+    for name, default in attrs.get(attributes.DEFAULTS, {}).items():
+        if name in space:
+            space[name]["default"] = default
+    return {
+        "name": attrs[attributes.STUDY], "metric": attrs[attributes.METRIC],
+        "direction": study.directions[0], "space": space,
+        "data": attrs[attributes.DATA]["declared"],
+    }  # fmt: skip

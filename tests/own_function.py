@@ -1,0 +1,81 @@
+"""A module of a user's own, with functions to search over, in a folder of its own."""
+
+import sys
+
+import pytest
+
+from hpsearch.core import own_code
+
+SHOP = '''
+import os, pathlib, random, signal, sys
+import optuna
+
+HERE = pathlib.Path(__file__).parent
+
+def profit(price, model="tree", seed=0):
+    """Best at 5."""
+    return 10 - (price - 5) ** 2 - (model == "line") + random.Random(seed).gauss(0, 0.1)
+
+def two(x):
+    return x, 1 - x
+
+def named(x):
+    return {"loss": x, "size": 3}
+
+def constant(x, level, data=None):
+    return x + level
+
+def drawn(x):
+    import numpy
+    return random.random() + numpy.random.random()
+
+def epochs(trial, lr):
+    for step in range(5):
+        trial.report(lr * (step + 1), step, train_loss=1.0 / (step + 1), size=3)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    trial.set_user_attr("note", [trial.number])
+    return lr * 5
+
+def bad(trial, what):
+    if what == "nan":
+        return float("nan")
+    if what == "raises":
+        raise ValueError("no such price")
+    if what == "text":
+        return "good"
+    if what == "none":
+        return None
+    if what == "exit":
+        sys.exit(3)
+    if what == "reports":
+        trial.report(float("inf"), 1)
+    return 1.0
+
+def killed(trial, x):
+    """Its worker is killed in the first attempt, after a note in its checkpoint."""
+    state = trial.checkpoint / "state"
+    if not state.exists():
+        state.write_text("half")
+        if trial.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+    trial.set_user_attr("began", state.read_text())
+    return x
+'''
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """The folder of shop.py, which is the current one; what was imported is forgotten after."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
+    monkeypatch.setattr(own_code, "_folders", {})
+    monkeypatch.setattr(own_code, "_held", {})
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
