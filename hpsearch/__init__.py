@@ -30,7 +30,15 @@ from hpsearch.api.models import (
     train,
 )
 from hpsearch.api.rules import explain, pool, rules
-from hpsearch.api.studies import doctor, export_study, import_study, load_spec, load_study
+from hpsearch.api.studies import (
+    delete_study,
+    doctor,
+    export_study,
+    import_study,
+    load_spec,
+    load_study,
+    rename_study,
+)
 from hpsearch.api.trials import enqueue, join, run, verify, verify_rules
 from hpsearch.errors import HpsearchError, InputError
 
@@ -44,10 +52,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Choice", "Cluster", "Explanation", "Float", "HpsearchError", "InputError", "Int", "Limits",
-    "Rule", "Verification", "doctor", "enqueue", "explain", "export_study", "find_lr", "generate",
-    "import_study", "join",
-    "load_classifier", "load_recommender", "load_spec", "load_study", "load_tabular", "pool",
-    "predict", "pretrain", "rules", "run", "train", "verify", "verify_rules",
+    "Rule", "Verification", "delete_study", "doctor", "enqueue", "explain", "export_study",
+    "find_lr", "generate", "import_study", "join", "load_classifier", "load_recommender",
+    "load_spec", "load_study", "load_tabular", "pool", "predict", "pretrain", "rename_study",
+    "rules", "run", "train", "verify", "verify_rules",
 ]  # fmt: skip
 
 _CLASSES = {

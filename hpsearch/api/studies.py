@@ -158,6 +158,55 @@ def export_study(study: str, output: str | Path, *, storage: str | None = None) 
     return export_from(storage, study, Path(output))
 
 
+def delete_study(study: str, *, storage: str | None = None) -> None:
+    """Delete a study with its trials, rules, verifications and kept models.
+
+    Args:
+        study: its whole name in the store.
+        storage: database URL. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
+
+    Raises:
+        InputError: for a study that is not there, or that is being run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("runs.csv").write_text("lr,loss\\n0.1,0.5\\n0.2,0.4\\n0.3,0.6\\n")
+        >>> imported = hpsearch.import_study("runs.csv", "mine", metric=["loss"])
+        >>> hpsearch.delete_study("mine")
+    """
+    from hpsearch.store import delete_or_rename
+    from hpsearch.store.sources import open_ours
+
+    with open_ours(storage) as store:
+        delete_or_rename.delete_study(store, delete_or_rename.named(store, study))
+
+
+def rename_study(study: str, name: str, *, storage: str | None = None) -> None:
+    """Give a study in the store another name.
+
+    The next run of its study.toml begins a new study under the old name.
+
+    Args:
+        study: its whole name in the store.
+        name: what to call it.
+        storage: database URL. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
+
+    Raises:
+        InputError: for a name that is taken, a study that is not there, or that is being run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("runs.csv").write_text("lr,loss\\n0.1,0.5\\n0.2,0.4\\n0.3,0.6\\n")
+        >>> imported = hpsearch.import_study("runs.csv", "mine", metric=["loss"])
+        >>> hpsearch.rename_study("mine", "before")
+    """
+    from hpsearch.store import delete_or_rename
+    from hpsearch.store.sources import open_ours
+
+    with open_ours(storage) as store:
+        delete_or_rename.rename_study(store, delete_or_rename.named(store, study), name)
+
+
 def doctor(*, storage: str | None = None, mend: bool = False) -> list[Finding]:
     """Look at a store: dead workers, lost rows, unreadable ones, the disk, clocks and schema.
 

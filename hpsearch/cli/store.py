@@ -1,7 +1,8 @@
-"""The commands on a store: doctor, enqueue, and import and export of its studies."""
+"""The commands on a store: doctor, enqueue, delete, rename, import and export of its studies."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,8 @@ Names = list[str] | None
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    app.command(epilog="Example: [bold]hpsearch delete my-first-try-quick --yes[/]")(delete)
+    app.command(epilog="Example: [bold]hpsearch rename imdb-clas-quick earlier[/]")(rename)
     app.command(
         epilog="Examples: [bold]hpsearch doctor[/]; "
         "[bold]hpsearch doctor --storage postgresql://me@host/db --mend[/]"
@@ -77,6 +80,38 @@ def enqueue(
     """Put a configuration into a study's queue; its next run begins with it."""
     name, number = hpsearch.enqueue(study, parse_config("enqueue", values), storage=storage)
     say(console, f"trial {number} of {name} waits; the study's next run takes it up")
+
+
+def delete(
+    study: Annotated[str, typer.Argument(help="The whole name of a study in the store.")],
+    storage: Storage = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a study with its trials, rules and kept models; nothing brings it back."""
+    from hpsearch.core.words import how_many
+    from hpsearch.store.delete_or_rename import named
+    from hpsearch.store.sources import open_ours
+
+    with open_ours(storage) as store:
+        found, shown = named(store, study), store.shown_url
+    what = f"{found.name} with {how_many(found.trials, 'trial')} from {shown}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"Nothing was deleted: add --yes to delete {what}.")
+        if not typer.confirm(f"Delete {what}?"):
+            raise typer.Exit(1)
+    hpsearch.delete_study(study, storage=storage)
+    say(console, f"Deleted {what}")
+
+
+def rename(
+    study: Annotated[str, typer.Argument(help="The whole name of a study in the store.")],
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    storage: Storage = None,
+) -> None:
+    """Give a study in the store another name; the next run of its study.toml begins a new one."""
+    hpsearch.rename_study(study, name, storage=storage)
+    say(console, f"{study} is called {name} now")
 
 
 def import_(

@@ -102,7 +102,8 @@ def run(
     with quiet_optuna(), Stopper() as stop, ExitStack() as opened:
         store = opened.enter_context(open_or_await(choice.storage))
         with translated(store.url):
-            record = StudyRecord.open(store, choice, preset, declared, console)
+            record = StudyRecord.read(store, choice, preset, declared, console)
+            record.check_for_run()
             if (known := record.reached()) is not None:
                 say(console, f"{known.study_name} has reached its target already.")
                 return known

@@ -15,7 +15,7 @@ FUNCTIONS = {
     "run": "run", "worker": "join", "explain": "explain", "rules": "rules", "verify": "verify",
     "train": "train", "predict": "predict", "pretrain": "pretrain", "generate": "generate",
     "lr-find": "find_lr", "doctor": "doctor", "enqueue": "enqueue", "import": "import_study",
-    "export": "export_study",
+    "export": "export_study", "delete": "delete_study", "rename": "rename_study",
 }  # fmt: skip
 FOR_PEOPLE = {"dashboard", "studies", "show", "new", "recommend", "interpret", "data"}
 """Commands without a function: what they show is for people; `load_spec` and `load_recommender`
@@ -27,9 +27,11 @@ ONE_VALUE = {
     "search": {"try", "constraint"},
 }  # fmt: skip
 """Keywords whose value holds what are several options of the command line."""
+NO_RESULT = {"join", "delete_study", "rename_study"}
 RENAMED = {"set": "sets"}
 ONLY_TYPED = {
     "explain": {"studies", "study", "format", "output", "trial", "pool", "all"},
+    "delete": {"yes"},
     "rules": {"format"},
     "verify": {"format"},
 }
@@ -104,7 +106,7 @@ def test_docstrings_describe_every_argument_and_what_comes_back(name):
     text = inspect.getdoc(function)
     for parameter in inspect.signature(function).parameters:
         assert f"\n    {parameter}: " in text, parameter
-    for part in ("Args", "Raises", "Example", *(["Returns"] if name != "join" else [])):
+    for part in ("Args", "Raises", "Example", *(["Returns"] if name not in NO_RESULT else [])):
         assert f"\n{part}:\n" in text, part
 
 

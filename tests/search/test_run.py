@@ -246,6 +246,23 @@ def test_a_changed_study_is_refused_with_the_difference(spec, storage, console, 
         assert store.table_counts()["hps_run"] == 1
 
 
+@pytest.mark.parametrize("change", ["settings", "metric", "files"])
+def test_a_study_without_a_complete_trial_may_be_corrected(spec, storage, console, change):
+    with pytest.raises(HpsearchError):
+        run(spec.but(bad="raise", bad_above=-2), trials=1, storage=storage, console=console)
+    right, options = spec, {}
+    if change == "metric":
+        right = replace(right, metric="loss", direction="minimize")
+    elif change == "files":
+        right, options = spec.but(bad="raise", bad_above=-2), {"data_path": "/elsewhere"}
+    with contextlib.suppress(HpsearchError):
+        run(right, trials=1, storage=storage, console=console, **options)
+    assert "fake-quick begins anew, as it had no complete trial" in console.file.getvalue()
+    with Store.open(storage) as store:
+        assert store.studies()[0].trials == 1
+        assert store.table_counts()["hps_run"] == 1
+
+
 def test_a_study_of_that_name_made_by_others_is_left_alone(spec, storage, console):
     plain = optuna.create_study(storage=storage, study_name="fake-quick")
     plain.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=2)

@@ -90,14 +90,14 @@ def plan_run(
 
     def attempt() -> Planned:
         with store.exclusive("plan"):
-            study = record.make(prepared, seed)
+            study, corrected = record.make(prepared, seed)
             study_seed = study.user_attrs[attributes.SEED]
             with started(store, study, pool, trials) as (ref, run_id):
                 taken, left_over = runs.take_over(
                     store.engine, ref, run_id, trials, drawn_from,
                     lambda number: trial_seed(study_seed, number),
                 )  # fmt: skip
-                note = taken_trials.taken_sentence(taken, ref.name) if taken else ""
+                note = taken_trials.taken_sentence(taken, ref.name) if taken else corrected
                 planned = Planned(study, run_id, trials, left_over, study_seed, ref, note)
                 _enqueue(record, planned, prior)
         return planned

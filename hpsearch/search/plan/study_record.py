@@ -17,8 +17,10 @@ from hpsearch.core.plain_json import plain, to_json
 from hpsearch.errors import InputError
 from hpsearch.search.plan.language_model import choose_language_model
 from hpsearch.store import Store, StudySummary, summaries
+from hpsearch.store.delete_or_rename import delete_rows
 from hpsearch.store.make_study import NewStudy, make_study
 from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.runs import living
 from hpsearch.store.tables import attributes
 from hpsearch.store.tables.optuna_private import study_id
 from hpsearch.store.tables.space_json import space_from_json, space_to_json
@@ -117,6 +119,20 @@ class StudyRecord:
         study = self.load()
         return study if is_reached(self.store, study, self.search.target) else None
 
+    def check_for_run(self) -> None:
+        """As `check_unchanged`, but for a study that `make` may begin anew."""
+        if not self.may_begin_anew():
+            self.check_unchanged()
+
+    def may_begin_anew(self) -> bool:
+        """Whether nothing is lost with the study's trials: none is complete, and nobody runs it."""
+        return (
+            self.study is not None
+            and attributes.REQUIRED.keys() <= self.study.attrs.keys()
+            and not self.study.counts.get("complete")
+            and not living(self.store.engine, self.study.study_id)
+        )
+
     def check_unchanged(self) -> None:
         """Refuse a study whose space, settings or data declaration changed since its first trials.
 
@@ -132,7 +148,7 @@ class StudyRecord:
                 "make: give another --storage, or rename that study."
             )
         check_complete(self.name, attrs)
-        if changes := self._changes(attrs, self.study.directions[0]):
+        if changes := self._changes():
             raise _refusal(self.name, changes)
         if self._has_other_code(attrs) and not self.accept_code:
             raise InputError(
@@ -146,7 +162,10 @@ class StudyRecord:
         known, code = attrs.get(attributes.CODE), self.spec.code
         return known is not None and code is not None and known != code
 
-    def _changes(self, attrs: Mapping[str, Any], direction: str) -> list[str]:
+    def _changes(self) -> list[str]:
+        """What differs from the study in the store, of which there is one."""
+        assert self.study is not None
+        attrs, direction = self.study.attrs, self.study.directions[0]
         spec, preset = self.spec, self.preset
         changes = describe_difference(
             space_from_json(attrs[attributes.SPACE]),
@@ -170,31 +189,53 @@ class StudyRecord:
 
     def check_same_data(self, prepared: Prepared) -> None:
         """Refuse to add trials on other data than the study's first trials saw."""
-        if self.study is None:
-            return
-        known = self.study.attrs[attributes.DATA]
-        if known["fingerprint"] != prepared.fingerprint:
-            change = (
-                f"the data is {prepared.source}, fingerprint {prepared.fingerprint[:12]} "
-                f"(was {known['source']}, fingerprint {known['fingerprint'][:12]})"
-            )
+        if self.study is not None and (change := self._change_of_data(prepared)):
             raise _refusal(self.name, [change])
 
-    def make(self, prepared: Prepared, seed: int) -> optuna.Study:
-        """Make the study if it is new, and refuse one that differs from its declaration.
+    def _change_of_data(self, prepared: Prepared) -> str:
+        assert self.study is not None
+        known = self.study.attrs[attributes.DATA]
+        if known["fingerprint"] == prepared.fingerprint:
+            return ""
+        return (
+            f"the data is {prepared.source}, fingerprint {prepared.fingerprint[:12]} "
+            f"(was {known['source']}, fingerprint {known['fingerprint'][:12]})"
+        )
 
+    def make(self, prepared: Prepared, seed: int) -> tuple[optuna.Study, str]:
+        """Make the study if it is new, and refuse one that differs from its declaration; (the
+        study, a note for the user).
+
+        A study without a complete trial is made anew where it differs, without its other trials.
         The caller holds the lock under which studies are planned. Another process may have made the
         study since this one read it, so its attributes are read anew.
         """
         if self.spec.file is not None:
             note_named(self.spec.file)
+        before = replace(self, study=recorded(self.store, self.name))
+        note = before._correct(prepared)
         study = make_study(self.store, self._new_study(prepared, seed))
         if self.accept_code and self._has_other_code(study.user_attrs):
             study.set_user_attr(attributes.CODE, self.spec.code)
         now = replace(self, study=recorded(self.store, self.name))
         now.check_unchanged()
         now.check_same_data(prepared)
-        return study
+        return study, note
+
+    def _correct(self, prepared: Prepared) -> str:
+        """Remove a study without a complete trial that was declared otherwise; a note about it."""
+        if self.study is None or not self.may_begin_anew():
+            return ""
+        changes = [*self._changes(), *filter(None, [self._change_of_data(prepared)])]
+        if self._has_other_code(self.study.attrs):
+            changes.append(f"the source of {self.spec.trainer} is another")
+        if not changes:
+            return ""
+        delete_rows(self.store.engine, self.study.ref)
+        return (
+            f"{self.name} begins anew, as it had no complete trial and changed: "
+            f"{'; '.join(changes)}."
+        )
 
     def _new_study(self, prepared: Prepared, seed: int) -> NewStudy:
         spec, preset, also = self.spec, self.preset, self.search.also

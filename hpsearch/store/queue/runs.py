@@ -53,6 +53,15 @@ def _adopt(connection: sa.Connection, study: StudyRef, run_id: int, limit: int) 
     return len(ids)
 
 
+def living(engine: sa.Engine, study_id: int) -> list[str]:
+    """Of each run of the study that goes on, the host that it is on."""
+    with engine.connect() as connection:
+        unended = _unended(connection, schema.run.c.study_id == study_id)
+        ids = [run_id for run_id, is_living in unended if is_living]
+        query = sa.select(schema.run.c.host).where(schema.run.c.run_id.in_(ids))
+        return list(connection.execute(query).scalars()) if ids else []
+
+
 def find_dead(engine: sa.Engine) -> list[int]:
     """The runs of all studies that have not ended though their process is gone."""
     with engine.connect() as connection:
