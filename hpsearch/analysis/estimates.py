@@ -56,10 +56,14 @@ class Importance:
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of repeating one configuration, and where it was learned from."""
+    """Standard deviation of repeating one configuration, and where it was learned from.
+
+    `at_best` is that among the better trials, from how far they lie from what is predicted of them.
+    """
 
     value: float
     source: str
+    at_best: float
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ Steps 5 to 8 are `analyse` in effects/one_subspace.py, once for each subspace.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
@@ -30,7 +31,7 @@ import optuna
 from hpsearch.analysis.effects.advice import BEST
 from hpsearch.analysis.effects.curve import effect_of
 from hpsearch.analysis.effects.failures import read_failures
-from hpsearch.analysis.effects.one_subspace import SubspaceResults, analyse
+from hpsearch.analysis.effects.one_subspace import Settings, SubspaceResults, analyse
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.read.axes import Axis, Value
 from hpsearch.analysis.read.frame import (
@@ -66,6 +67,7 @@ def explain(
     surrogate: str = "forest",
     seed: int = 0,
     good_region: float | None = None,
+    worth: float | None = None,
 ) -> Explanation:
     """Explain what the trials of any Optuna study say about its parameters.
 
@@ -80,6 +82,8 @@ def explain(
         seed: of the forests; the same seed gives the same explanation.
         good_region: at each value of a parameter, the share of the space in which the other
             parameters count as set well. Rules speak of that part. None: a quarter; 1: all of it.
+        worth: the smallest difference of the metric that is worth having, in its unit. Values that
+            cost less count as equally good. None: half of what repeating a good trial varies by.
 
     Returns:
         Shares, effects and rules with intervals. Without trust in the forest there are no rules,
@@ -106,31 +110,29 @@ def explain(
         raise InputError(f"seed is {seed}: give 0 or a larger number.")
     if good_region is not None and not 0 < good_region <= 1:
         raise InputError(f"good_region is {good_region:g}: give a share above 0 and at most 1.")
-    study, options = _one(study_or_studies), _Options(level, surrogate, seed, good_region)
+    if worth is not None and not 0 <= worth < math.inf:
+        raise InputError(f"worth is {worth:g}: give 0 or a larger number, in the metric's unit.")
+    study, best = _one(study_or_studies), BEST if good_region is None else good_region
+    settings = Settings(level, surrogate, best, worth)
     trials = columns_of(study)
     if metric is None and len(trials.directions) > 1:
-        return _explain_each(study, trials, options)
-    return _explain_frame(build_frame(trials, metric), options)
+        if worth is not None:
+            names = ", ".join(objective_names(trials))
+            raise InputError(f"worth is in the unit of one metric: say which by metric ({names}).")
+        return _explain_each(study, trials, settings, seed)
+    return _explain_frame(build_frame(trials, metric), settings, seed)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """The keywords of `explain`."""
-
-    level: float
-    surrogate: str
-    seed: int
-    good_region: float | None
-
-
-def _explain_each(study: optuna.Study, trials: TrialColumns, options: _Options) -> Explanation:
+def _explain_each(
+    study: optuna.Study, trials: TrialColumns, settings: Settings, seed: int
+) -> Explanation:
     """All objectives. One that cannot be explained becomes a note, unless none can be."""
     explained: list[Explanation] = []
     refused: list[InputError] = []
     names = objective_names(trials)
     for number, name in enumerate(names):
         try:
-            explained.append(_explain_frame(build_frame(trials, str(number)), options))
+            explained.append(_explain_frame(build_frame(trials, str(number)), settings, seed))
         except InputError as error:
             refused.append(InputError(f"{name}: {error}"))
     if not explained:
@@ -144,13 +146,11 @@ def _explain_each(study: optuna.Study, trials: TrialColumns, options: _Options) 
     )
 
 
-def _explain_frame(frame: Frame, options: _Options) -> Explanation:
-    level, surrogate, seed = options.level, options.surrogate, options.seed
-    good_region = options.good_region
-    if surrogate != "exact":  # which has no noise to lessen
+def _explain_frame(frame: Frame, settings: Settings, seed: int) -> Explanation:
+    if settings.surrogate != "exact":  # which has no noise to lessen
         frame = without_explosions(frame)
-    if good_region is not None:
-        note = f"The best {good_region:.0%} of the space at each value count as set well."
+    if settings.best != BEST:
+        note = f"The best {settings.best:.0%} of the space at each value count as set well."
         frame = replace(frame, notes=(*frame.notes, note))
     found, notes = subspaces(frame)
     if not found:
@@ -165,12 +165,9 @@ def _explain_frame(frame: Frame, options: _Options) -> Explanation:
     ):  # what is inside comes first
         size = int(space.rows.sum())
         branches = [one for one in results if one.subspace.is_inside(space)]
-        stream, best = _stream(seed, size), BEST if good_region is None else good_region
-        results.append(analyse(frame, space, level, surrogate, stream, branches, best))
+        results.append(analyse(frame, space, settings, _stream(seed, size), branches))
     results.sort(key=lambda one: found.index(one.subspace))
-    return _assemble(
-        frame, results, notes, _stream(seed, 0), level=level, surrogate=surrogate, seed=seed
-    )
+    return _assemble(frame, results, notes, settings, seed)
 
 
 def _stream(seed: int, n_rows: int) -> np.random.SeedSequence:
@@ -192,14 +189,11 @@ def _assemble(
     frame: Frame,
     results: Sequence[SubspaceResults],
     notes: Sequence[str],
-    stream: np.random.SeedSequence,
-    *,
-    level: float,
-    surrogate: str,
+    settings: Settings,
     seed: int,
 ) -> Explanation:
-    trusted, main = _trusted(results), results[0]
-    first, second, third = stream.spawn(3)
+    trusted, main, level = _trusted(results), results[0], settings.level
+    first, second, third = _stream(seed, 0).spawn(3)
     rules = _rules(frame, trusted, level, second)
     advised = recommend(frame, main, rules, level, third) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
@@ -210,7 +204,7 @@ def _assemble(
         metric=frame.metric,
         maximize=frame.maximize,
         level=level,
-        surrogate=surrogate,
+        surrogate=settings.surrogate,
         seed=seed,
         n_trials=frame.n_trials,
         n_complete=int(np.sum(frame.state == COMPLETE)),
@@ -224,6 +218,7 @@ def _assemble(
         next_steps=next_steps(frame, more, rules, trusted=bool(trusted)),
         quality=main.quality,
         noise=main.noise,
+        worth=main.worth,
         best_value=float(frame.value[best]),
         best_trial=int(frame.number[best]),
         best_params=frame.params(best),

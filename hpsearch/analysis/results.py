@@ -49,6 +49,7 @@ class Results:
     next_steps: tuple[str, ...]
     quality: Quality
     noise: Noise
+    worth: float
     best_value: float
     best_trial: int
     best_params: dict[str, Value]

@@ -21,6 +21,7 @@ def explain(
     surrogate: str = "forest",
     seed: int = 0,
     good_region: float | None = None,
+    worth: float | None = None,
     push: bool | None = None,
     keep: bool = False,
 ) -> Explanation:
@@ -40,6 +41,8 @@ def explain(
         seed: of the forests; the same seed gives the same explanation.
         good_region: at each value of a parameter, the share of the space in which the other
             parameters count as set well. Rules speak of that part. None: a quarter; 1: all of it.
+        worth: the smallest difference of the metric that is worth having, in its unit. Values that
+            cost less count as equally good. None: half of what repeating a good trial varies by.
         push: put plots and rules into the study for the Optuna dashboard. None: into a named study
             that hpsearch ran.
         keep: if `study` is a name, keep its rules even in a database that hpsearch did not make.
@@ -69,7 +72,7 @@ def explain(
         chosen = None if metric is None else str(metric)
         return analyse(
             one, level=level, metric=chosen, surrogate=surrogate, seed=seed,
-            good_region=good_region,
+            good_region=good_region, worth=worth,
         )  # fmt: skip
 
     return explain_one(

@@ -62,6 +62,14 @@ def explain(
             show_default=False,
         ),
     ] = None,
+    worth: Annotated[
+        float | None,
+        typer.Option(
+            help="The smallest difference worth having, in the metric's unit: values that cost "
+            "less count as equally good. Default: half of what repeating a good trial varies by.",
+            show_default=False,
+        ),
+    ] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="All parameters in the table, and second opinions.")
     ] = False,
@@ -86,7 +94,12 @@ def explain(
     format = format or format_of(output)
     names = [*(studies or []), *(study or [])]
     analyse = partial(
-        hpsearch.explain, level=level, metric=metric, seed=seed, good_region=good_region
+        hpsearch.explain,
+        level=level,
+        metric=metric,
+        seed=seed,
+        good_region=good_region,
+        worth=worth,
     )
     with open_sources(storage or [None], keep=keep, push=bool(push)) as sources:
         found = find_in(sources, names)

@@ -163,6 +163,19 @@ def code_html(statement: str) -> str:
     )
 
 
+def format_ranges(ranges: Iterable[tuple[object, object]]) -> str:
+    """Ranges (low, high) of a parameter's values as a person writes them.
+
+    Example:
+        >>> format_ranges([(0.001, 0.004), (0.02, 0.02)])
+        '0.001 to 0.004 or 0.02'
+    """
+    return " or ".join(
+        format_value(low) if low == high else f"{format_value(low)} to {format_value(high)}"
+        for low, high in ranges
+    )
+
+
 def percent(share: float) -> str:
     """ "<1%" rather than a 0% that claims too much."""
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"

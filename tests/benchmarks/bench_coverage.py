@@ -6,9 +6,9 @@
 Every round simulates one study for each cell (shape, trials, noise, sampler) and appends a line of
 JSON to the file; what the file already holds is not repeated. Six parameters: x0 (with x1, for the
 ridge) has the shape, x2 a straight line, x3 to x5 nothing. `table` prints, for the cells that
---by joins: how often the forest was trusted and x0 got a rule; of those rules how many intervals
-hold the true optimum (a plateau: lie within it) and their mean width on the sampling scale; of the
-gains of x0 and x2 over their defaults and over the worst of the range how many intervals hold the
+--by joins: how often the forest was trusted and x0 got a rule; of those how many intervals of the
+best value hold the true one (a plateau: lie within it) and their mean width on the sampling scale;
+of the gains of x0 and x2 over their defaults and over the worst of the range how many intervals hold the
 true gain; of the shares of x0 and x2 the same; how many printed rules concern a parameter without
 effect; and the coverage and width of the plain bootstrap (the argmax of refitted forests'
 marginals). It exits with 1 when, of all studies, optima, gains or shares are covered in fewer than
@@ -164,8 +164,9 @@ def one(job):
             continue
         if rule.param == "x0":
             line["kind"] = rule.kind
-            covered = holds(rule.unit_low, rule.unit_high, optimum)
-            line["optimum"] = [covered, rule.unit_high - rule.unit_low]
+            curve = next(c for c in explanation.curves if c.param == rule.param)
+            low, high = curve.best_interval()
+            line["optimum"] = [holds(low, high, optimum), high - low]
         effect, marginal = effects[rule.param], marginals[rule.param]
         at_best = np.interp(effect.unit[np.argmax(effect.mean)], GRID, marginal)
         at_default = np.interp(DEFAULTS[rule.param], GRID, marginal)

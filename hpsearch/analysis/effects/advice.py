@@ -12,7 +12,7 @@ The model is a Gaussian process or the forest, whichever predicts left-out confi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ from hpsearch.analysis.surrogate.gaussian_process import Process
 BEST = 0.25  # the share of the space, at each value, that counts as set well
 N_BINS = 16  # of a continuous axis; Sobol points fill each evenly, as the number is a power of 2
 MAX_LEVELS = 32  # an axis with more is read in bins, too
+FEW = 16  # points of a mean whose error is computed
+MIN_ERRORS = 20  # left-out predictions of the better trials
 
 
 class Model(Protocol):
@@ -54,6 +56,9 @@ class Predictions(Protocol):
     def means_without(self, average: Floats) -> Floats:
         """Means (K, n) with weights `average` (K, M), as predicted without the row's
         configuration."""
+
+    def covariance_of_means(self, average: Floats) -> Floats | None:
+        """The covariance (K, K) of the errors of such means, None where the model has none."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,9 @@ class ForestPredictions:
         means, unseen = self.of_tree @ average.T, self.forest.unseen
         return np.asarray(means.T @ unseen / np.maximum(unseen.sum(axis=0), 1))
 
+    def covariance_of_means(self, average: Floats) -> None:
+        return None
+
 
 @dataclass(frozen=True)
 class ProcessModel:
@@ -108,15 +116,16 @@ class ProcessModel:
         return self.process.predict(self.process.covariance(x))
 
     def at(self, x: Floats) -> ProcessPredictions:
-        return ProcessPredictions(self.process, self.group, self.process.covariance(x))
+        return ProcessPredictions(self.process, self.group, x, self.process.covariance(x))
 
 
 @dataclass(frozen=True)
 class ProcessPredictions:
-    """`covariance` (M, G) of the points and the configurations."""
+    """`covariance` (M, G) of the points `x` (M, d) and the configurations."""
 
     process: Process
     group: Ints
+    x: Floats
     covariance: Floats
 
     @property
@@ -126,6 +135,16 @@ class ProcessPredictions:
     def means_without(self, average: Floats) -> Floats:
         means = self.process.means_without(average, self.covariance)
         return np.asarray(means[:, self.group])
+
+    def covariance_of_means(self, average: Floats) -> Floats:
+        """From the first FEW of the points of each mean: the cost grows with their square."""
+        rows = [np.flatnonzero(row)[:FEW] for row in average]
+        some = np.zeros((len(rows), sum(map(len, rows))))
+        first = 0
+        for mean, row in zip(some, rows, strict=True):
+            mean[first : first + len(row)] = 1.0 / len(row)
+            first += len(row)
+        return self.process.covariance_of_means(some, self.x[np.concatenate(rows)])
 
 
 class Advice:
@@ -155,7 +174,22 @@ class Advice:
         prior = self.model_curve(column)
         if self.residuals.bare:  # nothing is uncertain
             return Marginal(prior, prior[None], prior[None])
-        return self.residuals.smoothed(column, self.grids[column], self.partial(column), prior)
+        found = self.residuals.smoothed(column, self.grids[column], self.partial(column), prior)
+        return replace(found, covariance=self._covariance(column))
+
+    def errors_at_best(self) -> Floats:
+        """How far the best quarter of the trials, at least MIN_ERRORS, lie from their predictions.
+
+        Each is left out of its prediction, and they are the best by that. Zero where no model left
+        any out.
+        """
+        left_out = self.model.left_out
+        known = np.flatnonzero(np.isfinite(left_out))
+        if not len(known):
+            return np.zeros(1)
+        ordered = known[np.argsort(-self.sign * left_out[known], kind="stable")]
+        some = ordered[: max(len(known) // 4, MIN_ERRORS)]
+        return np.asarray(self.table.y[some] - left_out[some])
 
     def partial(self, column: int) -> Floats:
         """What each row says of the curve of an axis, (n,); NaN where no model left it out."""
@@ -176,6 +210,16 @@ class Advice:
         """The model's own curve at the points of the axis' grid, (P,)."""
         centres, average = self._regions(column)
         return np.interp(self.grids[column].points, centres, average @ self.at_points)
+
+    def _covariance(self, column: int) -> Floats | None:
+        """That of the model's own curve at the points of the axis' grid, (P, P)."""
+        centres, average = self._regions(column)
+        covariance = self.predictions.covariance_of_means(average)
+        if covariance is None:
+            return None
+        points, unit = self.grids[column].points, np.eye(len(centres))
+        onto = np.stack([np.interp(points, centres, one) for one in unit], axis=1)
+        return np.asarray(onto @ covariance @ onto.T)
 
     def _regions(self, column: int) -> tuple[Floats, Floats]:
         """Values (K,) along an axis, and weights (K, M) of the points that are set well there."""

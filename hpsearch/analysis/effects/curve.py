@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from hpsearch.analysis.effects.conditional import ConditionalOptimum
 from hpsearch.analysis.effects.grids import Effect, Grid
+from hpsearch.analysis.effects.level_set import level_set, stretches
 from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.effects.smooth import CUT_REACH
 from hpsearch.analysis.estimates import Estimate
@@ -23,12 +25,12 @@ class Curve:
 
     `marginal` holds the curve and its bootstrap copies, in the metric's unit: what a value is worth
     while the other parameters are set well (advice.py); `whole` is the mean over the whole space.
-    `sign` is 1 where larger is better, else -1. `share` is that of the variance, `noise` the
-    standard deviation of repeating one configuration. `p_value` is of "no main effect" over the
-    whole space. `default` is an index into the grid's points, `default_value` the value itself.
-    `conditional` says how the optimum moves with the strongest partner, or is None. `bounds` are
-    the least and the greatest value of the metric: numbers for people stay within them, while
-    points are compared by the curve as it is.
+    `sign` is 1 where larger is better, else -1. `share` is that of the variance, `worth` the
+    smallest difference worth having. `p_value` is of "no main effect" over the whole space.
+    `default` is an index into the grid's points, `default_value` the value itself. `conditional`
+    says how the optimum moves with the strongest partner, or is None. `bounds` are the least and
+    the greatest value of the metric: numbers for people stay within them, while points are compared
+    by the curve as it is.
     """
 
     grid: Grid
@@ -36,7 +38,7 @@ class Curve:
     whole: Marginal
     sign: float
     share: Estimate
-    noise: float
+    worth: float
     p_value: float
     level: float
     default: int
@@ -81,13 +83,20 @@ class Curve:
         """
         best = self.grid.points[np.argmax(self.sign * self.marginal.copies, axis=1)]
         low, high = np.quantile(best, tails(self.level))
-        centre = self.grid.points[self.best]
-        half = (
-            0.0
-            if self.grid.levels or self.grid.axis.n_levels
-            else 0.5 / (len(self.grid.points) - 1)
-        )
+        centre, half = self.grid.points[self.best], self.grid.step / 2
         return max(float(min(low, centre)) - half, 0.0), min(float(max(high, centre)) + half, 1.0)
+
+    @cached_property
+    def may_be_best(self) -> Bools:
+        """Which points (P,) may be as good as the best, but for what is not worth having."""
+        return level_set(self.marginal, self.sign, self.worth, self.level)
+
+    @property
+    def pieces(self) -> tuple[tuple[float, float], ...]:
+        """Where on the sampling scale values may be as good as the best; none of categories."""
+        if self.grid.axis.is_categorical:  # which have no order
+            return ()
+        return stretches(self.grid.points, self.may_be_best, self.grid.step)
 
     def gain(self, against: int) -> Estimate:
         """How much better the best point is than the point `against`."""
@@ -178,19 +187,19 @@ def tails(level: float) -> tuple[float, float]:
 
 
 def effect_of(curve: Curve) -> Effect:
-    """The curve with its band, optimum and region within the noise floor."""
+    """The curve with its band, its optimum, and the values that may be as good."""
     grid, mean = curve.grid, curve.marginal.mean
     low, high = np.quantile(curve.marginal.widest(), tails(curve.level), axis=0)
     values = grid.values()
-    near = curve.near_best(curve.noise)
+    between: tuple[tuple[Value, Value], ...] = ()
     if grid.axis.is_categorical:
         best_low = best_high = values[curve.best]
-        region = tuple(value for value, inside in zip(values, near, strict=True) if inside)
+        region = tuple(values[point] for point in np.flatnonzero(curve.may_be_best))
     else:
         left, right = curve.best_interval()
         best_low, best_high = curve.value_at(left), curve.value_at(right)
-        inside = np.flatnonzero(near)
-        region = (values[inside[0]], values[inside[-1]])
+        between = tuple((curve.value_at(low), curve.value_at(high)) for low, high in curve.pieces)
+        region = (between[0][0], between[-1][1])
     return Effect(
         param=curve.param,
         log=grid.axis.log,
@@ -205,5 +214,6 @@ def effect_of(curve: Curve) -> Effect:
         best_low=best_low,
         best_high=best_high,
         region=region,
+        pieces=between,
         active=curve.active,
     )

@@ -26,6 +26,11 @@ class Grid:
     points: Floats
     levels: bool
 
+    @property
+    def step(self) -> float:
+        """How far two points of a continuous axis are apart; 0 where nothing lies between them."""
+        return 0.0 if self.levels or self.axis.n_levels else 1.0 / (len(self.points) - 1)
+
     def values(self) -> tuple[Value, ...]:
         return tuple(self.axis.from_unit(point) for point in self.points)
 
@@ -37,8 +42,9 @@ class Effect:
     `values` (P,) of the parameter and their positions `unit` (P,); `mean`, `low`, `high` (P,): the
     mean of the best quarter of the space at each value and its pointwise band; `whole` (P,): the
     mean of all of it. None of these leaves the metric's bounds. `best` with its interval `best_low`
-    to `best_high`; `region`: the values whose curve lies within the noise floor of the best;
-    `active`: the share of trials that used the parameter.
+    to `best_high`; `region`: the categories that may be as good as the best (level_set.py), or the
+    first and the last of such numbers, which lie in `pieces`; `active`: the share of trials that
+    used the parameter.
     """
 
     param: str
@@ -54,6 +60,7 @@ class Effect:
     best_low: Value
     best_high: Value
     region: tuple[Value, ...]
+    pieces: tuple[tuple[Value, Value], ...]
     active: float
 
 

@@ -17,7 +17,7 @@ from hpsearch.analysis.effects.partial_residuals import Marginal, PartialResidua
 from hpsearch.analysis.effects.shares import Components, components, exact_components
 from hpsearch.analysis.effects.tests_of_effects import effect_p_values
 from hpsearch.analysis.estimates import Estimate, Importance, Noise, Quality
-from hpsearch.analysis.read.axes import Floats
+from hpsearch.analysis.read.axes import Bools, Floats
 from hpsearch.analysis.read.exchangeable import strata_of
 from hpsearch.analysis.read.frame import COMPLETE, Frame
 from hpsearch.analysis.read.subspaces import Subspace
@@ -29,6 +29,7 @@ PER_PARAMETER = 2  # nor with fewer than so many configurations a parameter,
 ALWAYS_ENOUGH = 50  # up to this many: with few trials one lucky split names the wrong parameter
 MIN_PARTNER_SHARE = 0.03  # of the variance: interactions weaker than that move no optimum
 MAX_SURFACES = 3
+WORTH = 0.5  # of the noise among the better trials: what is worth having
 MIN_REPLICATE_PAIRS = 4  # degrees of freedom below which replicates do not set the noise floor
 
 
@@ -38,7 +39,8 @@ class SubspaceResults:
 
     `null` is what forests reach where there is nothing to find, None for the exact surrogate.
     `variance` is that of all effects of the parameters that this subspace reports, then its copies
-    (1 + B,). `learned`: a sampler that learns drew all trials.
+    (1 + B,). `learned`: a sampler that learns drew all trials. `worth`: the smallest difference
+    that is worth having, in the metric's unit.
     """
 
     subspace: Subspace
@@ -47,6 +49,7 @@ class SubspaceResults:
     quality: Quality
     null: Null | None
     noise: Noise
+    worth: float
     importances: list[Importance]
     remainder: float
     variance: Floats
@@ -65,27 +68,38 @@ class SubspaceResults:
         return self.n_configurations >= self.enough and self.quality.r2 > 0
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What `explain` was asked for.
+
+    `level` of all intervals; `surrogate` "forest" or "exact"; `best`: the share of the space in
+    which the other parameters count as set well; `worth`: the smallest difference worth having,
+    None for WORTH of the noise.
+    """
+
+    level: float
+    surrogate: str
+    best: float = BEST
+    worth: float | None = None
+
+
 def analyse(
     frame: Frame,
     space: Subspace,
-    level: float,
-    surrogate: str,
+    settings: Settings,
     stream: np.random.SeedSequence,
     branches: Sequence[SubspaceResults] = (),
-    best: float = BEST,
 ) -> SubspaceResults:
     """Everything about one subspace; `stream` decides all randomness.
 
     `branches` are those inside this subspace: what their parameters explain is part of its total.
-    `best` is the share of the space in which the other parameters count as set well.
     """
-    rows = space.rows
+    rows, level = space.rows, settings.level
     table = _table(frame, space)
     first, second, third, fourth = stream.spawn(4)
-    exact = surrogate == "exact"
-    fitted = fit(table, surrogate, np.random.default_rng(first))
+    exact = settings.surrogate == "exact"
+    fitted = fit(table, settings.surrogate, np.random.default_rng(first))
     null = None if exact else refits_by_chance(table, fitted.settings, second)
-    noise = _noise(frame.final[rows], frame.group[rows], frame.state[rows] == COMPLETE, fitted)
     residuals = PartialResiduals(fitted, np.random.default_rng(third))
     grids = [_grid(frame, space, j) for j in range(table.n_axes)]
     marginals = [residuals.marginal(j, grid) for j, grid in enumerate(grids)]
@@ -97,7 +111,9 @@ def analyse(
         part = branch.subspace.rows.sum() / rows.sum()
         shares = shares.with_more(part * branch.variance)
     importances = _importances(frame, space, shares, level)
-    advice = Advice(residuals, grids, 1.0 if frame.maximize else -1.0, best)
+    advice = Advice(residuals, grids, 1.0 if frame.maximize else -1.0, settings.best)
+    noise = _noise(frame, rows, fitted, advice)
+    worth = WORTH * noise.at_best if settings.worth is None else settings.worth
     advised = [advice.curve(j) for j in range(table.n_axes)]
     tested = list(zip(advised, marginals, p_values, strict=True))
     return SubspaceResults(
@@ -107,11 +123,12 @@ def analyse(
         quality=Quality(1.0, 1.0, 0.0) if null is None else _quality(table, fitted, null),
         null=null,
         noise=noise,
+        worth=worth,
         importances=importances,
         remainder=shares.rest / (shares.total or 1.0),
         variance=own,
         learned=not strata.even.any(),
-        curves=_curves(frame, space, residuals, tested, importances, noise.value, level),
+        curves=_curves(frame, space, residuals, tested, importances, worth, level),
         advice=advice,
         surfaces=_surfaces(frame, space, fitted, importances),
     )
@@ -136,18 +153,19 @@ def _quality(table: Table, fitted: Fit, null: Null) -> Quality:
     )
 
 
-def _noise(value: Floats, group: np.ndarray, complete: np.ndarray, fitted: Fit) -> Noise:
+def _noise(frame: Frame, rows: Bools, fitted: Fit, advice: Advice) -> Noise:
     """From replicated configurations; without enough of them from out-of-bag residuals."""
-    value, group = value[complete], group[complete]
+    complete, at_best = rows & (frame.state == COMPLETE), float(advice.errors_at_best().std())
+    value, group = frame.final[complete], frame.group[complete]
     _, index, count = np.unique(group, return_inverse=True, return_counts=True)
     freedom = int(np.sum(count - 1))
     if freedom >= MIN_REPLICATE_PAIRS:
         means = np.bincount(index, value) / count
         spread = float(np.sum((value - means[index]) ** 2) / freedom)
-        return Noise(math.sqrt(spread), "replicates")
+        return Noise(math.sqrt(spread), "replicates", at_best)
     residual = fitted.forest.table.y - fitted.forest.out_of_bag
     residual = residual[np.isfinite(residual)]
-    return Noise(float(residual.std()) if len(residual) > 1 else 0.0, "residuals")
+    return Noise(float(residual.std()) if len(residual) > 1 else 0.0, "residuals", at_best)
 
 
 def _importances(
@@ -203,7 +221,7 @@ def _curves(
     residuals: PartialResiduals,
     tested: Sequence[tuple[Marginal, Marginal, float]],
     importances: Sequence[Importance],
-    noise: float,
+    worth: float,
     level: float,
 ) -> list[Curve]:
     shares = {
@@ -222,7 +240,7 @@ def _curves(
                 whole=whole,
                 sign=sign,
                 share=shares[grid.axis.name],
-                noise=noise,
+                worth=worth,
                 p_value=p_value,
                 level=level,
                 default=int(np.argmin(np.abs(grid.points - frame.default[column]))),

@@ -38,7 +38,8 @@ class Marginal:
     `mean` (P,); `copies` (B, P) from resampled configurations; `wide_copies` (B, P) smoothed more,
     which bound an effect that is not there. `sparse` (P,) says how many times the bandwidth was
     widened where trials are few: there a bend may stay unseen. `cut` is
-    where the curve may jump.
+    where the curve may jump. `covariance` (P, P) is that of the model's own curve, where a model
+    knows it.
     """
 
     mean: Floats
@@ -46,11 +47,29 @@ class Marginal:
     wide_copies: Floats
     sparse: Floats | float = 1.0
     cut: float | None = None
+    covariance: Floats | None = None
 
     def widest(self) -> Floats:
         """The copies as far from the curve as other trials would be (see WIDEN), and where trials
         are few with room for what they cannot show."""
         return np.asarray(self.mean + WIDEN * self.sparse * (self.copies - self.mean))
+
+    def distances(self, point: int) -> tuple[Floats, Floats]:
+        """How far the curve lies from its value at one point, as uncertain as it is.
+
+        The errors (B, P) of the copies, and the standard errors (P,): the larger of what copies and
+        model say, as copies do not show what the model cannot know where other parameters interact.
+        """
+        if self.covariance is None:
+            copies = self.widest()
+        else:  # which knows where trials are few
+            copies = self.mean + WIDEN * (self.copies - self.mean)
+        errors = copies - copies[:, [point]] - (self.mean - self.mean[point])
+        variance = np.mean(errors**2, axis=0)
+        if self.covariance is not None:
+            own = np.diag(self.covariance)
+            variance = np.maximum(variance, own + own[point] - 2 * self.covariance[point])
+        return errors, np.sqrt(variance)
 
 
 class PartialResiduals:

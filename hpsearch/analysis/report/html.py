@@ -35,7 +35,7 @@ from hpsearch.analysis.report.table import refusal
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import code_html, format_value
+from hpsearch.core.words import code_html, format_ranges, format_value
 
 LONGEST_NAME = 48  # characters, in a column of a table
 NO_PLOTS = (
@@ -165,7 +165,7 @@ def _card(e: Results, rule: Rule) -> str:
 def _range(e: Results, rule: Rule) -> str:
     """A line for the searched range: the rule's interval, its value, and the default."""
     axis = next((axis for axis in e.frame.axes if axis.name == rule.param), None)
-    if axis is None or axis.is_categorical or rule.unit_low is None or rule.unit_high is None:
+    if axis is None or axis.is_categorical:
         return ""
     if rule.kind in ("no-effect", "conditional"):
         return ""
@@ -176,10 +176,14 @@ def _range(e: Results, rule: Rule) -> str:
     def place(value: Value) -> str:
         return x(float(axis.to_unit([value])[0]))
 
-    low, high = rule.unit_low, max(rule.unit_high, rule.unit_low + 0.004)
+    spans = "".join(
+        f'<line class="span" x1="{x(low)}" x2="{x(max(high, low + 0.004))}" y1="10" y2="10" '
+        'stroke-width="8"/>'
+        for low, high in rule.unit_pieces
+    )
     value, default = "", ""
     words = f"From {format_value(axis.low)} to {format_value(axis.high)}: "
-    words += f"{format_value(rule.low)} to {format_value(rule.high)}"
+    words += format_ranges(rule.pieces)
     if rule.kind != "avoid":
         value = f'<circle class="value" cx="{place(rule.value)}" cy="10" r="5"/>'
     if "default-unknown" not in rule.flags:
@@ -189,8 +193,7 @@ def _range(e: Results, rule: Rule) -> str:
     return (
         f'<svg class="range" role="img" aria-label="{escape(words)}"><title>{escape(words)}</title>'
         '<line class="track" x1="0" x2="100%" y1="10" y2="10" stroke-width="4"/>'
-        f'<line class="span" x1="{x(low)}" x2="{x(high)}" y1="10" y2="10" stroke-width="8"/>'
-        f'{default}{value}<text x="0" y="34">{escape(format_value(axis.low))}</text>'
+        f'{spans}{default}{value}<text x="0" y="34">{escape(format_value(axis.low))}</text>'
         f'<text x="100%" y="34" text-anchor="end">{escape(format_value(axis.high))}</text></svg>'
     )
 

@@ -67,6 +67,7 @@ def facts(explanation: Results) -> dict[str, Any]:
         "next_steps": e.next_steps,
         "quality": asdict(e.quality),
         "noise": asdict(e.noise),
+        "worth": e.worth,
         "best": {
             "trial": e.best_trial,
             "value": e.best_value,

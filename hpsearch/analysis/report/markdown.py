@@ -17,7 +17,7 @@ from hpsearch.analysis.report.table import heading, optima, refusal
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import format_value
+from hpsearch.core.words import format_ranges, format_value
 
 
 def render_markdown(explanation: Results) -> str:
@@ -42,7 +42,7 @@ def _one(e: Results) -> list[str]:
     lines += [*_table(HEADER, share_rows(e)), "", legend(e)]
     best = _best_rows(e)
     if best:
-        header = ("parameter", "best", f"{e.level:.0%} interval", "within the noise floor of it")
+        header = ("parameter", "best", f"{e.level:.0%} interval", "may be as good")
         lines += ["", "## Best values", "", *_table(header, best)]
     if e.tunability is not None:
         lines += ["", "## What tuning gains", "", *_table(TUNING_HEADER, tuning_rows(e.tunability))]
@@ -79,7 +79,7 @@ def _best_rows(e: Results) -> list[tuple[str, ...]]:
             region = ", ".join(map(format_value, effect.region))
         else:
             span = f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
-            region = " to ".join(map(format_value, effect.region))
+            region = format_ranges(effect.pieces)
         rows.append((param, format_value(effect.best), span, region))
     return rows
 

@@ -88,7 +88,8 @@ def heading(e: Results) -> list[str]:
     return [
         f"{e.study}: {e.metric}, {aim(e)}",
         f"{e.n_trials:,} trials ({', '.join(counts)}), best {e.best_value:.4g}. "
-        f"Repeating one varies by {e.noise.value:.2g} (from {e.noise.source}).",
+        f"Repeating one varies by {e.noise.value:.2g} (from {e.noise.source}); values count as "
+        f"equally good within {e.worth:.2g}.",
         f"The forest explains {max(q.r2, 0):.0%} of unseen variance (luck: up to "
         f"{max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}; shares are of that.",
     ]

@@ -131,4 +131,8 @@ def _rule(frame: Frame, level: float, region: Region) -> Rule:
         detail=f"{share:.0%} of {whose} fail there, {elsewhere:.0%} elsewhere.",
         unit_low=low,
         unit_high=high,
+        best_low=axis.from_unit(low),
+        best_high=axis.from_unit(high),
+        pieces=((axis.from_unit(low), axis.from_unit(high)),),
+        unit_pieces=((low, high),),
     )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hpsearch.analysis.effects.advice import Advice
 from hpsearch.analysis.effects.curve import tails
 from hpsearch.analysis.effects.failures import chance_to_fail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
@@ -29,7 +28,6 @@ NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a
 # trial is predicted to be better than the median.
 TOLERANCE, EQUAL = 1.0, 0.05
 FARTHEST = 0.95  # of the trials lie nearer to another one than a recommendation may lie to any
-MIN_ERRORS = 20  # left-out predictions near the best, for an interval
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def recommend(
     joint = _joint(frame, found, rules, x[best])
     changed = bool(np.any(joint != x[best]))
     at_joint = float(advice.sign * advice.model.predict(joint[None])[0])
-    errors = _errors(advice)
+    errors = advice.errors_at_best()
     shortfall = float(at_trials[best]) - at_joint
     ahead = float(at_trials[best] - np.median(at_trials[complete]))
     holds = shortfall <= max(TOLERANCE * float(np.std(errors)), EQUAL * ahead)
@@ -137,17 +135,6 @@ def _joint(frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: F
         elif rule.value not in (axis.from_unit(float(joint[column])), *rule.alternatives):
             joint[column] = axis.to_unit([rule.value])[0]
     return joint
-
-
-def _errors(advice: Advice) -> Floats:
-    """How far left-out trials near the best were from their predictions, at least MIN_ERRORS."""
-    left_out = advice.model.left_out
-    known = np.flatnonzero(np.isfinite(left_out))
-    if not len(known):
-        return np.zeros(1)
-    ordered = known[np.argsort(-advice.sign * left_out[known], kind="stable")]
-    some = ordered[: max(len(known) // 4, MIN_ERRORS)]
-    return np.asarray(advice.table.y[some] - left_out[some])
 
 
 def _near(found: SubspaceResults, x: Floats, point: Floats) -> bool:

@@ -11,9 +11,9 @@ import numpy as np
 from hpsearch.analysis.effects.conditional import Case, ConditionalOptimum
 from hpsearch.analysis.effects.curve import Curve
 from hpsearch.analysis.estimates import Estimate
-from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.read.axes import Bools, Value
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import code_html, format_value
+from hpsearch.core.words import code_html, format_ranges, format_value
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
@@ -22,24 +22,25 @@ Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edg
 FALSE_RATE = 0.05
 FALSE_RATE_LEARNED = 0.02
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
-WIDE = 0.7  # an interval wider than this share of the range recommends nothing
+WIDE = 0.7  # of the range: a best value that is less sure is not named where nothing is worse
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
-PLATEAU_EQUAL = 0.02  # of the span: where the region that the rule names ends
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
-NEGLIGIBLE = 0.5  # of the noise floor: an effect surely smaller is none
 
 
 @dataclass(frozen=True, repr=False)
 class Rule:
     """One recommendation, with everything that its sentence says.
 
-    `value` with interval `low` to `high` (None for categories) in the parameter's unit; for
-    "threshold" the interval is the region to stay in, for "avoid" the region to keep away from.
+    `value` in the parameter's unit, and the values that may be as good: all but those shown to be
+    worse by more than `worth`, in the metric's unit. Numbers among them lie in `pieces` (low,
+    high), the first of which begins at `low` and the last of which ends at `high`; categories are
+    `alternatives`, and `low` is None. The one best value lies from
+    `best_low` to `best_high`; of a region these are its ends. For "threshold" the one piece is the region to stay in, for
+    "avoid" the region to keep away from.
     `gain` over the default and `gain_worst` over the worst of the range are in the metric's unit,
     positive is better. All of these hold while the other parameters are set well: in the best
     quarter of the space at each value. `mean_value` is what is best on average over the whole
-    space. `share` is of the variance over the whole space. `alternatives` are categories not
-    clearly worse.
+    space. `share` is of the variance over the whole space.
     `validity`: the range (or choices) of every other parameter, within which it was found;
     `provenance`: study, first and last trial, cohorts, seed and versions.
 
@@ -76,6 +77,11 @@ class Rule:
     unit_low: float | None = None
     unit_high: float | None = None
     mean_value: Value = None
+    worth: float | None = None
+    best_low: Value = None
+    best_high: Value = None
+    pieces: tuple[tuple[Value, Value], ...] = ()
+    unit_pieces: tuple[tuple[float, float], ...] = ()
     validity: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -86,8 +92,8 @@ class Rule:
             return False
         if self.low is None:
             return self.mean_value not in (self.value, *self.alternatives)
-        low, high, mean = float(str(self.low)), float(str(self.high)), float(str(self.mean_value))
-        return not low <= mean <= high
+        mean = float(str(self.mean_value))
+        return not any(float(str(low)) <= mean <= float(str(high)) for low, high in self.pieces)
 
     @property
     def statement(self) -> str:
@@ -146,8 +152,10 @@ def rule_of(curve: Curve, metric: str, *, matters: bool) -> Rule | None:
     """The rule of one parameter, None where the trials support none."""
     if curve.conditional is not None:
         return _conditional(curve, metric, curve.conditional)
-    if not matters:
-        return _no_effect(curve, metric)
+    if not matters or curve.may_be_best.all():
+        nothing = _no_effect(curve, metric)
+        if nothing is not None or not matters:
+            return nothing
     gain_worst = curve.gain_over_worst()
     if curve.grid.axis.is_categorical:
         return _category(curve, metric, gain_worst)
@@ -155,32 +163,33 @@ def rule_of(curve: Curve, metric: str, *, matters: bool) -> Rule | None:
 
 
 def _numeric(curve: Curve, metric: str, gain_worst: Estimate) -> Rule | None:
-    points = curve.grid.points
-    low, high = curve.best_interval()
-    best = float(points[curve.best])
-    plateau = _plateau(curve)
-    if plateau is not None:
-        low, high = plateau
-        return _make(curve, metric, "threshold", best, low, high, gain_worst)
-    if high - low > WIDE:
+    points, (low, high) = curve.grid.points, curve.best_interval()
+    best, plateau = float(points[curve.best]), _is_plateau(curve)
+    if not plateau and high - low > WIDE and curve.may_be_best.all():
         return None
-    start, end = float(points[0]) + EDGE, float(points[-1]) - EDGE
-    if (best <= start and low <= start) or (best >= end and high >= end):
-        return _make(curve, metric, "edge", best, low, high, gain_worst)
-    rule = _make(curve, metric, "optimum", best, low, high, gain_worst)
-    return rule if curve.stay is None else replace(rule, detail=_at_a_jump(rule, curve.stay))
+    at_edge = best <= points[0] + EDGE or best >= points[-1] - EDGE
+    kind: Kind = "optimum"
+    pieces, inside = curve.pieces, curve.may_be_best
+    if plateau and _reaches_one_end(inside):
+        kind = "threshold"
+        pieces = ((0.0, pieces[0][1]),) if inside[0] else ((pieces[0][0], 1.0),)
+    elif not plateau and at_edge:
+        kind = "edge"
+    rule = _make(curve, metric, kind, best, pieces, gain_worst)
+    at_a_jump = kind == "optimum" and curve.stay is not None
+    return replace(rule, detail=_at_a_jump(curve)) if at_a_jump else rule
 
 
-def _at_a_jump(rule: Rule, side: str) -> str:
-    """What to say of an optimum that lies at a jump; the interval is that of its place."""
-    between = f"{format_value(rule.low)} and {format_value(rule.high)}"
+def _at_a_jump(curve: Curve) -> str:
+    """What to say of an optimum that lies at a jump, whose place its interval says."""
+    low, high = map(curve.value_at, curve.best_interval())
+    between, side = f"{format_value(low)} and {format_value(high)}", curve.stay
     return f"Somewhere between {between} it gets worse at once: stay {side}."
 
 
 def _conditional(curve: Curve, metric: str, conditional: ConditionalOptimum) -> Rule:
-    low, high = curve.best_interval()
     unit = float(curve.grid.points[curve.best])
-    rule = _make(curve, metric, "conditional", unit, low, high, curve.gain_over_worst())
+    rule = _make(curve, metric, "conditional", unit, curve.pieces, curve.gain_over_worst())
     detail = "; ".join(
         f"with {_where(conditional.partner, b)} use {format_value(b.value)}"
         + ("" if b.low == b.high else f" ({format_value(b.low)} to {format_value(b.high)})")
@@ -195,43 +204,36 @@ def _where(partner: str, case: Case) -> str:
     return f"`{partner}` {format_value(case.partner_low)} to {format_value(case.partner_high)}"
 
 
-def _plateau(curve: Curve) -> tuple[float, float] | None:
-    """The region as good as the best, if it is wide and reaches exactly one end."""
-    near = np.flatnonzero(curve.near_best(PLATEAU_DROP * curve.span))
-    points = curve.grid.points
-    if len(near) != near[-1] - near[0] + 1:
-        return None
-    low, high = float(points[near[0]]), float(points[near[-1]])
-    # Below the plateau's mean, not its highest point, which is noise.
-    level = curve.score[near].mean() - PLATEAU_EQUAL * curve.span
-    equal = points[near][curve.score[near] >= level]
-    at_start, at_end = near[0] == 0, near[-1] == len(points) - 1
-    if at_start == at_end or high - low < PLATEAU_WIDTH:
-        return None
-    return (0.0, float(equal[-1])) if at_start else (float(equal[0]), 1.0)
+def _is_plateau(curve: Curve) -> bool:
+    """Whether what is about as good as the best is wide and reaches exactly one end."""
+    near = curve.near_best(PLATEAU_DROP * curve.span)
+    inside = curve.grid.points[near]
+    return _reaches_one_end(near) and bool(inside[-1] - inside[0] >= PLATEAU_WIDTH)
+
+
+def _reaches_one_end(inside: Bools) -> bool:
+    """Whether the points (P,) that are inside are neighbours, from one of the two ends on."""
+    return bool(inside[0] != inside[-1] and np.sum(inside[1:] != inside[:-1]) == 1)
 
 
 def _category(curve: Curve, metric: str, gain_worst: Estimate) -> Rule | None:
-    points, best = curve.grid.points, curve.best
-    equal = tuple(
-        curve.value_at(point)
-        for index, point in enumerate(points)
-        if index != best and curve.gain(index).low <= 0
-    )
-    if len(equal) == len(points) - 1:
+    others = [point for point in range(len(curve.grid.points)) if point != curve.best]
+    if all(curve.gain(point).low <= 0 for point in others):
         return None
-    unit = float(points[best])
-    rule = _make(curve, metric, "optimum", unit, unit, unit, gain_worst)
-    return replace(rule, low=None, high=None, alternatives=equal)
+    equal = (curve.grid.points[point] for point in others if curve.may_be_best[point])
+    best = float(curve.grid.points[curve.best])
+    rule = _make(curve, metric, "optimum", best, curve.pieces, gain_worst)
+    return replace(rule, alternatives=tuple(map(curve.value_at, equal)))
 
 
 def _no_effect(curve: Curve, metric: str) -> Rule | None:
-    """An equivalence test: the effect is surely smaller than half the noise floor."""
+    """An equivalence test: the effect is surely smaller than what is worth having."""
     widest = float(np.quantile(np.ptp(curve.marginal.wide_copies, axis=1), curve.level))
-    if not widest < NEGLIGIBLE * curve.noise:
+    if not widest < curve.worth:
         return None
     unit = float(curve.grid.points[curve.default])
-    rule = _make(curve, metric, "no-effect", unit, 0.0, 1.0, None)
+    everything = () if curve.grid.axis.is_categorical else ((0.0, 1.0),)
+    rule = _make(curve, metric, "no-effect", unit, everything, None)
     return replace(rule, gain=None)
 
 
@@ -240,22 +242,28 @@ def _make(
     metric: str,
     kind: Kind,
     unit: float,
-    low: float,
-    high: float,
+    unit_pieces: tuple[tuple[float, float], ...],
     gain_worst: Estimate | None,
 ) -> Rule:
+    """`unit_pieces` on the sampling scale; of categories none."""
     gain = curve.gain(curve.default) if curve.default_given else None
     flags = {
         "default-unknown": gain is None,
         "default-may-be-as-good": kind != "no-effect" and _unsure(gain),
         "conditional-parameter": curve.active < 1,
+        "nothing-ruled-out": kind != "no-effect" and bool(curve.may_be_best.all()),
     }
+    pieces = tuple((curve.value_at(low), curve.value_at(high)) for low, high in unit_pieces)
+    low, high = (pieces[0][0], pieces[-1][1]) if pieces else (None, None)
+    best_low, best_high = low, high
+    if pieces and kind not in ("threshold", "no-effect"):
+        best_low, best_high = map(curve.value_at, curve.best_interval())
     return Rule(
         param=curve.param,
         kind=kind,
         value=curve.value_at(unit),
-        low=curve.value_at(low),
-        high=curve.value_at(high),
+        low=low,
+        high=high,
         level=curve.level,
         share=curve.share,
         gain=gain,
@@ -264,17 +272,22 @@ def _make(
         metric=metric,
         n_trials=curve.n_trials,
         flags=tuple(flag for flag, holds in flags.items() if holds),
-        unit_low=low,
-        unit_high=high,
+        unit_low=unit_pieces[0][0] if pieces else unit,
+        unit_high=unit_pieces[-1][1] if pieces else unit,
         mean_value=curve.value_at(float(curve.grid.points[curve.best_of_mean])),
+        worth=curve.worth,
+        best_low=best_low,
+        best_high=best_high,
+        pieces=pieces,
+        unit_pieces=unit_pieces,
     )
 
 
 def _advice(rule: Rule) -> str:
     """What to do."""
     name, value = f"`{rule.param}`:", format_value(rule.value)
-    between = f"{format_value(rule.low)} to {format_value(rule.high)}"
-    between = value if rule.low == rule.high else between  # one category
+    between = format_ranges(rule.pieces)
+    sure = f"{rule.level:.0%} interval {between}"
     if rule.kind == "no-effect":
         if "default-unknown" in rule.flags:  # somebody else's study says of no value that it is
             return f"{name} any value does, it changes nothing."
@@ -285,17 +298,29 @@ def _advice(rule: Rule) -> str:
             if rule.unit_low == 0
             else f"from {format_value(rule.low)} on"
         )
-        return f"{name} {side} nothing changes; beyond it gets worse."
+        return f"{name} anything {side} may be as good; beyond it gets worse."
     if rule.kind == "avoid":
         return f"{name} avoid {between}."
     if rule.kind == "conditional":
         return f"{name} the best value depends on `{rule.partner}`."
     if rule.kind == "edge":
-        return f"{name} the best value, {value}, is at the edge of the range: widen it."
+        return f"{name} the best value, {value}, is at the edge of the range: widen it ({sure})."
     if rule.low is None:
         also = ", ".join(format_value(a) for a in rule.alternatives)
         return f"{name} use {value}" + (f" (not clearly worse: {also})." if also else ".")
-    return f"{name} use {value} ({rule.level:.0%} interval {between})."
+    return f"{name} use {value} ({sure})."
+
+
+def _ruled_out(rule: Rule) -> str:
+    """What the rule says of the values that it does not name."""
+    if rule.worth is None:
+        return ""
+    worth = f" by more than {rule.worth:.2g}" if rule.worth else ""
+    if rule.kind == "no-effect":
+        return f"No value is better or worse{worth}."
+    if "nothing-ruled-out" in rule.flags:
+        return f"No value is surely worse{worth}."
+    return f"All other values are surely worse{worth}."
 
 
 def _evidence(rule: Rule) -> str:
@@ -318,7 +343,7 @@ def _evidence(rule: Rule) -> str:
             f"On average over the whole space {format_value(rule.mean_value)} is best; "
             "that mean counts settings of the others that nobody would use."
         )
-    parts.append(f"{rule.n_trials} trials.")
+    parts += [_ruled_out(rule), f"{rule.n_trials} trials."]
     return " ".join(part for part in parts if part)
 
 

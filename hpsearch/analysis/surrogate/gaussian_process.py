@@ -84,6 +84,16 @@ class Process:
         changes = (weights @ self.inverse) * self._without
         return np.asarray(self.centre + (weights @ self.alpha)[:, None] - changes)
 
+    def covariance_of_means(self, average: Floats, x: Floats) -> Floats:
+        """The posterior covariance (K, K) of means over points (M, d), weights `average` (K, M).
+
+        In the square of the metric's unit: the kernel's unit is read off the values.
+        """
+        known = average @ self.covariance(x)
+        prior = average @ covariance_of(self.kernel, x, x, self.levels) @ average.T
+        unit = float((self.y - self.centre) @ self.alpha) / len(self.y)
+        return np.asarray(unit * (prior - known @ self.inverse @ known.T))
+
     def partial_residuals(self) -> Floats:
         """What each configuration says of each parameter alone, (n, d).
 

@@ -226,8 +226,9 @@ def pooled_rules(pooling: PoolingResults) -> list[Expected]:
 def _of_rules(rules: Iterable[Any]) -> list[Expected]:
     return [
         Expected(
-            param=rule.param, value=rule.value, low=rule.low, high=rule.high, level=rule.level,
-            also=rule.alternatives,
+            param=rule.param, value=rule.value, level=rule.level, also=rule.alternatives,
+            low=rule.low if rule.best_low is None else rule.best_low,
+            high=rule.high if rule.best_high is None else rule.best_high,
         )
         for rule in rules
         if rule.kind in NAMING
@@ -247,6 +248,8 @@ class _RuleInFile(BaseModel):
     value: bool | int | float | str | None
     low: float | str | None
     high: float | str | None
+    best_low: float | str | None = None  # files of earlier versions have none
+    best_high: float | str | None = None
     level: float = Field(gt=0, lt=1)
     alternatives: tuple[bool | int | float | str | None, ...] = ()
 

@@ -65,7 +65,9 @@ def _rules(study: optuna.Study, metric: str) -> Rules:
         found = explain(study, metric=metric).rules
     except HpsearchError:
         return {}
-    return {f"{rule.param} {rule.kind}": (rule.value, rule.low, rule.high) for rule in found}
+    return {
+        f"{rule.param} {rule.kind}": (rule.value, rule.best_low, rule.best_high) for rule in found
+    }
 
 
 def agree(looks: Sequence[Rules]) -> bool:

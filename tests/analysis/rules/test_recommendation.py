@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpsearch.analysis import explain
-from hpsearch.analysis.effects.one_subspace import analyse
+from hpsearch.analysis.effects.one_subspace import Settings, analyse
 from hpsearch.analysis.read.frame import COMPLETE, read_study
 from hpsearch.analysis.read.subspaces import subspaces
 from hpsearch.analysis.rules.recommendation import recommend
@@ -24,7 +24,7 @@ def ridge(p):
 def analysed(studies):
     frame = read_study(studies.uniform(ridge, 120, 3, noise=0.05))
     space = subspaces(frame)[0][0]
-    return frame, analyse(frame, space, 0.9, "forest", np.random.SeedSequence(0))
+    return frame, analyse(frame, space, Settings(0.9, "forest"), np.random.SeedSequence(0))
 
 
 def rule_like(found, param, value):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from hpsearch.analysis.surrogate.gaussian_process import (
     JITTER,
@@ -43,6 +45,22 @@ def test_residuals_are_those_of_refits_without_the_configuration(length):
             points[:, j] = places[j]
             mean = (covariance(kernel, levels, points, x[rest]) @ alpha).mean()
             assert found[row, j] == pytest.approx(z[row] - mean, abs=1e-5)
+
+
+def test_means_are_as_uncertain_as_a_peer_says():
+    rng = np.random.default_rng(3)
+    x, points = rng.random((20, 2)), rng.random((6, 2))
+    y = rng.normal(size=20)
+    process = condition(Kernel(np.array([0.4, 0.7]), 1.3, 0.2), x, y, np.ones(20), np.zeros(2))
+    peer = GaussianProcessRegressor(
+        ConstantKernel(1.3) * RBF([0.4, 0.7]), alpha=0.2 + JITTER, optimizer=None
+    ).fit(x, y)
+    average = np.repeat(np.eye(2), 3, axis=1) / 3
+    _, covariance = peer.predict(points, return_cov=True)
+    unit = (y - y.mean()) @ np.linalg.inv(peer.kernel_(x) + (0.2 + JITTER) * np.eye(20))
+    unit = unit @ (y - y.mean()) / 20  # the kernel's variance in that of the values
+    found = process.covariance_of_means(average, points)
+    assert found == pytest.approx(unit * average @ covariance @ average.T)
 
 
 def test_the_kernel_knows_which_parameter_matters_and_how_noisy_values_are():

@@ -56,14 +56,15 @@ def said(study: optuna.Study, seed: int) -> dict[str, Any]:
 
 def _rule(rule: Any, unit: Any) -> dict[str, Any]:
     at = unit(rule.param, rule.value)
-    pieces = [[rule.unit_low, rule.unit_high]]
-    if rule.low is None:  # a category, with those that are not clearly worse
+    pieces = rule.unit_pieces
+    if not pieces:  # a category, with those that are not clearly worse
         pieces = [[one, one] for one in (at, *(unit(rule.param, v) for v in rule.alternatives))]
     return {
         "param": rule.param,
         "kind": rule.kind,
         "at": at,
         "pieces": [[float(v) for v in piece] for piece in pieces],
+        "epsilon": rule.worth,
         "gain": _estimate(rule.gain),
         "gain_worst": _estimate(rule.gain_worst),
         "flags": list(rule.flags),

@@ -24,7 +24,7 @@ COLUMNS = {
     "false": "of the rules that say what to set, those about a parameter that does nothing",
     "optimum": "intervals that hold an optimum of the good region",
     "whole": "intervals that hold an optimum of the whole space",
-    "level": "intervals that hold all values within half the noise of the good region's best",
+    "level": "intervals that hold all values that are worth as much as the good region's best",
     "width": "mean width of an interval, on the sampling scale",
     "gain": "intervals of the gain over the default that hold that of the good region",
     "gain w": "the same, that of the whole space",

@@ -27,7 +27,7 @@ from hpsearch.analysis.report.shared import aim, column_of
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.views.ice import spread
-from hpsearch.core.words import format_value
+from hpsearch.core.words import format_ranges, format_value
 
 MAX_POINTS = 400  # trials drawn behind one curve
 SHADED = ("optimum", "edge")  # rules whose interval is that of the curve's best
@@ -171,13 +171,12 @@ def _add_levels(figure: go.Figure, effect: Effect, axis: Axis) -> None:
 
 
 def _add_region(figure: go.Figure, effect: Effect) -> None:
-    """A bar at the foot of the plot under the values within the noise floor of the best."""
-    if effect.categorical or not effect.region:
-        return
-    low, high = effect.region
-    figure.add_shape(
-        type="rect", x0=low, x1=high, y0=0, y1=0.022, yref="paper", fillcolor=ORANGE, line_width=0
-    )
+    """A bar at the foot of the plot under the values that may be as good as the best."""
+    for low, high in effect.pieces:
+        figure.add_shape(
+            type="rect", x0=low, x1=high, y0=0, y1=0.022, yref="paper", fillcolor=ORANGE,
+            line_width=0,
+        )  # fmt: skip
 
 
 def _add_default(figure: go.Figure, e: Results, axis: Axis) -> None:
@@ -199,14 +198,9 @@ def _words(e: Results, effect: Effect, rule: Rule | None, drawn: int, there: int
     if not effect.categorical:
         parts.append(f"Dashed: the mean over the whole space, best at {format_value(mean)}.")
     if effect.categorical:
-        parts.append(
-            f"Within the noise floor of it: {', '.join(map(format_value, effect.region))}."
-        )
-    elif effect.region:
-        low, high = effect.region
-        parts.append(
-            f"Within the noise floor of it (bar): {format_value(low)} to {format_value(high)}."
-        )
+        parts.append(f"May be as good: {', '.join(map(format_value, effect.region))}.")
+    else:
+        parts.append(f"May be as good (bar): {format_ranges(effect.pieces)}.")
     if rule is not None:
         span = f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
         parts.append(f"{e.level:.0%} interval of the best (shaded): {span}.")

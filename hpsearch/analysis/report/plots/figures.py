@@ -64,8 +64,8 @@ def _effects_legend(e: Results, shown: int) -> str:
     more = more if shown < len(e.effects) else ""
     return (
         f"Blue: the mean over all other parameters, with its {e.level:.0%} band. Dots: trials. "
-        "Thin grey: the forest's curves for single trials. Dotted: the default. Orange bar: within "
-        f"the noise floor of the best; shaded: the interval of the best.{more}"
+        "Thin grey: the forest's curves for single trials. Dotted: the default. Orange bar: "
+        f"may be as good as the best; shaded: the interval of the best.{more}"
     )
 
 
