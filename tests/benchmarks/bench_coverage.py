@@ -8,9 +8,9 @@ JSON to the file; what the file already holds is not repeated. Six parameters: x
 ridge) has the shape, x2 a straight line, x3 to x5 nothing. `table` prints, for the cells that
 --by joins: how often the forest was trusted and x0 got a rule; of those how many intervals of the
 best value hold the true one (a plateau: lie within it) and their mean width on the sampling scale;
-of the gains of x0 and x2 over their defaults and over the worst of the range how many intervals hold the
-true gain; of the shares of x0 and x2 the same; how many printed rules concern a parameter without
-effect; and the coverage and width of the plain bootstrap (the argmax of refitted forests'
+of the gains of x0 and x2 over their defaults and over the worst of the range how many intervals
+hold the true gain; of the shares of x0 and x2 the same; how many printed rules concern a parameter
+without effect; and the coverage and width of the plain bootstrap (the argmax of refitted forests'
 marginals). It exits with 1 when, of all studies, optima, gains or shares are covered in fewer than
 85% or more than 97%, or 10% of the rules or more are false.
 """

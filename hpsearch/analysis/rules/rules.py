@@ -34,9 +34,9 @@ class Rule:
     `value` in the parameter's unit, and the values that may be as good: all but those shown to be
     worse by more than `worth`, in the metric's unit. Numbers among them lie in `pieces` (low,
     high), the first of which begins at `low` and the last of which ends at `high`; categories are
-    `alternatives`, and `low` is None. The one best value lies from
-    `best_low` to `best_high`; of a region these are its ends. For "threshold" the one piece is the region to stay in, for
-    "avoid" the region to keep away from.
+    `alternatives`, and `low` is None. For "threshold" the one piece is the region to stay in, for
+    "avoid" the region to keep away from. The one best value lies from `best_low` to `best_high`;
+    of a region these are its ends.
     `gain` over the default and `gain_worst` over the worst of the range are in the metric's unit,
     positive is better. All of these hold while the other parameters are set well: in the best
     quarter of the space at each value. `mean_value` is what is best on average over the whole
