@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROCESSES ?= 2
 
-.PHONY: demo test lint picture api gpu gpu-report gpu-bundle clean
+.PHONY: demo test lint docs picture pictures api gpu gpu-report gpu-bundle clean
 
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
@@ -39,6 +39,14 @@ picture: .venv/installed
 # docs/api.md, made from the docstrings of the Python API.
 api: .venv/installed
 	$(BIN)/python docs/api.py
+
+# The documentation as a site, into site/: open site/index.html.
+docs: .venv/installed-test
+	$(BIN)/mkdocs build --strict
+
+# docs/pictures/, made from simulated studies.
+pictures: .venv/installed
+	$(BIN)/python docs/pictures.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

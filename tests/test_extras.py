@@ -44,7 +44,12 @@ WORKS = (
     ("studies",),
     ("show", "imdb-clas"),
     ("doctor",),
-)
+    ("run", "shop:cost", "--space", "price=1.0..9.0", "--metric", "cost", "--trials", "2",
+     "--workers", "1"),
+    ("verify", "shop:cost", "--param", "price", "--value", "2", "--against", "8", "--pairs", "2",
+     "--workers", "1"),
+    ("train", "shop:cost", "--best", "--output", "model"),
+)  # fmt: skip
 NEEDS = {
     ("run", "imdb-clas", "--storage", "sqlite:///new.db"): "train",
     ("train", "adult", "--output", "model"): "train",
@@ -63,6 +68,7 @@ def bare(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     rows = (f"{10 ** (-i / 10)},{i * 7 % 30},{-((i - 12) ** 2)}" for i in range(30))
     (folder / "runs.csv").write_text("\n".join(["lr,depth,acc", *rows]))
+    (folder / "shop.py").write_text("def cost(price, seed=0): return price + seed % 3")
     arguments = (json.dumps(ABSENT), json.dumps([*WORKS, *NEEDS]), str(TESTS))
     done = subprocess.run(
         [sys.executable, "-c", BARE, *arguments], cwd=folder, capture_output=True, text=True,

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=hpsearch
+#SBATCH --array=0-7
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=16G
+#SBATCH --time=08:00:00
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --output=hpsearch-%A_%a.log
+# A GPU for each task: add a line "#SBATCH --gpus=1".
+set -euo pipefail
+
+study=flats.toml
+export HPSEARCH_STORAGE=${HPSEARCH_STORAGE:-postgresql://me@db.cluster/studies}
+export HPSEARCH_HOME=${HPSEARCH_HOME:-$HOME/hpsearch}
+export OMP_NUM_THREADS=1
+
+source "$HOME/hpsearch-env/bin/activate"
+if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
+    exec hpsearch run "$study" --preset cpu --trials 2000 --workers "$SLURM_CPUS_PER_TASK"
+else
+    exec hpsearch worker "$study" --preset cpu --workers "$SLURM_CPUS_PER_TASK" --wait 1h
+fi

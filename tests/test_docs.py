@@ -1,0 +1,168 @@
+"""What the pages tell to type is typed: every block of a page, in its order, in an empty folder.
+
+In a ```sh block, lines that begin with hpsearch run in this process, others in bash; ```python
+runs; a block with a title is written to the file of that name. A comment before a block in a page's
+source changes that:
+
+    <!-- not run: REASON -->       its syntax and its options are checked only
+    <!-- in the test: CODE -->     Python that runs between the blocks, such as smaller settings
+
+Trials and pairs are three at most.
+"""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from typed import typed
+from typer.main import get_command
+
+from hpsearch.cli import app
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+OF_THE_CHECKOUT = ("api.md", "architecture.md", "database.md", "method.md")
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for path in DOCS.rglob("*.md")
+    if path.name not in OF_THE_CHECKOUT
+)
+STEP = re.compile(
+    r"<!-- not run: (?P<reason>.+?) -->\n|<!-- in the test:(?P<hidden>.*?)-->"
+    r'|^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
+    re.DOTALL | re.MULTILINE,
+)
+SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+
+
+def steps(source):
+    """(what it is, the text, its title, whether it runs) of each block and hidden code."""
+    runs = True
+    for found in STEP.finditer(source):
+        if found["reason"]:
+            runs = False
+            continue
+        if found["hidden"]:
+            yield "python", found["hidden"], None, True
+        else:
+            text = SNIPPET.sub(lambda name: (DOCS / name[1]).read_text("utf-8"), found["text"])
+            yield found["language"], text, found["title"], runs
+            runs = True
+
+
+def few(arguments):
+    """The command with few trials, one after the other."""
+    words = arguments[:1] + [
+        str(min(3, int(word))) if before in ("--trials", "--pairs") else word
+        for before, word in pairwise(arguments)
+    ]
+    return (
+        [*words, "--workers", "1"]
+        if "--workers" not in words and words[0] in ("run", "verify")
+        else words
+    )
+
+
+def run_shell(text, folder):
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.startswith("hpsearch "):
+            arguments = few(shlex.split(line, comments=True)[1:])
+            status, out, err = typed(folder, *arguments)
+            assert status == 0, f"{line}\n{out[-1500:]}\n{err[-1500:]}"
+        elif line and not line.startswith("#"):
+            subprocess.run(["bash", "-euc", line], cwd=folder, check=True, timeout=60)
+
+
+def check_options(words):
+    """That the command of hpsearch has all options that are given to it."""
+    command = get_command(app.app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    known = {name for one in command.params for name in one.opts} | {"--install-completion"}
+    assert [one for one in words if one.startswith("--") and one not in known] == []
+
+
+def check_syntax(language, text):
+    if language == "sh":
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+        for line in re.findall(r"^(?: *exec)? *hpsearch (.+)", text, re.MULTILINE):
+            check_options(shlex.split(line.rstrip("\\"), comments=True))
+    elif language == "python":
+        ast.parse(text)
+    elif language == "toml":
+        tomllib.loads(text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
+    names = {"__name__": "page"}
+    for language, text, title, runs in steps((DOCS / page).read_text("utf-8")):
+        check_syntax(language, text)
+        if title and runs:
+            Path(title).write_text(text, "utf-8")
+        elif language == "sh" and runs:
+            run_shell(text, tmp_path)
+        elif language == "python" and runs:
+            exec(compile(text, page, "exec"), names)
+
+
+FILES = DOCS / "how-to/files"
+
+
+def test_the_kubernetes_jobs_run_commands_that_there_are_and_mount_what_they_declare():
+    jobs = list(yaml.safe_load_all((FILES / "kubernetes.yaml").read_text("utf-8")))
+    assert [(job["apiVersion"], job["kind"]) for job in jobs] == [("batch/v1", "Job")] * 2
+    assert [job["metadata"]["name"] for job in jobs] == ["hpsearch-run", "hpsearch-workers"]
+    for job in jobs:
+        pod = job["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        check_options(container["args"])
+        assert {one["name"] for one in container["volumeMounts"]} == {
+            one["name"] for one in pod["volumes"]
+        }
+        assert pod["restartPolicy"] in ("OnFailure", "Never"), "what a job allows"
+
+
+def test_ray_accepts_the_cluster():
+    place = Path(find_spec("ray").origin).parent  # importing Ray takes a second
+    schema = json.loads((place / "autoscaler/ray-schema.json").read_text())
+    jsonschema.validate(yaml.safe_load((FILES / "ray-cluster.yaml").read_text("utf-8")), schema)
+
+
+def test_the_image_installs_extras_that_there_are_and_runs_hpsearch():
+    lines = (FILES / "Containerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
+    commands = dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
+    assert next(iter(commands)) == "FROM"
+    assert set(commands) <= {"FROM", "RUN", "USER", "WORKDIR", "ENV", "ENTRYPOINT"}
+    for line in lines:
+        if line.startswith("RUN "):
+            subprocess.run(["bash", "-n"], input=line[4:], text=True, check=True)
+    (extras,) = re.findall(r"hpsearch\[(.+)\]", "\n".join(lines))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    assert json.loads(commands["ENTRYPOINT"]) == list(project["scripts"])
+
+
+def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path):
+    """Strict: a link to a page or a heading that is not there fails, and a page without a place."""
+    build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path)))
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > len(PAGES)
+    loaded = re.compile(r"""<(?:script|img|iframe)[^>]+src="(\w+:)?//|<link[^>]+stylesheet"""
+                        r"""[^>]+href="(\w+:)?//|url\(["']?(\w+:)?//""")  # fmt: skip
+    assert [page.name for page in pages if loaded.search(page.read_text("utf-8"))] == []
