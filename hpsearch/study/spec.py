@@ -150,7 +150,8 @@ class StudySpec(Strict):
         if not is_own(self.trainer) and self.trainer not in TRAINERS:
             raise ValueError(
                 f"trainer: {self.trainer!r} is none of {', '.join(TRAINERS)}, nor a function of "
-                f"your own, module:function{nearest(self.trainer, TRAINERS)}"
+                "your own, module:function, nor an estimator, sklearn:package.Class"
+                f"{nearest(self.trainer, TRAINERS)}"
             )
         if not self.space and not is_own(self.trainer):
             raise ValueError("space: there is nothing to search; declare a parameter")

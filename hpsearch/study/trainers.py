@@ -58,6 +58,13 @@ OWN_PLACES = TrainerPlaces(
     "",
 )
 """Those of one's own function, "module:function"."""
+ESTIMATOR_PLACES = TrainerPlaces(
+    "hpsearch.trainers.own.config:FunctionConfig",
+    "hpsearch.trainers.estimator.config:EstimatorData",
+    "hpsearch.trainers.estimator.trainer",
+    "hpsearch.trainers.tabular.preview",
+)
+"""Those of a scikit-learn estimator, "sklearn:package.Class"."""
 
 OLD_NAMES = {
     "hpsearch.text.train_classifier": "text-classifier",
@@ -75,11 +82,18 @@ def stored_name(trainer: object) -> str:
 
 
 OWN_FUNCTION = "hpsearch.trainers.own.trainer:OwnFunction"
+ESTIMATOR = "hpsearch.trainers.estimator.trainer:Estimator"
+ESTIMATORS = "sklearn:"
 
 
 def is_own(trainer: str) -> bool:
-    """Whether a trainer is code that the user names, as "module:function"."""
+    """Whether a trainer is code that the user names, as "module:function" or "sklearn:Class"."""
     return own_code.is_named(trainer)
+
+
+def is_estimator(trainer: str) -> bool:
+    """Whether a trainer is an estimator of an installed package, cross-validated."""
+    return trainer.startswith(ESTIMATORS)
 
 
 def config_class(trainer: str) -> Any:  # noqa: ANN401
@@ -109,7 +123,7 @@ def trainer_module(trainer: str) -> Trainer:
 
 def own_trainer(trainer: str) -> OwnTrainer:
     """The trainer that one's own code is; the code itself is imported when it is needed."""
-    return cast(OwnTrainer, _named(OWN_FUNCTION)(trainer))
+    return cast(OwnTrainer, _named(ESTIMATOR if is_estimator(trainer) else OWN_FUNCTION)(trainer))
 
 
 def import_trainer(name: str) -> Trainer:
@@ -120,14 +134,16 @@ def import_trainer(name: str) -> Trainer:
 
 
 def _places(trainer: str) -> TrainerPlaces:
+    if is_estimator(trainer):
+        return ESTIMATOR_PLACES
     return OWN_PLACES if is_own(trainer) else TRAINERS[trainer]
 
 
 def previewer(trainer: str) -> Previewer:
     """The module that shows a study's data."""
-    if is_own(trainer):
+    if is_own(trainer) and not is_estimator(trainer):
         raise InputError(f"{trainer} reads its data itself: there is nothing to show of it here.")
-    return cast(Previewer, importlib.import_module(TRAINERS[trainer].preview))
+    return cast(Previewer, importlib.import_module(_places(trainer).preview))
 
 
 def table_looker() -> Looker:

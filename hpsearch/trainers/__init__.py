@@ -15,6 +15,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 if TYPE_CHECKING:
     from hpsearch.trainers.collab import train as collab
     from hpsearch.trainers.contract import OwnTrainer, Trainer
+    from hpsearch.trainers.estimator.trainer import Estimator
     from hpsearch.trainers.own.trainer import OwnFunction
     from hpsearch.trainers.tabular import train as tabular
     from hpsearch.trainers.tabular import trainer as lazy_tabular
@@ -26,4 +27,4 @@ if TYPE_CHECKING:
     _TRAINERS: tuple[Trainer, ...] = (
         collab, tabular, lazy_tabular, ulmfit, classifier, language_model,
     )  # fmt: skip
-    _OWN: tuple[type[OwnTrainer], ...] = (OwnFunction,)
+    _OWN: tuple[type[OwnTrainer], ...] = (OwnFunction, Estimator)
