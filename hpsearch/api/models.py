@@ -29,6 +29,7 @@ def train(
     sets: Sequence[str] = (),
     language_model: str | None = None,
     data: str | Path | None = None,
+    skip_bad_rows: bool = False,
     storage: str | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -50,6 +51,7 @@ def train(
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
             imdb-lm in the store).
         data: your own copy of the data: a folder, an archive, a CSV or Parquet file.
+        skip_bad_rows: leave out rows of your own data that cannot be used, as for `run`.
         storage: database URL of what is read from a store. None: HPSEARCH_STORAGE, else
             sqlite:///hpsearch.db.
         device: "cpu", "cuda" or "cuda:1"; "auto" takes the faster one, by a measurement.
@@ -84,7 +86,9 @@ def train(
         language_model=language_model, data_path=None if data is None else Path(data),
         device=device, seed=seed,
     )  # fmt: skip
-    return train_or_repeat(load_spec(study), Path(output), options, storage, console)
+    spec = load_spec(study)
+    spec = spec.without_bad_rows() if skip_bad_rows else spec
+    return train_or_repeat(spec, Path(output), options, storage, console)
 
 
 def predict(
@@ -113,7 +117,8 @@ def predict(
         console: where the progress is printed. None: standard error.
 
     Returns:
-        One row for each row of `file`, in its order; empty where there can be no prediction.
+        One row for each row of `file`, in its order. Where there can be no prediction it is empty,
+        and a column `reason` says why.
 
     Raises:
         InputError: if the folder holds no such model, or the file does not fit it.

@@ -44,6 +44,7 @@ def run(
     until_stable: bool = False,
     search: Mapping[str, Any] | None = None,
     language_model: str | None = None,
+    skip_bad_rows: bool = False,
     accept_code: bool = False,
     console: Console | None = None,
 ) -> optuna.Study:
@@ -87,6 +88,8 @@ def run(
             and "constraints".
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
             imdb-lm in the store).
+        skip_bad_rows: leave out rows of your own data that cannot be used, such as texts that are
+            empty, and say how many and which; as `on_error = "skip"` in [data].
         accept_code: a function of your own that changed since the study's first trials still gives
             the same results.
         console: where the progress is printed. None: standard output.
@@ -130,6 +133,7 @@ def run(
 
     given = {"space": space, "metric": metric, "direction": direction, "name": name}
     spec = continued(study_of(study, given), storage)
+    spec = spec.without_bad_rows() if skip_bad_rows else spec
     path = None if data is None else Path(data)
     options = {
         "sampler": sampler, "pruner": pruner, "design_share": design_share, "fix": fix,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from hpsearch.cli.options import Data, Study
+from hpsearch.cli.options import Data, SkipBadRows, Study
 from hpsearch.cli.output import console, notes
 from hpsearch.core.console import new_table, print_lines, say
 from hpsearch.core.terminal import as_line
@@ -166,6 +166,7 @@ def path(name: Name) -> None:
 def show(
     study: Study,
     data: Data = None,
+    skip_bad_rows: SkipBadRows = False,
     rows: Annotated[int, typer.Option(min=0, max=1000, help="How many examples.")] = 5,
 ) -> None:
     """Show what a model sees: documents as tokens; users, items and ratings; and so on."""
@@ -175,6 +176,7 @@ def show(
     from hpsearch.trainers.contract import PrepareSetup
 
     spec = load_spec(study)
+    spec = spec.without_bad_rows() if skip_bad_rows else spec
     with shown_progress(notes) as progress:
         setup = PrepareSetup(data, "cpu", progress, _note)
         parts = previewer(spec.trainer).preview(spec.data, spec.settings, setup, rows)

@@ -16,6 +16,7 @@ from hpsearch.cli.options import (
     NewUsers,
     Preset,
     Sets,
+    SkipBadRows,
     Storage,
     Study,
     TextColumns,
@@ -67,6 +68,7 @@ def train(
     sets: Sets = None,
     language_model: LanguageModel = None,
     data: Data = None,
+    skip_bad_rows: SkipBadRows = False,
     storage: Storage = None,
     device: Annotated[
         str, typer.Option(help="cpu, cuda or cuda:1; auto takes the faster, by a measurement.")
@@ -76,7 +78,8 @@ def train(
     """Train one model and keep it; the same command goes on with an interrupted training."""
     hpsearch.train(
         study, output, preset=preset, best=best, trial=trial, sets=sets or (),
-        language_model=language_model, data=data, storage=storage, device=device, seed=seed,
+        language_model=language_model, data=data, skip_bad_rows=skip_bad_rows, storage=storage,
+        device=device, seed=seed,
         console=console,
     )  # fmt: skip
 

@@ -63,6 +63,14 @@ Data = Annotated[
     typer.Option(help="Your own copy of the data: a folder, an archive, a CSV or Parquet."),
 ]
 
+SkipBadRows = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-rows",
+        help="Leave out rows of your own data that cannot be used; say how many, and which.",
+    ),
+]
+
 LanguageModel = Annotated[
     str | None,
     typer.Option(

@@ -18,6 +18,7 @@ from hpsearch.cli.options import (
     Preset,
     RunnableStudy,
     RunStorage,
+    SkipBadRows,
     Storage,
     TrialMemory,
     TrialTimeout,
@@ -173,6 +174,7 @@ def run(
     target: Target = None,
     until_stable: UntilStable = False,
     language_model: LanguageModel = None,
+    skip_bad_rows: SkipBadRows = False,
     accept_code: AcceptCode = False,
 ) -> None:
     """Run trials of a study, or of your own function; run it again to add more."""
@@ -203,6 +205,7 @@ def run(
         seed=seed,
         data=data,
         language_model=language_model,
+        skip_bad_rows=skip_bad_rows,
         accept_code=accept_code,
         sampler=sampler,
         pruner=pruner,

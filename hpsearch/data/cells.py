@@ -190,7 +190,8 @@ def _parsed(column: pd.Series) -> Numbers:
         more = f", and so {how_many(others, 'other value')}" if others else ""
         raise InputError(
             f"The column {column.name!r} is continuous, but {wrong.iloc[0]!r} is not a number"
-            f"{more}: empty such cells, or name the column in categorical."
+            f"{more}: empty such cells, leave their rows out with --skip-bad-rows, or name the "
+            "column in categorical."
         )
     return parsed
 

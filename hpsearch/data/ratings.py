@@ -16,6 +16,7 @@ from hpsearch.data.named.bundles import is_bundle
 from hpsearch.data.named.known_sets import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
 from hpsearch.data.named.places import from_anywhere, from_path
 from hpsearch.data.own import rating_files
+from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.own.rating_files import OwnColumns, Parts
 from hpsearch.data.own.typed_columns import fingerprint
@@ -72,8 +73,9 @@ def load_ratings(
     if path is not None:
         return _from_path(path.expanduser(), data, "--data", progress)
     if data.get("database") is not None:
+        bad = BadRows.of(data)
         rows, shown = rows_of_query(data, progress)
-        parts = rating_files.parts_of(rows, OwnColumns.of(data), f"The query on {shown}")
+        parts = rating_files.parts_of(rows, OwnColumns.of(data), f"The query on {shown}", bad)
         return _finish(parts, f"{shown} (the study's query)", "path", None)
     if data.get("path") is not None:
         own = Path(str(data["path"])).expanduser()
@@ -107,12 +109,12 @@ def _from_path(
         parts, origin, note = from_path(path, movielens.READER, _source(data), origin)
         progress(f"reading {path.name}", 1, 1)
         return _finish(parts, origin, "path", note)
-    columns = OwnColumns.of(data)
+    columns, bad = OwnColumns.of(data), BadRows.of(data)
     files = [path, *(Path(one).expanduser() for one in (columns.users, columns.items) if one)]
-    before = content_key(files, f"ratings {columns}")
-    parts = rating_files.read_own(path, columns)
+    before = content_key(files, f"ratings {columns} {bad.skip}")
+    parts = rating_files.read_own(path, columns, bad)
     progress(f"reading {path.name}", 1, 1)
-    after = content_key(files, f"ratings {columns}")
+    after = content_key(files, f"ratings {columns} {bad.skip}")
     mark = read_fingerprint(before) if before == after else None
     found = _finish(parts, origin, "path", note, mark)
     if before == after:

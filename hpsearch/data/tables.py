@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +15,8 @@ from hpsearch.data.named import adult
 from hpsearch.data.named.bundles import is_bundle
 from hpsearch.data.named.known_sets import ADULT
 from hpsearch.data.named.places import from_anywhere, from_path
+from hpsearch.data.own.bad_rows import BadRows
+from hpsearch.data.own.csv_files import STOP
 from hpsearch.data.own.typed_columns import fingerprint, read_typed, to_frame
 from hpsearch.data.text_dataset import Kind
 from hpsearch.errors import InputError
@@ -34,7 +36,8 @@ class TableDataset:
     set apart, or is None. Numbers are numpy numbers, dates datetime64, text is `category` or `str`
     (see `typed.to_frame`). `source` says to people where the rows came from and `kind` says it to
     code. `fingerprint` is a sha256 of the content: equal content, equal fingerprint. `note` holds
-    what the user should know about the data, if anything.
+    what the user should know about the data, if anything. `bad` knows which rows were left out, and
+    whether others may be.
     """
 
     read: Callable[[], Tables]
@@ -42,6 +45,7 @@ class TableDataset:
     kind: Kind
     fingerprint: str
     note: str | None = None
+    bad: BadRows = STOP
 
     @cached_property
     def tables(self) -> Tables:
@@ -109,14 +113,19 @@ def _from_path(
         progress(f"reading {path.name}", 1, 1)
         return _finish(table, test, origin, "path", note)
 
+    bad = BadRows.of(data)
+
     def read() -> Tables:
         progress(f"reading {path.name}", 0, 1)
-        table = read_typed(path)
+        table = read_typed(path, bad=bad)
         test = _second_file(data, table, None)
         progress(f"reading {path.name}", 1, 1)
         return table, test
 
     files = [path, *(Path(str(data[key])) for key in ("test",) if data.get(key) is not None)]
+    if bad.skip:  # read at once: only then it is known which rows cannot be
+        tables = read()
+        return TableDataset(lambda: tables, origin, "path", fingerprint(*tables), bad=bad)
     return _of_files(files, read, origin)
 
 
@@ -167,7 +176,8 @@ def _from_query(data: Mapping[str, Any], progress: Progress) -> TableDataset:
     rows, shown = rows_of_query(data, progress)
     table = to_frame(rows)
     test = _second_file(data, table, None)
-    return _finish(table, test, f"{shown} (the study's query)", "path", None)
+    found = _finish(table, test, f"{shown} (the study's query)", "path", None)
+    return replace(found, bad=BadRows.of(data))
 
 
 def _finish(

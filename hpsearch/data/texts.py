@@ -22,6 +22,7 @@ from hpsearch.data.named.known_sets import IMDB, TEXT_SOURCES, TextSource
 from hpsearch.data.named.places import in_hpsearch_data
 from hpsearch.data.named.wheels import member_of, read_member
 from hpsearch.data.own import csv_files
+from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.text_dataset import Kind, TextDataset
 from hpsearch.errors import HpsearchError, InputError
@@ -50,17 +51,17 @@ def load_text(
     passed over. Raises InputError where a file given is wrong, HpsearchError where no source of a
     named data set works.
     """
-    columns = _columns(data)
+    columns, bad = _columns(data), BadRows.of(data)
     if path is not None:
-        return _from_path(path, columns, "--data", progress, say)
+        return _from_path(path, columns, "--data", progress, say, bad)
     if data.get("database") is not None:
         rows, shown = rows_of_query(data, progress)
-        table, note = csv_files.labelled_texts(rows, columns, f"The query on {shown}")
+        table, note = csv_files.labelled_texts(rows, columns, f"The query on {shown}", bad)
         mark = text_dataset.fingerprint(table)
         origin = f"{shown} (the study's query)"
         return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
     if data.get("path") is not None:
-        return _from_path(Path(str(data["path"])), columns, "the study's path", progress, say)
+        return _from_path(Path(str(data["path"])), columns, "the study's path", progress, say, bad)
     name = str(data.get("source"))
     if name not in TEXT_SOURCES:
         raise InputError(
@@ -79,7 +80,12 @@ def _columns(data: Mapping[str, Any]) -> csv_files.Columns:
 
 
 def _from_path(
-    path: Path, columns: csv_files.Columns, given_by: str, progress: Progress, say: Say
+    path: Path,
+    columns: csv_files.Columns,
+    given_by: str,
+    progress: Progress,
+    say: Say,
+    bad: BadRows,
 ) -> TextDataset:
     """The user's own file or folder, of whichever kind it is."""
     path = path.expanduser()
@@ -88,7 +94,7 @@ def _from_path(
         if path.is_dir() or (path.is_file() and imdb.is_archive(path)):
             return _from_aclimdb(path, origin, "path", progress, say)
         if path.is_file() and csv_files.is_table(path):
-            table, note = csv_files.read_table(path, columns)
+            table, note = csv_files.read_table(path, columns, bad)
             mark = text_dataset.fingerprint(table)
             return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
         exists = path.exists()

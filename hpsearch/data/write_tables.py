@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
 
 WRITABLE = (".csv", ".json", *PARQUET)
+
+
+def with_reasons(made: pd.DataFrame, reasons: Sequence[str | None]) -> pd.DataFrame:
+    """Predictions whose rows with a reason are empty but for it, in a column `reason`; those that
+    were given if no row has one."""
+    rows = [row for row, reason in enumerate(reasons) if reason is not None]
+    if not rows:
+        return made
+    made = made.copy()
+    made.iloc[rows, :] = None
+    made["reason"] = list(reasons)
+    return made
 
 
 def check_output(output: Path | None) -> None:

@@ -14,6 +14,7 @@ from hpsearch.core.console import Progress, Say, say, shown_progress
 from hpsearch.core.environment import default_device
 from hpsearch.core.terminal import new_console
 from hpsearch.data.own.unlabelled_texts import UnlabelledTexts, read_texts
+from hpsearch.data.write_tables import with_reasons
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,14 +68,14 @@ def predict_file(
 
     Returns (the columns of `file`, the predictions), row by row. `text` names the columns of a
     classifier's texts if the training had other columns. `trust_code` allows importing a tokenizer
-    that is somebody's code. If a row can have no prediction, its prediction is empty, and `say`
-    gets the number of such rows. Raises InputError if the folder holds no such model, or the file
-    does not fit the model.
+    that is somebody's code. If a row can have no prediction, its prediction is empty and a column
+    `reason` says why; `say` gets the number of such rows. Raises InputError if the folder holds no
+    such model, or the file does not fit the model.
     """
     if file == "-" and not (folder / "classifier.json").is_file():
         raise InputError("Only texts are read from stdin: give a CSV or Parquet file.")
     if (folder / "tabular.json").is_file():
-        return _predict_rows(folder, file, progress)
+        return _predict_rows(folder, file, progress, say)
     if (folder / "recommender.json").is_file():
         from hpsearch.trainers.collab.recommender.recommend import load_recommender
 
@@ -105,13 +106,13 @@ def predict_table(
     saved: SavedClassifier, read: UnlabelledTexts, *, progress: Progress
 ) -> pd.DataFrame:
     """A table with prediction, probability and one column for each class, row by row as in `read`;
-    rows without a text have none of them."""
+    rows without a text have none of them, but a `reason`."""
     import pandas as pd
 
     if not read.texts:
         raise InputError("There are no texts to predict: the file has no rows.")
     probabilities = saved.predict(read.texts, device=default_device(), progress=progress)
-    best = probabilities.argmax(1)
+    best = np.nan_to_num(probabilities).argmax(1)
     made = pd.DataFrame(
         {
             "prediction": [saved.classes[i] for i in best],
@@ -119,18 +120,31 @@ def predict_table(
             **{f"p({name})": probabilities[:, i] for i, name in enumerate(saved.classes)},
         }
     )
-    made.iloc[read.empty, :] = None
-    return made
+    reasons: list[str | None] = [None] * len(made)
+    for row in read.empty:
+        reasons[row] = "no text"
+    return with_reasons(made, reasons)
 
 
-def _predict_rows(folder: Path, file: str, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _predict_rows(
+    folder: Path, file: str, progress: Progress, say: Say
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     from hpsearch.data.own.typed_columns import read_typed
     from hpsearch.trainers.tabular.saved import load_tabular
 
     device = default_device()
     saved = load_tabular(folder, device)
     table = read_typed(Path(file), strings=saved.encoding.preprocessor.texts)
-    return table, saved.predict(table, device=device, progress=progress)
+    made = saved.predict(table, device=device, progress=progress)
+    if "reason" in made:
+        n = int(made["reason"].notna().sum())
+        say(f"{n:,} of {len(made):,} rows have a cell that cannot be read, so no prediction.")
+    for name, (n, such) in saved.encoding.preprocessor.unseen(table).items():
+        say(
+            f"{n:,} of {len(made):,} rows have a {name} that the training rows lack, such as "
+            f"{such[:40]!r}: it is taken for unknown."
+        )
+    return table, made
 
 
 def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -146,7 +160,7 @@ def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFram
         say(f"{n_titles:,} of {len(items):,} rows: the item was found by its title.")
     made = saved.predict(users, items, device=default_device())
     gaps = np.array([not (user and item) for user, item in zip(users, items, strict=True)])
-    made[gaps] = np.nan
+    reasons = ["no user or no item" if gap else None for gap in gaps]
     if gaps.any():
         say(f"{gaps.sum():,} of {len(made):,} rows lack a user or an item, so have no prediction.")
     numbers = saved.user_ids.numbers(users), saved.item_ids.numbers(items)
@@ -162,4 +176,5 @@ def _predict_pairs(saved: SavedCollab, file: str, say: Say) -> tuple[pd.DataFram
         ):
             if which_are.any():
                 say(f"{which_are.sum():,} of {len(made):,} rows: the {what} is {which}.")
-    return table, pd.DataFrame({"probability" if saved.implicit else "prediction": made})
+    predictions = pd.DataFrame({"probability" if saved.implicit else "prediction": made})
+    return table, with_reasons(predictions, reasons)

@@ -207,6 +207,15 @@ class StudySpec(Strict):
             )
         return self._merge(preset)
 
+    def without_bad_rows(self) -> StudySpec:
+        """The same study, whose own data lacks the rows that cannot be used.
+
+        Raises InputError if it is not on data that may have such rows.
+        """
+        if is_own(self.trainer):
+            raise InputError(f"--skip-bad-rows: {self.trainer} reads its data itself.")
+        return self.model_copy(update={"data": {**self.data, "on_error": "skip"}})
+
     def base(self) -> ResolvedPreset:
         """The study's whole space and its settings, without any preset's changes."""
         return ResolvedPreset(ONLY, 1, self.settings, self._space("", {}))

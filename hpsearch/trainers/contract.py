@@ -274,11 +274,12 @@ class Trainer(Protocol):
 @dataclass(frozen=True)
 class TableLook:
     """What a table would be learnt as: "classification" or "regression", because of what (`why`),
-    and of each other column its kind and the reason."""
+    of each other column its kind and the reason, and how many rows have no target."""
 
     task: str
     why: str
     columns: Mapping[str, tuple[str, str]]
+    without_target: int
 
 
 class Looker(Protocol):

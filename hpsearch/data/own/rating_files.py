@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.words import how_many, quoted, row_numbers, short_reason
-from hpsearch.data.own.csv_files import check_columns, is_table, read_columns, strings
+from hpsearch.data.own.bad_rows import BadRows
+from hpsearch.data.own.csv_files import STOP, check_columns, is_table, read_columns, strings
 from hpsearch.data.own.typed_columns import read_typed
 from hpsearch.errors import InputError
 
@@ -140,25 +141,25 @@ class OwnColumns:
         return [name for name in (self.user, self.item, self.rating, self.time) if name]
 
 
-def read_own(path: Path, columns: OwnColumns) -> Parts:
+def read_own(path: Path, columns: OwnColumns, bad: BadRows = STOP) -> Parts:
     """The ratings of a CSV or Parquet file, each pair of user and item once.
 
     Rows without a user, an item or a rating are left out, and of ratings of one item by one user
     the latest stays (by time if there is one, else in the file): the note says so. Raises
     InputError, one sentence that names file, column and rows.
     """
-    raw = read_strings(path, columns.all(), HINT, "or a folder or zip of MovieLens")
-    return parts_of(raw, columns, path)
+    raw = read_strings(path, columns.all(), HINT, "or a folder or zip of MovieLens", bad=bad)
+    return parts_of(raw, columns, path, bad)
 
 
-def parts_of(raw: pa.Table, columns: OwnColumns, path: Path | str) -> Parts:
+def parts_of(raw: pa.Table, columns: OwnColumns, path: Path | str, bad: BadRows = STOP) -> Parts:
     """As `read_own`, of a table that was read already; `path` is what people call it."""
     check_columns(path, raw.column_names, columns.all(), HINT)
-    table, gaps = _table(path, raw, columns)
+    table, gaps = _table(path, raw, columns, bad)
     if table.empty:
         raise InputError(f"{path} has no row with a user, an item and a rating: look at it.")
     ratings, repeated = _once(table)
-    notes = []
+    notes = [bad.note] if bad.note else []
     if gaps:
         notes.append(f"left out {how_many(gaps, 'row')} without a user, an item or a rating")
     if repeated:
@@ -179,7 +180,13 @@ def parts_of(raw: pa.Table, columns: OwnColumns, path: Path | str) -> Parts:
 
 
 def read_strings(
-    path: Path, columns: Sequence[str], hint: str, instead: str = "", *, others: bool = False
+    path: Path,
+    columns: Sequence[str],
+    hint: str,
+    instead: str = "",
+    *,
+    others: bool = False,
+    bad: BadRows = STOP,
 ) -> pa.Table:
     """As `read_columns`, with a sentence for a file that is not there, cannot be read, or is of
     another kind (`instead` says what else may be given)."""
@@ -187,24 +194,28 @@ def read_strings(
         kind = "is of no known kind" if path.exists() else "does not exist"
         raise InputError(f"{path} {kind}: {', '.join(filter(None, (GIVE, instead)))}.")
     try:
-        return read_columns(path, columns, hint, others=others)
+        return read_columns(path, columns, hint, others=others, bad=bad)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {short_reason(error)}.") from error
 
 
-def _table(path: Path | str, raw: pa.Table, columns: OwnColumns) -> tuple[pd.DataFrame, int]:
-    """(the complete rows, how many were left out)."""
+def _table(
+    path: Path | str, raw: pa.Table, columns: OwnColumns, bad: BadRows
+) -> tuple[pd.DataFrame, int]:
+    """(the complete rows, how many were left out for gaps)."""
     import numpy as np
     import pandas as pd
 
     ids = {"user": read_ids(path, raw, columns.user), "item": read_ids(path, raw, columns.item)}
     whole = ((ids["user"] != "") & (ids["item"] != "")).to_numpy(dtype=bool)
     found: dict[str, Any] = dict(ids)
+    usable = np.ones(len(whole), bool)
     if columns.rating:
         hint = "correct it, or leave the key rating out for implicit feedback"
-        rating = read_numbers(path, raw, columns.rating, hint)
+        rating, wrong = _read_ratings(path, raw, columns.rating, hint, bad)
+        usable[wrong] = False
         if infinite := np.flatnonzero(np.abs(rating) > LARGEST).tolist():
             raise InputError(
                 f"{path}, column {columns.rating!r} has an infinite or too large rating in"
@@ -213,9 +224,37 @@ def _table(path: Path | str, raw: pa.Table, columns: OwnColumns) -> tuple[pd.Dat
         whole = whole & ~np.isnan(rating)  # not in place: what pandas gives may be read-only
         found["rating"] = rating.astype(np.float32)
     if columns.time:
-        found["time"] = _seconds(path, raw, columns.time)
+        found["time"], wrong = _seconds(path, raw, columns.time, bad)
+        usable[wrong] = False
     table = pd.DataFrame(found)
-    return table[whole].reset_index(drop=True), int((~whole).sum())
+    return table[whole & usable].reset_index(drop=True), int((~whole & usable).sum())
+
+
+def _read_ratings(
+    path: Path | str, raw: pa.Table, name: str, hint: str, bad: BadRows
+) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """(a column as float64, NaN where it is empty; the rows to leave out, without a number)."""
+    import numpy as np
+
+    if not bad.skip:
+        return read_numbers(path, raw, name, hint), []
+    numbers, wrong = _numbers(strings(path, raw, name).to_pandas().astype("str").str.strip())
+    wrong = [*wrong, *np.flatnonzero(np.abs(numbers) > LARGEST).tolist()]
+    numbers = numbers.copy()  # what pandas gives may be read-only
+    numbers[wrong] = np.nan
+    bad.add(f"no number in {name!r}", wrong)
+    return numbers, wrong
+
+
+def _numbers(text: pd.Series[str]) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """(texts as float64, NaN where there is none; the rows with something else)."""
+    import numpy as np
+
+    from hpsearch.data.cells import floats_in
+
+    numbers = floats_in(text, commas=True)
+    blank = text.isin(["", "nan", "NaN", "NA"]).to_numpy()
+    return numbers, np.flatnonzero(np.isnan(numbers) & ~blank).tolist()
 
 
 def read_ids(path: Path | str, raw: pa.Table, name: str) -> pd.Series[str]:
@@ -234,14 +273,9 @@ def plain_ids(ids: pd.Series[str]) -> pd.Series[str]:
 def read_numbers(path: Path | str, raw: pa.Table, name: str, hint: str) -> np.ndarray[Any, Any]:
     """A column as float64, NaN where it is empty; 3,5 is 3.5. Raises InputError, which ends with
     `hint`, where it has something else."""
-    import numpy as np
-
-    from hpsearch.data.cells import floats_in
-
     text = strings(path, raw, name).to_pandas().astype("str").str.strip()
-    numbers = floats_in(text, commas=True)
-    blank = text.isin(["", "nan", "NaN", "NA"]).to_numpy()
-    if wrong := np.flatnonzero(np.isnan(numbers) & ~blank).tolist():
+    numbers, wrong = _numbers(text)
+    if wrong:
         raise InputError(
             f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
             f" which is no number: {hint}."
@@ -249,9 +283,13 @@ def read_numbers(path: Path | str, raw: pa.Table, name: str, hint: str) -> np.nd
     return numbers
 
 
-def _seconds(path: Path | str, raw: pa.Table, name: str) -> np.ndarray[Any, Any]:
-    """A column of seconds or of dates as int64 seconds (since 1970, UTC); where it is empty, the
-    earliest of them, so that any rating with a time is later."""
+def _seconds(
+    path: Path | str, raw: pa.Table, name: str, bad: BadRows
+) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """(a column of seconds or of dates as int64 seconds since 1970 in UTC; the rows to leave out).
+
+    Where a cell is empty it is the earliest of them, so that any rating with a time is later.
+    """
     import numpy as np
     import pandas as pd
 
@@ -265,16 +303,19 @@ def _seconds(path: Path | str, raw: pa.Table, name: str) -> np.ndarray[Any, Any]
         dates = pd.to_datetime(iso_days(text), errors="coerce", utc=True, format="ISO8601")
         since = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
         seconds = np.where(np.isnan(seconds), since.to_numpy(dtype=np.float64), seconds)
-    empty = (text == "").to_numpy(dtype=bool)
-    if wrong := np.flatnonzero(~(np.abs(seconds) < LATEST) & ~empty).tolist():
+    empty = np.array(text == "", dtype=bool)
+    wrong = np.flatnonzero(~(np.abs(seconds) < LATEST) & ~empty).tolist()
+    if wrong and not bad.skip:
         raise InputError(
             f"{path}, column {name!r} has {text.iloc[wrong[0]][:40]!r} in {row_numbers(wrong)},"
             " which is neither seconds nor a date such as 2024-05-31: correct it, or leave the key"
             " time out."
         )
+    bad.add(f"no time in {name!r}", wrong)
+    empty[wrong] = True
     seconds = np.where(empty, seconds[~empty].min() if not empty.all() else 0.0, seconds)
     whole: np.ndarray[Any, Any] = np.floor(seconds).astype(np.int64)
-    return whole
+    return whole, wrong
 
 
 def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:

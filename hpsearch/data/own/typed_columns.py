@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.words import short_reason
+from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_files import (
     CSV,
+    STOP,
     check_quotes,
     csv_problem,
     is_table,
@@ -100,7 +102,7 @@ INDEX = re.compile(r"__index_level_\d+__")  # row labels without a name, as pand
 FEW = 1 << 15  # different strings in a block of a CSV file that are worth a dictionary
 
 
-def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
+def read_typed(path: Path, *, strings: Collection[str] = (), bad: BadRows = STOP) -> pd.DataFrame:
     """All columns of a CSV, TSV (either may be .gz) or Parquet file, as `to_frame` makes them.
 
     In a CSV a column is of numbers where every cell is a number, empty, or a word such as NA or
@@ -117,7 +119,7 @@ def read_typed(path: Path, *, strings: Collection[str] = ()) -> pd.DataFrame:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty: give a file with a header and rows.")
         is_csv = path.name.lower().endswith(CSV)
-        table = _read_csv(path, strings) if is_csv else _read_parquet(path)
+        table = _read_csv(path, strings, bad) if is_csv else _read_parquet(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
     except OSError as error:
@@ -136,7 +138,7 @@ def check_names(names: Sequence[str], where: str) -> None:
         )
 
 
-def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
+def _read_csv(path: Path, strings: Collection[str], bad: BadRows) -> pa.Table:
     import pyarrow as pa
 
     from hpsearch.data.cells import numbers_with_commas
@@ -148,7 +150,7 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
         raise InputError(f"{path} is empty: give a file with a header and rows.")
     check_quotes(path, delimiter)
     types = dict.fromkeys((name for name in header if name in strings), pa.large_string())
-    table = _parse(path, top, types)
+    table = _parse(path, top, types, bad)
     # What Arrow takes for dates, times or booleans is read again as it stands, and so are codes
     # taken for numbers, and bytes: their error says in which row they are no UTF-8.
     kinds = {field.name: field.type for field in table.schema}
@@ -156,7 +158,7 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
     whole = [name for name, kind in kinds.items() if pa.types.is_integer(kind)]
     again += codes_among(path, delimiter, whole)
     if again:
-        text = _parse(path, top, dict.fromkeys(again, pa.large_string()), again)
+        text = _parse(path, top, dict.fromkeys(again, pa.large_string()), bad, again)
         for name in again:
             table = table.set_column(table.column_names.index(name), name, text[name])
     if delimiter == ",":
@@ -170,7 +172,9 @@ def _read_csv(path: Path, strings: Collection[str]) -> pa.Table:
     return table
 
 
-def _parse(path: Path, top: Header, types: dict[str, Any], only: Sequence[str] = ()) -> pa.Table:
+def _parse(
+    path: Path, top: Header, types: dict[str, Any], bad: BadRows, only: Sequence[str] = ()
+) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
@@ -180,11 +184,15 @@ def _parse(path: Path, top: Header, types: dict[str, Any], only: Sequence[str] =
             return pa_csv.read_csv(
                 path,
                 read_options=pa_csv.ReadOptions(
-                    use_threads=threads and not only,
+                    use_threads=threads and not only and not bad.skip,
                     block_size=LONGEST_ROW,
                     skip_rows=top.skipped,
                 ),
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True, delimiter=top.delimiter),
+                parse_options=pa_csv.ParseOptions(
+                    newlines_in_values=True,
+                    delimiter=top.delimiter,
+                    invalid_row_handler=bad.torn if bad.skip else None,
+                ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=types,
                     include_columns=list(only),

@@ -74,7 +74,7 @@ class StudyRecord:
         console: Console,
     ) -> StudyRecord:
         """Read the study's attributes, and take from them what the choice leaves open: the language
-        model and the further objectives.
+        model, the further objectives, and whether rows that cannot be used are left out.
 
         Raises InputError for a language model that cannot be used.
         """
@@ -84,7 +84,10 @@ class StudyRecord:
         )
         before = {} if study is None else study.attrs
         search = merge(search, {"also": search.also or before.get(attributes.ALSO, [])})
-        return cls(store, choice.spec, preset, search, choice.data_path, study, choice.accept_code)
+        spec, declared = choice.spec, before.get(attributes.DATA, {}).get("declared", {})
+        if declared.get("on_error") == "skip" and "on_error" not in spec.data:
+            spec = spec.without_bad_rows()
+        return cls(store, spec, preset, search, choice.data_path, study, choice.accept_code)
 
     @classmethod
     def open(

@@ -272,10 +272,14 @@ def _table(
     elif seen.task == "classification":
         data["split"] = {"share": 0.2, "stratify": target}
     notes: tuple[str, ...] = ()
+    if seen.without_target:
+        data["on_error"] = "skip"
+        rows = how_many(seen.without_target, "row")
+        notes = (f"{rows} without {target} will be left out, as on_error in the study says.",)
     if table[target].dtype.kind in "iu" and table[target].nunique() <= DOUBTFUL and given is None:
         other = "regression" if seen.task == "classification" else "classification"
         taken = "classes" if seen.task == "classification" else "numbers"
-        notes = (
+        notes += (
             f"{target} has {seen.why}, which are taken for {taken}; otherwise add --task {other}.",
         )
     return Found(

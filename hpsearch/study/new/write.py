@@ -31,6 +31,7 @@ METRICS = {
     "collab": "mse, rmse, mae or r2",
     "choices": "ndcg, recall or map",
 }
+ON_ERROR = '# on_error = "skip" # leaves out rows that cannot be used, and says which'
 HINTS = {
     "text-classifier": (
         '# split = "COLUMN" # train or test, or true (held out) and false',
@@ -66,7 +67,7 @@ def study_text(name: str, found: Found) -> str:
         "",
         "[data]",
         *(f"{toml_key(key)} = {toml(value)}" for key, value in found.data.items()),
-        '# on_error = "skip" # leaves out rows that cannot be used, and says which',
+        *([] if "on_error" in found.data else [ON_ERROR]),
         *HINTS[found.trainer],
         *_columns(found.columns),
         *_settings(found),

@@ -14,7 +14,7 @@ from hpsearch.trainers.tabular.table.columns import (
     infer_columns,
     read_target,
 )
-from hpsearch.trainers.tabular.table.preprocess import check_whole, coded_missing
+from hpsearch.trainers.tabular.table.preprocess import coded_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,6 @@ def look_at(
 ) -> TableLook:
     """What each column is taken as. Raises InputError if the target cannot be learnt."""
     columns = infer_columns(table, target, NamedColumns(ignore=ignore), task=task)
-    check_whole(target, coded_missing(table[target]))
     kinds = {
         "categorical": columns.categorical,
         "continuous": columns.continuous,
@@ -44,4 +43,5 @@ def look_at(
         for name in names
         if name not in ignore
     }
-    return TableLook(columns.task, columns.reasons[target], found)
+    without_target = int(coded_missing(table[target]).sum())
+    return TableLook(columns.task, columns.reasons[target], found, without_target)

@@ -24,6 +24,7 @@ from hpsearch.trainers.tabular.table.columns import Columns
 from hpsearch.trainers.tabular.table.data_section import data_section
 from hpsearch.trainers.tabular.table.prepare import find_columns, held_out_rows
 from hpsearch.trainers.tabular.table.preprocess import Preprocessor
+from hpsearch.trainers.tabular.table.usable_rows import usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +45,9 @@ def preview(
     the [data] section that says all of it."""
     given = parse_config(TabularData, data)
     dataset = load_table(data, path=setup.data_path, progress=setup.progress, say=setup.say)
-    columns = find_columns(dataset.table, given, dataset.source)
-    table = plainly(dataset.table, columns.forms)
+    usable = usable_rows(dataset, given)
+    columns = find_columns(usable, given, dataset.source)
+    table = plainly(usable, columns.forms)
     train, valid = held_out_rows(table, given)
     parts = {"training": train, "held out": valid}
     if dataset.test is not None:
@@ -178,7 +180,7 @@ def _facts(
         if part in parts and (unseen := _unseen(fitted, parts[part])):
             named = ", ".join(f"{name} {share}" for name, share in unseen.items())
             lines.append(f"cells with a value that no training row has, {part}: {named}")
-    return lines + ([f"note: {dataset.note}"] if dataset.note else [])
+    return lines + [f"note: {one}" for one in (dataset.note, dataset.bad.note) if one]
 
 
 def _unseen(fitted: Preprocessor, rows: pd.DataFrame) -> dict[str, str]:

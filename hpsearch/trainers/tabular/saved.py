@@ -14,6 +14,7 @@ import torch
 from hpsearch.core.console import Progress, silent
 from hpsearch.core.files import write_atomically
 from hpsearch.data.own.typed_columns import check_names
+from hpsearch.data.write_tables import with_reasons
 from hpsearch.errors import InputError
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.weights import check_kind, load_weights, save_weights
@@ -49,11 +50,20 @@ class SavedTabular:
         """Row by row as in `table`, with its index: the prediction, and of classes the probability
         of it and of each class. Columns may stand in any order, others beside them.
 
-        Raises InputError if a column is missing, or two have one name.
+        A row with a word where the model takes a number or a date has no prediction, and a column
+        `reason` says why; without such rows there is no such column.
+
+        Raises InputError if columns are missing, or two have one name.
         """
+        check_names([str(name) for name in table.columns], "The table")
+        self.encoding.preprocessor.check_columns(table)
+        readable, reasons = self.encoding.preprocessor.readable(table)
+        made = self._predict(readable, device, progress)
+        return with_reasons(made, reasons)
+
+    def _predict(self, table: pd.DataFrame, device: str, progress: Progress) -> pd.DataFrame:
         import pandas as pd
 
-        check_names([str(name) for name in table.columns], "The table")
         encoded = self.encoding.preprocessor.transform(table)
         out = outputs(
             self.model, encoded.codes, encoded.numbers, device,

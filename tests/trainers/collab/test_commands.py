@@ -119,6 +119,7 @@ def test_rows_that_name_nobody_known_are_counted(place, hpsearch, model):
     (place / "odd.csv").write_text("film;person;x\ni1;u1;a\ni1;nobody;b\nnothing;u1;c\n ;u1;d\n")
     done = hpsearch("predict", model, "odd.csv")
     assert [row["prediction"] == "" for row in rows(done.stdout)] == [False, False, False, True]
+    assert [row["reason"] for row in rows(done.stdout)] == ["", "", "", "no user or no item"]
     assert "1 of 4 rows: the user is unknown to the model" in done.stderr
     assert "1 of 4 rows: the item is unknown to the model" in done.stderr
     assert "1 of 4 rows lack a user or an item" in done.stderr

@@ -85,8 +85,18 @@ def test_classes_are_learnt_and_predicted_from_any_order_of_columns(prepare, tmp
     assert made.equals(turned)
     some = hpsearch.load_tabular(tmp_path / "model").predict(table.iloc[[7, 3]])
     pd.testing.assert_frame_equal(some, made.loc[[7, 3]])  # each with its own index
-    with pytest.raises(InputError, match="no column 'color'"):
-        saved.predict(table.drop(columns="color"))
+    with pytest.raises(InputError, match=r"no column 'color', 'doors', which .* add them"):
+        saved.predict(table.drop(columns=["color", "doors"]))
+    # A word where numbers are taken: the row has a reason in the place of a prediction.
+    odd = table.astype({"size": object}).assign(color=table.color.replace("red", "mauve"))
+    odd.loc[3, "size"] = "large"
+    odd.loc[5, "size"] = "n/a"
+    found = saved.predict(odd)
+    assert found["reason"].dropna().to_dict() == {3: "size: 'large' is no number"}
+    assert found.loc[3].drop("reason").isna().all()
+    assert found["prediction"].notna().sum() == len(table) - 1
+    unseen = saved.encoding.preprocessor.unseen(odd)
+    assert unseen == {"color": ((table.color == "red").sum(), "mauve")}
     with pytest.raises(InputError, match="The table has 2 columns 'color'"):
         saved.predict(pd.concat([table, table[["color"]]], axis=1))
 

@@ -21,13 +21,19 @@ from hpsearch.trainers.shared.y_range import check_reach
 from hpsearch.trainers.tabular.config import TabularConfig, TabularData
 from hpsearch.trainers.tabular.table.columns import Columns, NamedColumns, infer_columns
 from hpsearch.trainers.tabular.table.encoded_rows import EncodedRows
-from hpsearch.trainers.tabular.table.preprocess import Preprocessor, Target
+from hpsearch.trainers.tabular.table.preprocess import (
+    Preprocessor,
+    Target,
+    check_whole,
+    coded_missing,
+)
 from hpsearch.trainers.tabular.table.split_rows import split_rows
+from hpsearch.trainers.tabular.table.usable_rows import usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 5
+_VERSION = 6
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
 PARTS, KINDS = ("train", "valid", "test"), ("codes", "numbers", "targets")
@@ -142,11 +148,13 @@ def prepare(
 
     folder = cached_stage("table", key, build)
     with reading(folder):
-        encoding = Encoding.from_json(json.loads((folder / "encoding.json").read_text("utf-8")))
+        content = json.loads((folder / "encoding.json").read_text("utf-8"))
+        encoding = Encoding.from_json(content)
         parts = {name: _load(folder / name) for name in PARTS}
     target = f"The target {encoding.target.name!r} goes"
     check_reach(target, parts["train"].targets, config.bounds, "[{:g}, {:g}]")
-    return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, dataset.note)
+    note = "; ".join(filter(None, (dataset.note, content["left_out"]))) or None
+    return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, note)
 
 
 def find_columns(table: pd.DataFrame, given: TabularData, where: str) -> Columns:
@@ -197,9 +205,11 @@ def _percent(share: float) -> str:
 
 
 def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, folder: Path) -> None:
-    columns = find_columns(dataset.table, given, dataset.source)
-    table = plainly(dataset.table, columns.forms)
+    usable = usable_rows(dataset, given)
+    columns = find_columns(usable, given, dataset.source)
+    table = plainly(usable, columns.forms)
     test = None if dataset.test is None else plainly(dataset.test, columns.forms)
+    check_whole(given.target, coded_missing(table[given.target]))
     if config.hold_out == "test" and test is not None:
         train, valid = table, test
     else:
@@ -215,7 +225,7 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
         (folder / name).mkdir()
         for kind in KINDS:
             np.save(folder / name / f"{kind}.npy", getattr(encoded, kind))
-    text = json.dumps(encoding.to_json())
+    text = json.dumps({**encoding.to_json(), "left_out": dataset.bad.note})
     (folder / "encoding.json").write_text(text, encoding="utf-8")
 
 

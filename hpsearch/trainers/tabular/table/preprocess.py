@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
 
+from hpsearch.core.words import quoted
 from hpsearch.data.cells import (
     LARGEST,
     as_number,
@@ -29,6 +30,7 @@ from hpsearch.data.cells import (
     present,
     too_large,
 )
+from hpsearch.data.read_cells import Kind, read_cells
 from hpsearch.errors import InputError
 from hpsearch.trainers.tabular.table.columns import Columns
 from hpsearch.trainers.tabular.table.dates import date_part, part_names, part_prefixes
@@ -138,17 +140,9 @@ class Preprocessor:
 
         Raises InputError if a column is missing, or a cell of a continuous one is no number.
         """
+        self.check_columns(table)
         table = plainly(table, self.forms)
         parts = _date_parts(table, self.dates, self.prefixes)
-        missing = [
-            name
-            for name in (*self.categories, *self.continuous)
-            if name not in parts and name not in table.columns
-        ]
-        if missing:
-            raise InputError(
-                f"The table has no column {missing[0]!r}, which the model was trained on."
-            )
         codes = np.zeros((len(table), len(self.n_categories)), np.int32)
         numbers = np.zeros((len(table), self.n_continuous), np.float32)
         for i, (name, known) in enumerate(self.categories.items()):
@@ -161,6 +155,52 @@ class Preprocessor:
             cells[gaps] = one.median
             numbers[:, i] = one.normalise(cells)
         return Encoded(codes, numbers)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a table must have."""
+        made = {
+            part for column in self.dates for part in part_names(column, self.prefixes.get(column))
+        }
+        own = [name for name in (*self.categories, *self.continuous) if name not in made]
+        return [*own, *self.dates]
+
+    def check_columns(self, table: pd.DataFrame) -> None:
+        """Raises InputError, which names all columns that are missing."""
+        if missing := [name for name in self.columns if name not in table.columns]:
+            raise InputError(
+                f"The table has no column {quoted(missing)}, which the model was trained on: add "
+                f"{'it' if len(missing) == 1 else 'them'}, empty where nothing is known."
+            )
+
+    def readable(self, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str | None]]:
+        """(the table with those cells emptied that are no numbers or dates where the model takes
+        them; for each row the reason why it cannot be used, None for the others)."""
+        table = plainly(table, self.forms)
+        reasons: list[str | None] = [None] * len(table)
+        kinds: dict[str, Kind] = {
+            name: "number" for name in self.continuous if name in self.columns
+        }
+        kinds |= dict.fromkeys(self.dates, "date")
+        made = {}
+        for name, kind in kinds.items():
+            made[name], wrong = read_cells(table[name], kind)
+            for row in np.flatnonzero(wrong):
+                reasons[row] = f"{name}: {str(table[name].iloc[row])[:40]!r} is no {kind}"
+        return table.assign(**made), reasons
+
+    def unseen(self, table: pd.DataFrame) -> dict[str, tuple[int, str]]:
+        """Of each categorical column with values that the training rows lack how many cells have
+        one, and such a value."""
+        found = {}
+        for name, known in self.categories.items():
+            if name not in table.columns:
+                continue  # made of a date
+            missing = coded_missing(table[name])
+            new = (_encode(table[name], known) == 0) & ~missing
+            if new.any():
+                found[name] = int(new.sum()), str(table[name].iloc[int(new.argmax())])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -270,7 +310,8 @@ def check_whole(name: str, missing: npt.NDArray[np.bool_]) -> None:
     if missing.any():
         raise InputError(
             f"The target {name!r} is missing in {int(missing.sum()):,} of {len(missing):,} rows "
-            f"(the first is row {int(missing.argmax()) + 1:,}): fill them in or leave them out."
+            f"(the first is row {int(missing.argmax()) + 1:,}): fill them in, or leave them out "
+            "with --skip-bad-rows."
         )
 
 

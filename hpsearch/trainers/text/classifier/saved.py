@@ -65,13 +65,16 @@ class SavedClassifier:
         device: str = "cpu",
         progress: Progress = silent,
     ) -> Probabilities:
-        """Class probabilities (texts, classes) in the order of the texts."""
+        """Class probabilities (texts, classes) in the order of the texts; of a text of nothing but
+        blanks they are NaN."""
         keep_freed_memory()
         tokenised = Tokenizer(self.tokenizer).encode(
             list(texts), lambda done, total: progress("tokenise", done, total)
         )
         docs = Documents(self.vocab.numericalise(tokenised), tokenised.offsets)
-        return self.predict_documents(docs, device=device, progress=progress)
+        found = self.predict_documents(docs, device=device, progress=progress)
+        found[[not text.strip() for text in texts]] = np.nan
+        return found
 
     def predict_documents(
         self,
