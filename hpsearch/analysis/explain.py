@@ -192,9 +192,12 @@ def _assemble(
     settings: Settings,
     seed: int,
 ) -> Explanation:
-    trusted, main, level = _trusted(results), results[0], settings.level
-    first, second, third = _stream(seed, 0).spawn(3)
-    rules = _rules(frame, trusted, level, second)
+    level, (first, second, third) = settings.level, _stream(seed, 0).spawn(3)
+    avoid = failure_rules(frame, level, second) if _trusted(results) else []
+    results = [_without_failures(one, avoid) for one in results]
+    trusted, main, rules = _trusted(results), results[0], [*avoid]
+    for one in trusted:
+        rules += rules_of(one.curves, frame.metric, learned=one.learned)
     advised = recommend(frame, main, rules, level, third) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))
@@ -239,16 +242,14 @@ def _assemble(
     )
 
 
-def _rules(
-    frame: Frame, trusted: Sequence[SubspaceResults], level: float, stream: np.random.SeedSequence
-) -> list[Rule]:
-    """What failures say to avoid, and the rules of each trusted subspace; none without trust."""
-    if not trusted:
-        return []
-    found = failure_rules(frame, level, stream)
-    for one in trusted:
-        found += rules_of(one.curves, frame.metric, learned=one.learned)
-    return found
+def _without_failures(one: SubspaceResults, avoid: Sequence[Rule]) -> SubspaceResults:
+    """No value is best where trials fail so often that a rule says to avoid it."""
+    where = {rule.param: rule.unit_pieces[0] for rule in avoid}
+    curves = [
+        curve.without(*where[curve.param]) if curve.param in where else curve
+        for curve in one.curves
+    ]
+    return replace(one, curves=curves)
 
 
 def _tunability(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,8 @@ class Curve:
     `default` is an index into the grid's points, `default_value` the value itself. `conditional`
     says how the optimum moves with the strongest partner, or is None. `bounds` are the least and
     the greatest value of the metric: numbers for people stay within them, while points are compared
-    by the curve as it is.
+    by the curve as it is. `usable` (P,) are the points to choose from, None for all: not where
+    trials fail.
     """
 
     grid: Grid
@@ -47,6 +48,7 @@ class Curve:
     active: float
     n_trials: int
     conditional: ConditionalOptimum | None = None
+    usable: Bools | None = None
     bounds: tuple[float, float] = UNBOUNDED
 
     @property
@@ -60,7 +62,7 @@ class Curve:
 
     @property
     def best(self) -> int:
-        return int(np.argmax(self.score))
+        return int(np.argmax(self._to_choose(self.score)))
 
     @property
     def worst(self) -> int:
@@ -69,7 +71,7 @@ class Curve:
     @property
     def best_of_mean(self) -> int:
         """Where the mean over the whole space is best."""
-        return int(np.argmax(self.sign * self.whole.mean))
+        return int(np.argmax(self._to_choose(self.sign * self.whole.mean)))
 
     @property
     def span(self) -> float:
@@ -81,7 +83,8 @@ class Curve:
 
         Between points nothing is computed, so on a continuous axis it reaches half a step further.
         """
-        best = self.grid.points[np.argmax(self.sign * self.marginal.copies, axis=1)]
+        copies = self._to_choose(self.sign * self.marginal.copies)
+        best = self.grid.points[np.argmax(copies, axis=1)]
         low, high = np.quantile(best, tails(self.level))
         centre, half = self.grid.points[self.best], self.grid.step / 2
         return max(float(min(low, centre)) - half, 0.0), min(float(max(high, centre)) + half, 1.0)
@@ -89,7 +92,7 @@ class Curve:
     @cached_property
     def may_be_best(self) -> Bools:
         """Which points (P,) may be as good as the best, but for what is not worth having."""
-        return level_set(self.marginal, self.sign, self.worth, self.level)
+        return level_set(self.marginal, self.sign, self.worth, self.level, self.usable)
 
     @property
     def pieces(self) -> tuple[tuple[float, float], ...]:
@@ -121,7 +124,7 @@ class Curve:
         """
         copies = self.sign * self.marginal.widest()
         score, (at_best, at_worst) = self.score, self._about_the_cut()
-        rows, best = np.arange(len(copies)), np.argmax(copies, axis=1)
+        rows, best = np.arange(len(copies)), np.argmax(self._to_choose(copies), axis=1)
         value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]
         excess = claimed - (at_best[best] - at_worst[copies_against])
@@ -176,7 +179,21 @@ class Curve:
 
     def near_best(self, tolerance: float) -> Bools:
         """Which points (P,) are within `tolerance` of the best."""
-        return np.asarray(self.score >= self.score.max() - tolerance)
+        score = self._to_choose(self.score)
+        return np.asarray(score >= score.max() - tolerance)
+
+    def _to_choose(self, score: Floats) -> Floats:
+        """Scores (..., P) in which points that are not usable never are the best."""
+        return score if self.usable is None else np.where(self.usable, score, -np.inf)
+
+    def without(self, low: float, high: float) -> Curve:
+        """The curve when no point from `low` to `high` of the sampling scale is to be chosen.
+
+        As it is where no other point would be left.
+        """
+        points = self.grid.points
+        usable = (points < low) | (points > high)
+        return replace(self, usable=usable) if usable.any() else self
 
     def value_at(self, unit: float) -> Value:
         return self.grid.axis.from_unit(unit)

@@ -17,18 +17,21 @@ from hpsearch.analysis.read.axes import Bools, Floats
 ROUNDING = 1e-9  # of the curve's span: values of a table that are equal
 
 
-def level_set(marginal: Marginal, sign: float, worth: float, level: float) -> Bools:
+def level_set(
+    marginal: Marginal, sign: float, worth: float, level: float, usable: Bools | None = None
+) -> Bools:
     """Which points (P,) may be worse than the best by no more than `worth`, in the metric's unit.
 
     `sign` is 1 where larger is better, else -1. All values that are as good are inside at once
-    with probability `level`.
+    with probability `level`. `usable` (P,): the points to choose from, None for all.
     """
     score = sign * marginal.mean
+    score = score if usable is None else np.where(usable, score, -np.inf)
     best = int(np.argmax(score))
     behind = score[best] - score
     errors, spread = marginal.distances(best)
     sure = _critical(-sign * errors[:, behind <= worth], level)
-    rounding = ROUNDING * float(np.ptp(score))
+    rounding = ROUNDING * float(np.ptp(marginal.mean))
     return np.asarray(behind <= worth + sure * spread + rounding)
 
 

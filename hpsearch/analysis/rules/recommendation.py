@@ -18,7 +18,7 @@ from hpsearch.analysis.effects.curve import tails
 from hpsearch.analysis.effects.failures import chance_to_fail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
 from hpsearch.analysis.estimates import Estimate
-from hpsearch.analysis.read.axes import Floats, Value
+from hpsearch.analysis.read.axes import Bools, Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
 from hpsearch.analysis.rules.rules import Kind, Rule
 from hpsearch.core.words import assignments
@@ -84,6 +84,8 @@ def recommend(
     if not len(complete):
         return None
     x = advice.table.x.astype(np.float64)
+    safe = complete[~_avoided(found, rules, x[complete])]
+    complete = safe if len(safe) else complete
     at_trials = advice.sign * advice.model.predict(x)
     best = int(complete[np.argmax(at_trials[complete])])
     joint = _joint(frame, found, rules, x[best])
@@ -120,6 +122,17 @@ def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Ru
     if advised is None or advised.rules_hold:
         return list(rules)
     return [rule for rule in rules if rule.kind not in NAMING]
+
+
+def _avoided(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> Bools:
+    """Which points (n, d) lie where a rule says to avoid a value, as trials fail there."""
+    column = {grid.axis.name: j for j, grid in enumerate(found.advice.grids)}
+    inside = np.zeros(len(x), bool)
+    for rule in rules:
+        if rule.kind == "avoid" and rule.param in column:
+            (low, high), at = rule.unit_pieces[0], x[:, column[rule.param]]
+            inside |= (at >= low - 1e-6) & (at <= high + 1e-6)
+    return inside
 
 
 def _joint(frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: Floats) -> Floats:

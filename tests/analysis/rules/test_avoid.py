@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution
 
+from hpsearch.analysis import explain
 from hpsearch.analysis.effects.failures import read_failures
 from hpsearch.analysis.read.frame import read_study
 from hpsearch.analysis.rules.avoid import failure_rules
+from hpsearch.analysis.surrogate import fit
 
 
 def branching(studies, seed, n=200):
@@ -75,3 +77,25 @@ def test_a_category_to_avoid_is_named_once(studies):
     study.add_trials([studies.failed(row, space) for row in rows if row["kind"] == "b"])
     (rule,) = failure_rules(read_study(study), 0.9, np.random.SeedSequence(0))
     assert rule.advice == "`kind`: avoid b."
+
+
+def test_no_rule_names_a_value_where_trials_fail(studies):
+    """The metric rises to the end of the range, where nine trials of ten fail."""
+    rng = np.random.default_rng(0)
+    points = rng.random((120, 2))
+    dead = (points[:, 0] > 0.7) & (rng.random(120) < 0.9)
+    values = 3 * points[:, 0] + 0.3 * rng.normal(size=120)
+    rows = [{"lr": float(lr), "x": float(x)} for lr, x in points]
+    space = {"lr": studies.unit, "x": studies.unit}
+    alive = np.flatnonzero(~dead)
+    study = studies.of([rows[i] for i in alive], values[alive], space)
+    study.add_trials([studies.failed(rows[i], space) for i in np.flatnonzero(dead)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "N_REFITS", 19)
+        found = explain(study)
+    avoid, use = (rule for rule in found.rules if rule.param == "lr")
+    assert (avoid.kind, use.kind) == ("avoid", "optimum")
+    assert use.value <= avoid.low
+    assert use.high <= avoid.low + 0.01
+    assert found.effects[0].best == use.value
+    assert found.next_steps == ()  # not to widen the range where trials fail

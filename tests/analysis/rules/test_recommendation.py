@@ -68,10 +68,10 @@ def test_nothing_is_recommended_far_from_all_trials(studies):
 
 
 def test_where_runs_fail_is_said(studies):
-    """Half of the runs fail above .5, where the metric is best."""
+    """A fifth of the runs fails above .5, where the metric is best: too few to avoid that."""
     rng = np.random.default_rng(1)
     points = rng.random((200, 2))
-    dead = (points[:, 0] > 0.5) & (rng.random(200) < 0.5)
+    dead = (points[:, 0] > 0.5) & (rng.random(200) < 0.2)
     values = points[:, 0] + 0.05 * rng.normal(size=200)
     space = {"x0": studies.unit, "x1": studies.unit}
     rows = [{"x0": float(a), "x1": float(b)} for a, b in points]
@@ -80,5 +80,5 @@ def test_where_runs_fail_is_said(studies):
     study.add_trials([studies.failed(rows[i], space) for i in np.flatnonzero(dead)])
     advised = explain(study).recommendation
     assert advised.params["x0"] > 0.8
-    assert advised.failures == pytest.approx(0.5, abs=0.2)
+    assert advised.failures == pytest.approx(0.2, abs=0.15)
     assert f"{advised.failures:.0%} of runs fail" in advised.statement

@@ -189,7 +189,7 @@ def _add_default(figure: go.Figure, e: Results, axis: Axis) -> None:
 
 def _words(e: Results, effect: Effect, rule: Rule | None, drawn: int, there: int) -> str:
     """What is seen, in a few short sentences."""
-    best = effect.mean.max() if e.maximize else effect.mean.min()
+    best = effect.mean[effect.values.index(effect.best)]
     parts = [
         f"Best at {format_value(effect.best)}: {best:.4g} ({aim(e)}), "
         "where the other parameters are set well."
