@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from hpsearch.analysis.plotted import Plotted
 from hpsearch.analysis.report.contributions import SHOWN, render_json, render_markdown, render_table
 from hpsearch.analysis.views.contributions import ContributionResults, contributions
-from hpsearch.core.words import how_many
+from hpsearch.core.words import digits, how_many
 from hpsearch.extras import require
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Explanation(Plotted):
 
     def __repr__(self) -> str:
         found = "; ".join(
-            f"{one.metric}: {how_many(one.n_trials, 'trial')}, best {one.best_value:.4g}, "
+            f"{one.metric}: {how_many(one.n_trials, 'trial')}, best {digits(one.best_value, 4)}, "
             f"{how_many(len(one.rules), 'rule')}"
             for one in (self, *self.others)
         )

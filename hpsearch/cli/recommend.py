@@ -98,10 +98,10 @@ def interpret(
     """Show what is liked whatever the taste, who rates high, and along which axes tastes differ."""
     from hpsearch.trainers.collab.recommender.interpret import (
         components,
-        draw,
         item_biases,
         user_biases,
     )
+    from hpsearch.trainers.collab.recommender.taste_map import draw
 
     recommender = hpsearch.load_recommender(model)
     items, users = item_biases(recommender, popular), user_biases(recommender)

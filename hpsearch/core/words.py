@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -125,7 +126,7 @@ def describe_params(params: Mapping[str, Any], count: int | None = None) -> str:
 
 
 def number(value: object) -> str:
-    """Four significant digits of a number, anything else as it is."""
+    """Four digits digits of a number, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -138,12 +139,33 @@ def shortened(text: str, most: int) -> str:
 
 
 def format_value(value: object) -> str:
-    """A parameter's value as a person writes it: three digits, 0.001 rather than 1e-3."""
+    """A parameter's value as a person writes it: three digits, 0.001 rather than 1e-3, 3e-4."""
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value)
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e3 else f"{value:,.0f}"
-    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    return _with_exponent(value, 3) if math.isfinite(value) else str(value)
+
+
+def digits(value: float, count: int = 3, *, sign: bool = False) -> str:
+    """A result with so many digits, in one style: 110 rather than 1.1e+02, 2.5e-5.
+
+    Example:
+        >>> digits(112.3, 2), digits(0.00025), digits(-3e7, sign=True)
+        ('110', '2.5e-4', '-3e7')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    short = float(f"{value:.{count}g}")
+    if short == 0 or 1e-3 <= abs(short) < 1e6:
+        return f"{short:{'+' if sign else ''},.10g}"
+    return ("+" if sign and short > 0 else "") + _with_exponent(short, count)
+
+
+def _with_exponent(value: float, count: int) -> str:
+    mantissa, _, power = f"{value:.{count - 1}e}".partition("e")
+    whole = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{whole}e{int(power)}"
 
 
 def assignments(params: Mapping[str, Any], digits: int = 6) -> str:
@@ -174,6 +196,29 @@ def format_ranges(ranges: Iterable[tuple[object, object]]) -> str:
         format_value(low) if low == high else f"{format_value(low)} to {format_value(high)}"
         for low, high in ranges
     )
+
+
+MAX_TICKS = 7  # of a log scale: on a narrow screen no more have room
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Three to MAX_TICKS round numbers from `low` to `high`, none where so few lie between.
+
+    Example:
+        >>> log_ticks(1e-5, 0.1)
+        [1e-05, 0.0001, 0.001, 0.01, 0.1]
+        >>> log_ticks(16, 128)
+        [20.0, 50.0, 100.0]
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for step in range(1 + (last - first) // MAX_TICKS, 0, -1):
+        decades = range(-(-first // step) * step, last + 1, step)
+        for parts in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+            all_ = [float(f"{part}e{power}") for power in decades for part in parts]
+            ticks = [tick for tick in all_ if 0.999 * low <= tick <= 1.001 * high]
+            if 3 <= len(ticks) <= MAX_TICKS:
+                return ticks
+    return [float(f"{low:.2g}"), float(f"{high:.2g}")]
 
 
 def percent(share: float) -> str:

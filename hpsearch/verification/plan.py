@@ -16,7 +16,7 @@ from hpsearch.analysis.effects.advice import BEST, Model, choose_model
 from hpsearch.analysis.read.axes import Axis, Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE
 from hpsearch.analysis.read.subspaces import Subspace
-from hpsearch.core.words import format_value, nearest
+from hpsearch.core.words import digits, format_value, nearest
 from hpsearch.errors import InputError
 from hpsearch.study.space import Space, describe, space_from_unit
 from hpsearch.verification.paired_test import (
@@ -111,9 +111,11 @@ class Plan:
         """The plan in a sentence."""
         text = (
             f"{self.pairs} pairs of {self.param} {format_value(self.value)} against "
-            f"{format_value(self.against)}, to find a gain of {self.claimed:.2g} {self.metric} "
+            f"{format_value(self.against)}, to find a gain of {digits(self.claimed, 2)} "
+            f"{self.metric} "
             f"({self.claim}) with a "
-            f"probability of {self.power:.0%} where one pair's gain varies by {self.spread:.2g}; "
+            f"probability of {self.power:.0%} where one pair's gain varies by "
+            f"{digits(self.spread, 2)}; "
         )
         if self.first < self.bound:
             text += f"after {self.first} of them the number is computed again; "
@@ -182,7 +184,8 @@ def make_plan(
         count = new_pairs(claimed, spread, had, level=design.level, look=look, rules=design.rules)
         if count > design.bound:
             raise InputError(
-                f"To find a gain of {claimed:.2g} beside a noise of {noise:.2g} takes {count:,} "
+                f"To find a gain of {digits(claimed, 2)} beside a noise of {digits(noise, 2)} "
+                f"takes {count:,} "
                 "pairs: give --pairs to run fewer, with less hope of an answer."
             )
         first = max(MIN_PAIRS, -(-count // 2))

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from hpsearch.core.terminal import one_line, visible
-from hpsearch.core.words import code_html, format_value
+from hpsearch.core.words import code_html, digits, format_value
 from hpsearch.verification.plan import Plan
 from hpsearch.verification.verdict import Pairs, Verdict
 
@@ -62,9 +62,11 @@ class Verification:
         if math.isnan(self.gain):
             return f"{text}- {self.reason}."
         text += (
-            f"gains {self.gain:.3g} {p.metric} ({p.level:.0%} interval {self.low:.2g} to "
-            f"{self.high:.2g}) over {len(self.pairs.gains)} pairs{self._looks()}; claimed were "
-            f"{p.claimed:.2g}. "
+            f"gains {digits(self.gain)} {p.metric} ({p.level:.0%} interval "
+            f"{digits(self.low, 2)} to "
+            f"{digits(self.high, 2)}) over {len(self.pairs.gains)} pairs{self._looks()}; "
+            f"claimed were "
+            f"{digits(p.claimed, 2)}. "
         )
         return text + f"{self.reason[:1].upper()}{self.reason[1:]}."
 

@@ -24,6 +24,7 @@ from hpsearch.core.console import say
 from hpsearch.core.database_urls import full_url
 from hpsearch.core.home import was_named
 from hpsearch.core.terminal import as_line, new_console
+from hpsearch.core.words import digits
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.display import say_waits
 from hpsearch.search.engines import WorkerPool, Workers, able_to_run, choose_pool
@@ -375,7 +376,8 @@ def _enough(place: _Place, planned: Planned, console: Console) -> int:
     enough = max(enough, len(_pairs(planned.study)) // 2)  # what is in the queue counts
     say(
         console,
-        f"The gains vary by {spread:.2g} from pair to pair, {plan.spread:.2g} was planned with: "
+        f"The gains vary by {digits(spread, 2)} from pair to pair, {digits(plan.spread, 2)} "
+        f"was planned with: "
         f"{enough} pairs in the place of {plan.pairs} (at most {plan.bound}).",
     )
     return enough

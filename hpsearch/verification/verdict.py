@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from hpsearch.analysis.read.axes import Floats
+from hpsearch.core.words import digits
 from hpsearch.verification.paired_test import interval
 
 Verdict = Literal["confirmed", "smaller than claimed", "refuted", "inconclusive"]
@@ -113,7 +114,7 @@ def judge(pairs: Pairs, claimed: float, worth: float, error: float) -> Outcome:
     failed = f"its runs failed {pairs.lost} times where those of the reference did not"
     chance = failing(pairs.lost, pairs.lost_against)
     if pairs.lost + pairs.lost_against:
-        failed += f", the reverse {pairs.lost_against} times (p = {chance:.2g})"
+        failed += f", the reverse {pairs.lost_against} times (p = {digits(chance, 2)})"
     if verdict in ("confirmed", "smaller than claimed") and chance <= FAILURES:
         verdict, reason = "inconclusive", failed
     elif pairs.lost:
@@ -152,7 +153,7 @@ def _verdict(low: float, high: float, claimed: float, worth: float) -> tuple[Ver
     if high < 0:
         return "refuted", "it is worse: the interval of the gain lies below zero"
     if high < worth:
-        return "refuted", f"no gain is seen, and one of {worth:.2g} or more is excluded"
+        return "refuted", f"no gain is seen, and one of {digits(worth, 2)} or more is excluded"
     if high < claimed:
         return "inconclusive", "one as large as claimed is excluded, a smaller one may be"
     return "inconclusive", "the interval holds both zero and the claimed gain"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpsearch.analysis.read.axes import Bools, Floats, Value
+from hpsearch.core.words import digits
 from hpsearch.core.words import format_value as word
 
 MIN_STUDIES = 2
@@ -115,13 +116,14 @@ class PooledOptimum:
         parts = [f"`{self.param}`: use {word(self.value)}{span}, over {len(self.studies)} studies."]
         loss, gain = self.loss, self.gain
         parts.append(
-            f"In a new study it costs {loss.mean:.2g} (up to {loss.new_high:.2g}) against that "
+            f"In a new study it costs {digits(loss.mean, 2)} (up to "
+            f"{digits(loss.new_high, 2)}) against that "
             "study's own best"
             + (
                 "."
                 if gain is None
-                else f" and gains {gain.mean:.2g} ({gain.new_low:.2g} to {gain.new_high:.2g}) over "
-                "the default."
+                else f" and gains {digits(gain.mean, 2)} ({digits(gain.new_low, 2)} to "
+                f"{digits(gain.new_high, 2)}) over the default."
             )
         )
         if self.i2 is not None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpsearch.analysis.read.axes import Floats
 from hpsearch.analysis.read.frame import Frame
+from hpsearch.core.words import digits
 
 EXPLODED = 100.0  # times the median: a loss that large says no more than that training collapsed
 FENCE = 1.5  # interquartile ranges beyond the upper quartile (Tukey 1977), of the logarithms
@@ -46,7 +47,7 @@ def winsorised(value: Floats) -> tuple[Floats, str | None]:
     if not count:
         return value, None
     times = float(known.max() / np.median(known))
-    which = f"{count} value{'s' if count > 1 else ''} above {fence:.3g}"
-    note = f"{which} {'are' if count > 1 else 'is'} read as {fence:.3g}: "
+    which = f"{count} value{'s' if count > 1 else ''} above {digits(fence)}"
+    note = f"{which} {'are' if count > 1 else 'is'} read as {digits(fence)}: "
     note += f"the largest is {times:,.0f} times the median and would hide what all others say."
     return np.minimum(value, fence), note

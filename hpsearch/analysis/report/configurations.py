@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.tunability import Tunability
-from hpsearch.core.words import assignments, format_value
+from hpsearch.core.words import assignments, digits, format_value
 
 TUNING_HEADER = ("parameter", "gain of tuning it alone", "gain of it in the recommendation")
 
@@ -21,7 +21,7 @@ class Configuration(NamedTuple):
 
 def configurations(e: Results) -> list[Configuration]:
     """The best trial, and the recommendation; one of both where they are the same."""
-    best = f"{e.metric} {e.best_value:.4g} in trial {e.best_trial}."
+    best = f"{e.metric} {digits(e.best_value, 4)} in trial {e.best_trial}."
     advised = e.recommendation
     if advised is None:
         return [Configuration("Best so far", best, assignments(e.best_params))]
@@ -35,10 +35,10 @@ def configurations(e: Results) -> list[Configuration]:
 
 def tuning_rows(found: Tunability) -> list[tuple[str, ...]]:
     """One row a parameter, in the metric's unit, the largest gain first."""
-    return [(one.param, f"{one.alone:.3g}", f"{one.at_best:.3g}") for one in found.params]
+    return [(one.param, digits(one.alone), digits(one.at_best)) for one in found.params]
 
 
 def path_line(found: Tunability) -> str:
     """From the defaults to the recommendation, the step that gains most first."""
-    steps = [f"{s.param}={format_value(s.value)} {s.predicted:.4g}" for s in found.path]
-    return f"From the defaults, predicted {found.default:.4g}, by: {'; '.join(steps)}."
+    steps = [f"{s.param}={format_value(s.value)} {digits(s.predicted, 4)}" for s in found.path]
+    return f"From the defaults, predicted {digits(found.default, 4)}, by: {'; '.join(steps)}."

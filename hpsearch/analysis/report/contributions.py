@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hpsearch.analysis.views.contributions import ContributionResults
 from hpsearch.core.terminal import as_line
-from hpsearch.core.words import format_value
+from hpsearch.core.words import digits, format_value
 
 SCHEMA = "hpsearch.contributions/1"
 SHOWN = 15
@@ -34,7 +34,7 @@ def render_table(c: ContributionResults, most: int = SHOWN) -> RenderableType:
         bar = "█" * round(abs(amount) / largest * BAR) or "▏"
         style = "green" if (amount > 0) == c.maximize else "red"
         table.add_row(
-            escape(" x ".join(params)), escape(_values(c, params)), f"{amount:+.3g}",
+            escape(" x ".join(params)), escape(_values(c, params)), digits(amount, sign=True),
             as_line(bar, style=style),
         )  # fmt: skip
     doubt = [] if c.trusted else [as_line(DOUBT, style="bold")]
@@ -46,7 +46,8 @@ def render_markdown(c: ContributionResults) -> str:
     lines += [] if c.trusted else [f"**{DOUBT}**", ""]
     lines += ["| parameter | value | adds |", "|---|---|---:|"]
     lines += [
-        f"| {' x '.join(f'`{param}`' for param in params)} | {_values(c, params)} | {amount:+.3g} |"
+        f"| {' x '.join(f'`{param}`' for param in params)} | {_values(c, params)} | "
+        f"{digits(amount, sign=True)} |"
         for params, amount in c.parts[:SHOWN]
     ]
     return "\n".join([*lines, "", _left(c)])
@@ -59,8 +60,10 @@ def render_json(c: ContributionResults) -> str:
 def heading(c: ContributionResults) -> str:
     aim = "higher" if c.maximize else "lower"
     return (
-        f"{c.study}, trial {c.trial}: {c.metric} {c.value:.4g} ({aim} is better); the forest "
-        f"predicts {c.prediction:.4g}, which is the mean of the space, {c.mean:.4g}, and:"
+        f"{c.study}, trial {c.trial}: {c.metric} {digits(c.value, 4)} ({aim} is better); the "
+        f"forest "
+        f"predicts {digits(c.prediction, 4)}, which is the mean of the space, "
+        f"{digits(c.mean, 4)}, and:"
     )
 
 
@@ -72,4 +75,4 @@ def _left(c: ContributionResults, most: int = SHOWN) -> str:
     others = c.parts[most:]
     rest = c.rest + sum(amount for _, amount in others)
     what = f"{len(others)} smaller parts and interactions" if others else "interactions"
-    return f"{what} of three and more add {rest:+.3g}"
+    return f"{what} of three and more add {digits(rest, sign=True)}"

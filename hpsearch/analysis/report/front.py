@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from hpsearch.analysis.report.plots.style import GREY, ORANGE, Plot, literal, styled
 from hpsearch.analysis.views.front import Front
 from hpsearch.analysis.views.ice import spread
-from hpsearch.core.words import assignments, how_many
+from hpsearch.core.words import assignments, digits, how_many
 
 MAX_ROWS = 10
 MAX_POINTS = 1500  # trials drawn behind the front
@@ -23,7 +23,7 @@ def front_words(front: Front) -> str:
     aims = [f"{name} ({_aim(front, i)})" for i, name in enumerate(front.metrics)]
     best = [(name, front.best_by(name)) for name in front.metrics]
     places = dict(zip(front.metrics, range(len(front.metrics)), strict=True))
-    named = [f"{name} {t.values[places[name]]:.4g} in trial {t.number}" for name, t in best]
+    named = [f"{name} {digits(t.values[places[name]], 4)} in trial {t.number}" for name, t in best]
     return (
         f"{how_many(len(front.trials), 'trial')} of {len(front.numbers):,} complete ones that no "
         f"other beats in all of {', '.join(aims)}. Best: {'; '.join(named)}."
@@ -38,7 +38,11 @@ def front_rows(front: Front, most: int | None = MAX_ROWS) -> list[tuple[str, ...
     """Trials from the best by the first objective to the worst, evenly chosen where many."""
     chosen = spread(len(front.trials), most or len(front.trials))
     return [
-        (str(trial.number), *(f"{value:.4g}" for value in trial.values), assignments(trial.params))
+        (
+            str(trial.number),
+            *(digits(value, 4) for value in trial.values),
+            assignments(trial.params),
+        )
         for trial in (front.trials[i] for i in chosen)
     ]
 
@@ -69,7 +73,7 @@ def _plot(front: Front, across: int, along: int) -> Plot:
         go.Scatter(
             x=values[:, across], y=values[:, along], mode="markers", name="trials",
             customdata=front.numbers[rows], marker={"color": GREY, "size": 6, "opacity": 0.5},
-            hovertemplate="trial %{customdata}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
+            hovertemplate="trial %{customdata}<br>%{x:,.4~r}, %{y:,.4~r}<extra></extra>",
         )
     )  # fmt: skip
     best = np.array([trial.values for trial in front.trials])
@@ -80,7 +84,7 @@ def _plot(front: Front, across: int, along: int) -> Plot:
             x=best[:, across], y=best[:, along], mode="lines+markers" if two else "markers",
             name="Pareto front", text=texts, marker={"color": ORANGE, "size": 9},
             line={"color": ORANGE, "width": 2, "shape": "hv"},
-            hovertemplate="%{text}<br><b>%{x:.4~g}, %{y:.4~g}</b><extra></extra>",
+            hovertemplate="%{text}<br><b>%{x:,.4~r}, %{y:,.4~r}</b><extra></extra>",
         )
     )  # fmt: skip
     figure.update_xaxes(title=_title(front, across))

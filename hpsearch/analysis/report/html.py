@@ -35,7 +35,7 @@ from hpsearch.analysis.report.table import refusal
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import code_html, format_ranges, format_value
+from hpsearch.core.words import code_html, digits, format_ranges, format_value
 
 LONGEST_NAME = 48  # characters, in a column of a table
 NO_PLOTS = (
@@ -112,13 +112,17 @@ def _header(e: Results, title: str) -> str:
     q = e.quality
     facts = (
         ("Trials", f"{e.n_trials:,}", ", ".join(counts)),
-        (f"Best {e.metric}", f"{e.best_value:.4g}", aim(e)),
+        (f"Best {e.metric}", digits(e.best_value, 4), aim(e)),
         (
             "The forest explains",
             f"{max(q.r2, 0):.0%}",
             f"of unseen variance; {max(q.null, 0):.0%} would be luck",
         ),
-        ("Repeating a trial varies by", f"{e.noise.value:.2g}", f"learned from {e.noise.source}"),
+        (
+            "Repeating a trial varies by",
+            digits(e.noise.value, 2),
+            f"learned from {e.noise.source}",
+        ),
     )
     tiles = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"

@@ -19,7 +19,7 @@ from hpsearch.analysis.pooling.results import Moderator, PooledOptimum, PoolingR
 from hpsearch.analysis.read.axes import Value
 from hpsearch.analysis.report.shared import to_json_types
 from hpsearch.core.terminal import as_line
-from hpsearch.core.words import code_html, format_value
+from hpsearch.core.words import code_html, digits, format_value
 
 SCHEMA = "hpsearch.pool/2"
 DIGITS = 6
@@ -126,12 +126,13 @@ def row_of(one: PooledOptimum) -> tuple[str, ...]:
         span = ", ".join(map(format_value, one.may_be_best))
     else:
         # On a log scale tau is in logarithms: as a factor it says something.
-        tau = f"factor {math.exp(one.tau):.2f}" if one.log else f"{one.tau:.2g}"
+        tau = f"factor {math.exp(one.tau):.2f}" if one.log else digits(one.tau, 2)
         i2 = f"{one.i2:.0%}"
-    costs = f"{one.loss.mean:.2g} (up to {one.loss.new_high:.2g})"
+    costs = f"{digits(one.loss.mean, 2)} (up to {digits(one.loss.new_high, 2)})"
     gains = "no default"
     if one.gain is not None:
-        gains = f"{one.gain.mean:+.2g} ({one.gain.new_low:.2g} to {one.gain.new_high:.2g})"
+        low, high = digits(one.gain.new_low, 2), digits(one.gain.new_high, 2)
+        gains = f"{digits(one.gain.mean, 2, sign=True)} ({low} to {high})"
     return (one.param, format_value(one.value), span, costs, gains, tau, i2)
 
 
@@ -139,9 +140,9 @@ def _part(part: StudyPart, one: PooledOptimum) -> tuple[str, ...]:
     best = format_value(part.best)
     if not one.categorical:
         best += f" ({format_value(part.low)} to {format_value(part.high)})"
-    gain = "no default" if part.gain is None else f"{part.gain:+.3g}"
+    gain = "no default" if part.gain is None else digits(part.gain, sign=True)
     without = format_value(part.without)
-    return (part.study, f"{part.weight:.0%}", best, without, f"{part.loss:.3g}", gain)
+    return (part.study, f"{part.weight:.0%}", best, without, digits(part.loss), gain)
 
 
 def _axis(one: PooledOptimum) -> tuple[str, ...]:
@@ -195,11 +196,11 @@ def _moderator(moderator: Moderator, one: PooledOptimum) -> tuple[str, ...]:
             numbers, each = [math.log(2) * number for number in numbers], "twice as much"
         if one.log:
             slope, low, high = (math.exp(number) for number in numbers)
-            words = f"{each}: times {slope:.3g} ({low:.3g} to {high:.3g})"
+            words = f"{each}: times {digits(slope)} ({digits(low)} to {digits(high)})"
         else:
             slope, low, high = numbers
-            words = f"{each}: {slope:+.3g} ({low:.3g} to {high:.3g})"
-    return (moderator.name, str(moderator.studies), words, f"{moderator.p_value:.2g}")
+            words = f"{each}: {digits(slope, sign=True)} ({digits(low)} to {digits(high)})"
+    return (moderator.name, str(moderator.studies), words, digits(moderator.p_value, 2))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -29,7 +29,7 @@ from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import as_line, one_line
-from hpsearch.core.words import format_value, percent, shortened
+from hpsearch.core.words import digits, format_value, percent, shortened
 
 BAR = 10  # characters of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -87,9 +87,9 @@ def heading(e: Results) -> list[str]:
     q = e.quality
     return [
         f"{e.study}: {e.metric}, {aim(e)}",
-        f"{e.n_trials:,} trials ({', '.join(counts)}), best {e.best_value:.4g}. "
-        f"Repeating one varies by {e.noise.value:.2g} (from {e.noise.source}); values count as "
-        f"equally good within {e.worth:.2g}.",
+        f"{e.n_trials:,} trials ({', '.join(counts)}), best {digits(e.best_value, 4)}. "
+        f"Repeating one varies by {digits(e.noise.value, 2)} (from {e.noise.source}); values count "
+        f"as equally good within {digits(e.worth, 2)}.",
         f"The forest explains {max(q.r2, 0):.0%} of unseen variance (luck: up to "
         f"{max(q.null, 0):.0%}), rank correlation {q.rank_correlation:.2f}; shares are of that.",
     ]

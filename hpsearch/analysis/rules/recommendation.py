@@ -21,7 +21,7 @@ from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
 from hpsearch.analysis.rules.rules import Kind, Rule
-from hpsearch.core.words import assignments
+from hpsearch.core.words import assignments, digits
 
 NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
 # By as much the rules may be predicted to be worse: of the model's error, and of what the best
@@ -59,12 +59,14 @@ class Recommendation:
         p = self.predicted
         origin = "the values that the rules name, the rest as in the best trials"
         if self.trial is not None:
-            origin = f"trial {self.trial}"
-        text = f"Predicted {p.value:.4g} ({self.level:.0%} of runs: {p.low:.4g} to {p.high:.4g})"
+            origin = f"the values of trial {self.trial}"
+        span = f"{digits(p.low, 4)} to {digits(p.high, 4)}"
+        text = f"Predicted {digits(p.value, 4)} ({self.level:.0%} of runs: {span})"
         text += f", {self.failures:.0%} of runs fail; {origin}."
         if not self.rules_hold:
             text += (
-                f" What the rules name is together predicted to be worse by {self.shortfall:.2g}, "
+                f" What the rules name is together predicted to be worse by "
+                f"{digits(self.shortfall, 2)}, "
                 "so no rule is printed: stay near this trial."
             )
         return text

@@ -13,7 +13,7 @@ from hpsearch.analysis.effects.curve import Curve
 from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Value
 from hpsearch.core.terminal import visible
-from hpsearch.core.words import code_html, format_ranges, format_value
+from hpsearch.core.words import code_html, digits, format_ranges, format_value, percent
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 
@@ -290,21 +290,21 @@ def _advice(rule: Rule) -> str:
     sure = f"{rule.level:.0%} interval {between}"
     if rule.kind == "no-effect":
         if "default-unknown" in rule.flags:  # somebody else's study says of no value that it is
-            return f"{name} any value does, it changes nothing."
-        return f"{name} leave it at its default ({format_value(rule.default)}), it changes nothing."
+            return f"{name} any value does: it makes no difference."
+        default = format_value(rule.default)
+        return f"{name} leave it at its default ({default}): it makes no difference."
     if rule.kind == "threshold":
-        side = (
-            f"up to {format_value(rule.high)}"
-            if rule.unit_low == 0
-            else f"from {format_value(rule.low)} on"
-        )
-        return f"{name} anything {side} may be as good; beyond it gets worse."
+        if rule.unit_low == 0:
+            high = format_value(rule.high)
+            return f"{name} any value up to {high} may be as good; higher ones are worse."
+        low = format_value(rule.low)
+        return f"{name} any value from {low} up may be as good; lower ones are worse."
     if rule.kind == "avoid":
         return f"{name} avoid {between}."
     if rule.kind == "conditional":
         return f"{name} the best value depends on `{rule.partner}`."
     if rule.kind == "edge":
-        return f"{name} the best value, {value}, is at the edge of the range: widen it ({sure})."
+        return f"{name} use {value}, the end of the range ({sure}): better ones may lie beyond."
     if rule.low is None:
         also = ", ".join(format_value(a) for a in rule.alternatives)
         return f"{name} use {value}" + (f" (not clearly worse: {also})." if also else ".")
@@ -315,7 +315,7 @@ def _ruled_out(rule: Rule) -> str:
     """What the rule says of the values that it does not name."""
     if rule.worth is None:
         return ""
-    worth = f" by more than {rule.worth:.2g}" if rule.worth else ""
+    worth = f" by more than {digits(rule.worth, 2)}" if rule.worth else ""
     if rule.kind == "no-effect":
         return f"No value is better or worse{worth}."
     if "nothing-ruled-out" in rule.flags:
@@ -327,7 +327,8 @@ def _evidence(rule: Rule) -> str:
     """Why to believe it."""
     share = rule.share
     parts = [
-        f"Explains {share.value:.0%} of the variance ({share.low:.0%} to {share.high:.0%})."
+        f"Explains {percent(share.value)} of the variance "
+        f"({percent(share.low)} to {percent(share.high)})."
         if rule.kind != "avoid" or share.value > 0
         else ""
     ]
@@ -353,4 +354,4 @@ def _unsure(gain: Estimate | None) -> TypeGuard[Estimate]:
 
 
 def _amount(gain: Estimate) -> str:
-    return f"{gain.value:.3g} ({gain.low:.2g} to {gain.high:.2g})"
+    return f"{digits(gain.value)} ({digits(gain.low, 2)} to {digits(gain.high, 2)})"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpsearch.core.files import write_atomically
+from hpsearch.core.words import digits, format_value, log_ticks
 from hpsearch.trainers.shared.lr_finder import LrCurve
 from hpsearch.trainers.shared.plot_settings import default_settings
 
@@ -48,13 +49,17 @@ def write_png(curve: LrCurve, path: Path, *, title: str = TITLE, loss: str = LOS
     axes.set_xscale("log")
     axes.plot(curve.lrs, curve.losses, ".", color=GREY, alpha=0.5, markersize=5, label="each step")
     axes.plot(curve.lrs, curve.smoothed, color=BLUE, linewidth=2.2, label="running average")
+    axes.plot(*_beyond(curve), "^", color=GREY, alpha=0.5, markersize=5, clip_on=False)
     for (name, what, colour, sign, _), (lr, height) in marks:
         axes.axvline(lr, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        label = f"{name} {lr:.2g}: {what}"
+        label = f"{name} {digits(lr, 2)}: {what}"
         axes.plot(
             lr, height, sign, color=colour, markersize=9, markeredgecolor="white", label=label
         )
     axes.margins(x=0.02)
+    ticks = log_ticks(curve.lrs[0], curve.lrs[-1])
+    axes.set_xticks(ticks, [format_value(tick) for tick in ticks])
+    axes.tick_params(axis="x", which="minor", bottom=False)
     axes.set_ylim(*_loss_range(curve))
     axes.set_xlabel(X_LABEL)
     axes.set_ylabel(loss)
@@ -81,7 +86,7 @@ def write_html(curve: LrCurve, path: Path, *, title: str = TITLE, loss: str = LO
     from plotly.offline import get_plotlyjs
 
     rows = "".join(
-        f'<tr><td style="color:{colour}">{name}</td><td>{lr:.2g}</td><td>{what}</td></tr>'
+        f'<tr><td style="color:{colour}">{name}</td><td>{digits(lr, 2)}</td><td>{what}</td></tr>'
         for (name, what, colour, _, _), lr in zip(_MARKS, curve.suggestions, strict=True)
     )
     page = [
@@ -102,7 +107,7 @@ def _plot(curve: LrCurve, loss: str) -> str:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    hover = "rate %{x:.2~g}<br>loss %{y:.4g}<extra></extra>"
+    hover = "rate %{x:.2~r}<br>loss %{y:.4~r}<extra></extra>"
     each = {"color": GREY, "size": 4, "opacity": 0.6}
     figure.add_scatter(
         x=curve.lrs, y=curve.losses, name="each step", mode="markers", marker=each,
@@ -111,6 +116,11 @@ def _plot(curve: LrCurve, loss: str) -> str:
     figure.add_scatter(
         x=curve.lrs, y=curve.smoothed, name="running average", mode="lines",
         line={"color": BLUE, "width": 2.5}, hovertemplate=hover,
+    )  # fmt: skip
+    lrs, edge = _beyond(curve)
+    figure.add_scatter(
+        x=lrs, y=edge, mode="markers", marker={**each, "size": 6, "symbol": "triangle-up"},
+        cliponaxis=False, showlegend=False, hovertemplate="rate %{x:.2~r}<br>higher<extra></extra>",
     )  # fmt: skip
     for (name, _, colour, _, sign), (lr, height) in zip(_MARKS, _heights(curve), strict=True):
         figure.add_vline(x=lr, line={"color": colour, "dash": "dash", "width": 1})
@@ -125,11 +135,13 @@ def _plot(curve: LrCurve, loss: str) -> str:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 13},
-        legend={"orientation": "h", "y": 1.1},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         template="none",
     )
-    look = {"gridcolor": "rgba(128,134,143,.25)", "zeroline": False, "exponentformat": "power"}
-    figure.update_xaxes(title=X_LABEL, type="log", dtick=1, **look)
+    look = {"gridcolor": "rgba(128,134,143,.25)", "zeroline": False, "exponentformat": "none"}
+    ticks = log_ticks(curve.lrs[0], curve.lrs[-1])
+    names = [format_value(tick) for tick in ticks]
+    figure.update_xaxes(title=X_LABEL, type="log", tickvals=ticks, ticktext=names, **look)
     figure.update_yaxes(title=loss, range=_loss_range(curve), automargin=True, **look)
     config = {"responsive": True, "displayModeBar": False}
     html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
@@ -144,16 +156,24 @@ def _heights(curve: LrCurve) -> list[tuple[float, float]]:
 
 
 def _loss_range(curve: LrCurve) -> tuple[float, float]:
-    """Where the curve falls, and half as much above: the explosion would flatten all else. A loss
-    that never moves is not made to look as if it did."""
-    low = min(curve.smoothed)
-    top = max(curve.smoothed[: curve.smoothed.index(low) + 1])
-    margin = max(0.5 * (top - low), 0.01 * abs(low)) or 1.0
-    return low - 0.3 * margin, top + margin
+    """All points up to the lowest average, and a third as much above: the explosion would flatten
+    all else. A loss that never moves is not made to look as if it did."""
+    lowest = min(curve.smoothed)
+    fall = curve.losses[: curve.smoothed.index(lowest) + 1]
+    low, top = min(*curve.losses, lowest), max(*fall, curve.smoothed[0])
+    margin = max(0.33 * (top - low), 0.01 * abs(low)) or 1.0
+    return low - 0.2 * margin, top + margin
+
+
+def _beyond(curve: LrCurve) -> tuple[list[float], list[float]]:
+    """The steps whose loss lies above the plot, on its upper edge."""
+    top = _loss_range(curve)[1]
+    lrs = [lr for lr, loss in zip(curve.lrs, curve.losses, strict=True) if loss > top]
+    return lrs, [top] * len(lrs)
 
 
 def _ending(curve: LrCurve) -> str:
-    made, last = len(curve.lrs), f"{curve.lrs[-1]:.1e}"
+    made, last = len(curve.lrs), digits(curve.lrs[-1], 2)
     if curve.ended == "all":
         return f"All {curve.steps} steps were made, up to a rate of {last}."
     what = "became infinite" if curve.ended == "not finite" else "was four times its lowest value"

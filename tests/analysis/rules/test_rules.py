@@ -36,7 +36,7 @@ def test_threshold_edge_and_no_effect_each_where_it_belongs(plateau):
     free = next(rule for rule in plateau.rules if rule.param == "x2")
     assert "leave it at its default (0.5)" in free.statement
     unknown = replace(free, flags=(*free.flags, "default-unknown"))  # as of somebody else's study
-    assert unknown.statement.startswith("`x2`: any value does, it changes nothing.")
+    assert unknown.statement.startswith("`x2`: any value does: it makes no difference.")
 
 
 def test_a_rule_says_where_it_holds_and_where_it_comes_from(plateau):

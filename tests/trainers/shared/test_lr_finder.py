@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from hpsearch.core.words import digits
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.trainers.shared.lr_finder import LrCurve, find_lr, minimum, restored, steepest, valley
-from hpsearch.trainers.shared.lr_plot import write_html, write_png
+from hpsearch.trainers.shared.lr_plot import _beyond, _loss_range, write_html, write_png
 
 
 class Quadratic:
@@ -251,7 +252,7 @@ def test_the_page_stands_alone_and_has_the_suggestions(tmp_path):
     assert "<script src" not in page
     assert "loss, nats" in page
     for lr in CURVE.suggestions:
-        assert f"<td>{lr:.2g}</td>" in page
+        assert f"<td>{digits(lr, 2)}</td>" in page
     assert f"after {len(CURVE.lrs)} of 100 steps" in page
 
 
@@ -270,3 +271,13 @@ def test_nothing_that_draws_is_imported_before_something_is_drawn():
         "assert 'plotly' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_points_of_the_fall_lie_in_the_plot():
+    low, high = _loss_range(CURVE)
+    fall = CURVE.losses[: CURVE.smoothed.index(min(CURVE.smoothed)) + 1]
+    assert low < min(CURVE.losses)
+    assert max(fall) < high
+    lrs, edge = _beyond(CURVE)
+    assert len(lrs) == sum(loss > high for loss in CURVE.losses)
+    assert set(edge) <= {high}

@@ -22,12 +22,13 @@ from hpsearch.analysis.report.plots.style import (
     places,
     styled,
     thinned,
+    within_bounds,
 )
 from hpsearch.analysis.report.shared import aim, column_of
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.views.ice import spread
-from hpsearch.core.words import format_ranges, format_value
+from hpsearch.core.words import digits, format_ranges, format_value
 
 MAX_POINTS = 400  # trials drawn behind one curve
 SHADED = ("optimum", "edge")  # rules whose interval is that of the curve's best
@@ -42,7 +43,8 @@ def effect_plot(e: Results, effect: Effect, rule: Rule | None) -> Plot:
     """
     rule = rule if rule is not None and rule.kind in SHADED and not effect.categorical else None
     figure, axis = go.Figure(), e.frame.axes[column_of(e, effect.param)]
-    _add_ice(figure, e, axis)
+    if not effect.categorical:  # a line between two categories would say that there is a way
+        _add_ice(figure, e, axis)
     drawn, there = _add_trials(figure, e, axis)
     if effect.categorical:
         _add_levels(figure, effect, axis)
@@ -78,16 +80,16 @@ def surface_plot(e: Results, surface: Surface) -> Plot:
             colorscale="Viridis" if e.maximize else "Viridis_r",
             colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": ""}},
             hovertemplate=f"%{{xaxis.title.text}} {hovered(across)}<br>"
-            f"%{{yaxis.title.text}} {hovered(along, 'y')}<br><b>%{{z:.4~g}}</b><extra></extra>",
+            f"%{{yaxis.title.text}} {hovered(along, 'y')}<br><b>%{{z:,.4~r}}</b><extra></extra>",
         )
     )
     figure.update_xaxes(**axis_look(across))
     figure.update_yaxes(**axis_look(along))
     at = np.unravel_index(int(np.argmax(z if e.maximize else -z)), z.shape)
     best = f"{across.name} {format_value(x[at[1]])} and {along.name} {format_value(y[at[0]])}"
-    words = f"Best {e.metric} at {best}: {z[at]:.4g} ({aim(e)})."
+    words = f"Best {e.metric} at {best}: {digits(z[at], 4)} ({aim(e)})."
     few_x, few_y = spread(len(x), 6), spread(len(y), 6)
-    rows = tuple((format_value(y[j]), *(f"{z[j, i]:.4g}" for i in few_x)) for j in few_y)
+    rows = tuple((format_value(y[j]), *(digits(z[j, i], 4) for i in few_x)) for j in few_y)
     header = (" \\ ".join(reversed(surface.params)), *(format_value(x[i]) for i in few_x))
     return Plot(" x ".join(surface.params), words, styled(figure), header, rows)
 
@@ -118,7 +120,7 @@ def _add_trials(figure: go.Figure, e: Results, axis: Axis) -> tuple[int, int]:
             mode="markers",
             customdata=frame.number[rows],
             marker={"color": GREY, "size": 5, "opacity": 0.55},
-            hovertemplate=f"trial %{{customdata}}<br>{hovered(axis)}: %{{y:.4~g}}<extra></extra>",
+            hovertemplate=f"trial %{{customdata}}<br>{hovered(axis)}: %{{y:,.4~r}}<extra></extra>",
             name="trials",
         )
     )
@@ -142,8 +144,8 @@ def _add_curve(figure: go.Figure, effect: Effect) -> None:
             mode="lines",
             line={"color": BLUE, "width": 3},
             customdata=np.column_stack([effect.low, effect.high]),
-            hovertemplate="%{x:.4~g}: %{y:.4~g}<br>%{customdata[0]:.4~g} to %{customdata[1]:.4~g}"
-            "<extra></extra>",
+            hovertemplate="%{x:,.4~r}: %{y:,.4~r}<br>%{customdata[0]:,.4~r} to "
+            "%{customdata[1]:,.4~r}<extra></extra>",
         )
     )
 
@@ -165,7 +167,7 @@ def _add_levels(figure: go.Figure, effect: Effect, axis: Axis) -> None:
             error_y=error,
             mode="markers",
             marker={"color": BLUE, "size": 12, "symbol": "diamond"},
-            hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
+            hovertemplate="%{x}: %{y:,.4~r}<extra></extra>",
         )
     )
 
@@ -191,7 +193,7 @@ def _words(e: Results, effect: Effect, rule: Rule | None, drawn: int, there: int
     """What is seen, in a few short sentences."""
     best = effect.mean[effect.values.index(effect.best)]
     parts = [
-        f"Best at {format_value(effect.best)}: {best:.4g} ({aim(e)}), "
+        f"Best at {format_value(effect.best)}: {digits(best, 4)} ({aim(e)}), "
         "where the other parameters are set well."
     ]
     mean = effect.values[int(np.argmax(effect.whole if e.maximize else -effect.whole))]
@@ -217,7 +219,7 @@ def _rows(effect: Effect) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             format_value(effect.values[i]),
-            *(f"{c[i]:.4g}" for c in (effect.mean, effect.low, effect.high)),
+            *(digits(c[i], 4) for c in (effect.mean, effect.low, effect.high)),
         )
         for i in chosen
     )
@@ -232,5 +234,4 @@ def _range(e: Results, effect: Effect) -> list[float]:
     low, high = np.quantile(values, [0.01, 0.99]) if len(values) else (np.inf, -np.inf)
     low, high = min(low, effect.low.min()), max(high, effect.high.max())
     pad = 0.06 * (high - low) or 1.0
-    least, most = e.frame.bounds
-    return [float(max(low - pad, least)), float(min(high + pad, most))]
+    return within_bounds(e, low - pad, high + pad)

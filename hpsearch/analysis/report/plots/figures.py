@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from hpsearch.analysis.estimates import Importance
 from hpsearch.analysis.report.plots.curves import effect_plot, surface_plot
 from hpsearch.analysis.report.plots.parallel import parallel_plot
-from hpsearch.analysis.report.plots.style import BLUE, GREY, Plot, literal, styled
+from hpsearch.analysis.report.plots.style import BLUE, GREY, Plot, literal, styled, wrapped
 from hpsearch.analysis.report.plots.trials import (
     failure_plots,
     history_plot,
@@ -98,7 +98,7 @@ def importance_plot(e: Results) -> Plot:
         title="share of the variance, %",
         range=[0, min(100.0, 108 * max((i.high for i in bars), default=0.1))],
     )
-    names = [f"{literal(name_of(i, 26), 99)} " for i in bars]
+    names = [f"{wrapped(name_of(i), 24)} " for i in bars]
     figure.update_yaxes(tickvals=list(range(len(bars))), ticktext=names, showgrid=False)
     words = (
         f"Shares of the variance of {e.metric} over the searched ranges: blue of single "

@@ -16,9 +16,11 @@ from hpsearch.analysis.report.plots.style import (
     ORANGE,
     Plot,
     literal,
+    scale_look,
     styled,
+    wrapped,
 )
-from hpsearch.core.words import format_value
+from hpsearch.core.words import digits, format_value
 
 ROW = 26  # pixels
 TABLE_ROWS = 11  # of a curve's numbers
@@ -48,20 +50,15 @@ def cost_plot(one: PooledOptimum) -> Plot:
     """What each value is expected to cost in a new study, and at most."""
     x = _x(one, one.values)
     figure = go.Figure()
-    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_trace(go.Scatter(x=x, y=one.cost_low, **edge))
-    figure.add_trace(go.Scatter(x=x, y=one.cost_high, fill="tonexty", fillcolor=BAND, **edge))
-    dashed = {"color": GREY, "width": 1.5, "dash": "dot"}
-    figure.add_trace(go.Scatter(x=x, y=one.cost_new_high, mode="lines", line=dashed))
-    figure.add_trace(
-        go.Scatter(x=x, y=one.cost, mode="lines+markers" if one.categorical else "lines",
-                   line={"color": BLUE, "width": 3})
-    )  # fmt: skip
+    if one.categorical:
+        _add_costs(figure, one, x)
+    else:
+        _add_cost_curve(figure, one, x)
     figure.update_xaxes(**_look(one))
     figure.update_yaxes(title=literal(one.unit, 30), rangemode="tozero")
     step = max(1, (len(one.values) - 1) // (TABLE_ROWS - 1))
     rows = tuple(
-        (format_value(one.values[i]), f"{one.cost[i]:.3g}", f"{one.cost_new_high[i]:.3g}")
+        (format_value(one.values[i]), digits(one.cost[i]), digits(one.cost_new_high[i]))
         for i in range(0, len(one.values), step)
     )
     return Plot(
@@ -73,6 +70,28 @@ def cost_plot(one: PooledOptimum) -> Plot:
         header=(one.param, "expected cost", "at most"),
         rows=rows,
     )
+
+
+def _add_costs(figure: go.Figure, one: PooledOptimum, x: list[Any]) -> None:
+    """Of categories: nothing lies between two of them, so no line joins them."""
+    span = {
+        "type": "data", "symmetric": False, "array": one.cost_high - one.cost,
+        "arrayminus": one.cost - one.cost_low, "color": BLUE, "thickness": 2, "width": 8,
+    }  # fmt: skip
+    marker = {"color": BLUE, "size": 12, "symbol": "diamond"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost, error_y=span, mode="markers", marker=marker))
+    most = {"color": GREY, "size": 12, "symbol": "line-ew-open"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost_new_high, mode="markers", marker=most))
+
+
+def _add_cost_curve(figure: go.Figure, one: PooledOptimum, x: list[Any]) -> None:
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost_low, **edge))
+    figure.add_trace(go.Scatter(x=x, y=one.cost_high, fill="tonexty", fillcolor=BAND, **edge))
+    dashed = {"color": GREY, "width": 1.5, "dash": "dot"}
+    figure.add_trace(go.Scatter(x=x, y=one.cost_new_high, mode="lines", line=dashed))
+    line = {"color": BLUE, "width": 3}
+    figure.add_trace(go.Scatter(x=x, y=one.cost, mode="lines", line=line))
 
 
 def _add_row(
@@ -105,10 +124,11 @@ def _x(one: PooledOptimum, values: Sequence[Value]) -> list[Any]:
 
 
 def _look(one: PooledOptimum) -> dict[str, Any]:
-    title = literal(one.param)
+    title = wrapped(one.param)
     if one.categorical:
         order = _x(one, one.values)
         return {
             "title": title, "type": "category", "categoryorder": "array", "categoryarray": order
         }  # fmt: skip
-    return {"title": title, "type": "log" if one.log else "linear"}
+    ends = [float(str(value)) for value in (one.values[0], one.values[-1])]
+    return {"title": title, **scale_look(ends[0], ends[1], log=one.log)}

@@ -17,9 +17,10 @@ from hpsearch.analysis.report.plots.style import (
     literal,
     styled,
     thinned,
+    wrapped,
 )
 from hpsearch.analysis.results import Results
-from hpsearch.core.words import format_value, shortened
+from hpsearch.core.words import digits, format_value, shortened
 
 MAX_LINES = 200  # trials
 MAX_AXES = 7
@@ -76,7 +77,9 @@ def _lines(
             x.append(place)
             y.append(None if np.isnan(height) else float(height))
             text.append(
-                f"{title}: {e.frame.value[row]:.4g}" if last else f"{title}: {texts[index][place]}"
+                f"{title}: {digits(e.frame.value[row], 4)}"
+                if last
+                else f"{title}: {texts[index][place]}"
             )
         x.append(None)
         y.append(None)
@@ -102,17 +105,19 @@ def _add_axes(figure: go.Figure, axes: list[Axis], e: Results) -> None:
             figure.add_annotation(
                 x=place,
                 y=unit,
-                text=literal(shortened(_value(axis, unit), 9)),
+                text=literal(shortened(_value(axis, unit), 14)),
                 showarrow=False,
                 xanchor="left",
                 xshift=3,
                 font={"size": 10},
                 yshift=0 if axis.is_categorical else (-9 if unit == 0 else 9),
             )
-    names = [literal(axis.name, 16) for axis in axes] + [literal(e.metric, 16)]
+    names = [wrapped(axis.name, 20) for axis in axes] + [wrapped(e.metric, 20)]
+    # Slanted up to their axis: on a narrow screen none lies on another, and the last one stays.
     figure.update_xaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[-0.1, len(names) - 0.6]
-    )
+        tickvals=list(range(len(names))), ticktext=names, range=[-0.1, len(names) - 0.6],
+        tickangle=-35,
+    )  # fmt: skip
     figure.update_yaxes(showticklabels=False, showgrid=False, range=[-0.08, 1.08])
 
 

@@ -6,6 +6,7 @@ orange is good, grey are the trials.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +18,7 @@ import plotly.graph_objects as go
 from hpsearch.analysis.read.axes import Axis, Floats, Ints, Value
 from hpsearch.analysis.report.shared import to_json_types
 from hpsearch.analysis.results import Results
-from hpsearch.core.words import format_value, shortened
+from hpsearch.core.words import format_value, log_ticks, shortened
 
 BLUE, ORANGE, GREY, RED = "#3d84c6", "#e08a2e", "#8a9099", "#d1495b"
 TEXT = "#767f8b"
@@ -53,7 +54,8 @@ def styled(figure: go.Figure, *, height: int = 320, legend: bool = False) -> go.
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         template="none",
     )
-    look = {"gridcolor": GRID, "zeroline": False, "exponentformat": "power", "automargin": True}
+    look = {"gridcolor": GRID, "zeroline": False, "exponentformat": "none", "automargin": True}
+    look["separatethousands"] = True
     figure.update_xaxes(**look)
     figure.update_yaxes(ticksuffix=" ", **look)
     return figure
@@ -63,6 +65,23 @@ def to_plain(figure: go.Figure) -> dict[str, Any]:
     """data and layout with lists instead of arrays, rounded."""
     plain: dict[str, Any] = to_json_types(figure.to_plotly_json())
     return plain
+
+
+def wrapped(text: str, width: int = 40, lines: int = 4) -> str:
+    """As `literal`, but a long text is broken into lines at its signs and blanks, not cut.
+
+    Only what would fill more `lines` is cut.
+    """
+    parts = re.findall(r"[^\W_]*[\W_]+|[^\W_]+$", text) or [text]
+    made = [""]
+    for part in (piece[i : i + width] for piece in parts for i in range(0, len(piece), width)):
+        if made[-1] and len(made[-1]) + len(part) > width:
+            made.append("")
+        made[-1] += part
+    if len(made) > lines:
+        short = shortened(text, width * lines)
+        made = [short[i : i + width] for i in range(0, len(short), width)]
+    return "<br>".join(literal(line, width) for line in made)
 
 
 def literal(text: str, most: int = 40) -> str:
@@ -79,7 +98,7 @@ def places(axis: Axis, values: Iterable[Value]) -> list[Any]:
 
 def axis_look(axis: Axis) -> dict[str, Any]:
     """Title, type and ticks of the Plotly axis that holds a parameter."""
-    title = literal(axis.name)
+    title = wrapped(axis.name)
     if axis.is_categorical:
         order = places(axis, axis.choices)
         return {
@@ -88,19 +107,33 @@ def axis_look(axis: Axis) -> dict[str, Any]:
             "categoryorder": "array",
             "categoryarray": order,
         }
-    if axis.log and axis.high >= 100 * axis.low:
-        return {"title": title, "type": "log", "dtick": 1}  # decades only
-    return {"title": title, "type": "log" if axis.log else "linear"}
+    return {"title": title, **scale_look(axis.low, axis.high, log=axis.log)}
+
+
+def scale_look(low: float, high: float, *, log: bool) -> dict[str, Any]:
+    """Type and ticks of the axis of numbers from `low` to `high`; on a log scale round numbers."""
+    if not log:
+        return {"type": "linear"}
+    ticks = log_ticks(low, high)
+    return {"type": "log", "tickvals": ticks, "ticktext": [format_value(tick) for tick in ticks]}
 
 
 def hovered(axis: Axis, letter: str = "x") -> str:
     """A parameter's value in a hover label; Plotly would make NaN of a category it formats."""
-    return f"%{{{letter}}}" if axis.is_categorical else f"%{{{letter}:.4~g}}"
+    return f"%{{{letter}}}" if axis.is_categorical else f"%{{{letter}:,.4~r}}"
 
 
 def metric_title(e: Results) -> str:
     arrow = "↑" if e.maximize else "↓"
-    return f"{literal(e.metric, 30)} ({arrow} better)"
+    # Optuna's studies of one objective give it no name.
+    name = f"value of {e.study}" if e.metric == "value" else e.metric
+    return f"{wrapped(name, 30)} ({arrow} better)"
+
+
+def within_bounds(e: Results, low: float, high: float) -> list[float]:
+    """The ends of an axis for the metric, which ends where the metric does."""
+    least, most = e.frame.bounds
+    return [float(max(low, least)), float(min(high, most))]
 
 
 def thinned(rows: Ints, score: Floats, most: int) -> Ints:

@@ -22,11 +22,12 @@ from hpsearch.analysis.report.plots.style import (
     places,
     styled,
     thinned,
+    within_bounds,
 )
 from hpsearch.analysis.report.shared import aim, column_of
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.ice import spread
-from hpsearch.core.words import format_value
+from hpsearch.core.words import digits, format_value
 
 MAX_POINTS = 1500  # trials in the history
 MAX_FAILURE_CURVES = 3
@@ -51,9 +52,10 @@ def history_plot(e: Results) -> Plot:
     )
     _add_failed(figure, e)
     figure.update_xaxes(title="trial", tickformat=",d")
-    figure.update_yaxes(title=metric_title(e), range=_middle(frame.value[frame.usable]))
+    ends = within_bounds(e, *_middle(frame.value[frame.usable]))
+    figure.update_yaxes(title=metric_title(e), range=ends)
     usable = int(frame.usable.sum())
-    words = f"The best value, {e.best_value:.4g}, came with trial {_best_number(e)} ({aim(e)})."
+    words = f"The best value, {digits(e.best_value, 4)}, came with trial {e.best_trial} ({aim(e)})."
     if e.n_failed:
         words += f" Crosses at the foot: the {e.n_failed} trials that failed."
     if drawn < usable:
@@ -98,10 +100,11 @@ def noise_plot(e: Results) -> Plot | None:
     figure.update_yaxes(title=metric_title(e))
     words = (
         f"{len(repeated)} configurations were run more than once. Repeating one varies by "
-        f"{e.noise.value:.2g} (standard deviation, {e.noise.source}): differences below that are "
+        f"{digits(e.noise.value, 2)} (standard deviation, {e.noise.source}): differences "
+        f"below that are "
         "luck."
     )
-    rows = tuple((", ".join(f"{x:.4g}" for x in v), f"{v.std(ddof=1):.2g}") for v in values)
+    rows = tuple((", ".join(digits(x, 4) for x in v), digits(v.std(ddof=1), 2)) for v in values)
     return Plot("Noise floor", words, styled(figure), ("values", "standard deviation"), rows)
 
 
@@ -115,7 +118,7 @@ def prediction_plot(e: Results) -> Plot | None:
         return None
     rows = thinned(there, y if e.maximize else -y, MAX_POINTS // 3)
     figure = go.Figure(_dots(predicted[rows], y[rows], "trials", BLUE, number[rows]))
-    low, high = _middle(np.concatenate([predicted[rows], y[rows]]))
+    low, high = within_bounds(e, *_middle(np.concatenate([predicted[rows], y[rows]])))
     figure.add_shape(type="line", x0=low, y0=low, x1=high, y1=high, line={"color": ORANGE})
     floor = e.noise.value
     for shift in (-floor, floor):
@@ -132,7 +135,7 @@ def prediction_plot(e: Results) -> Plot | None:
     words = (
         f"The forest explains {max(e.quality.r2, 0):.0%} of the variance of trials that it had not "
         f"seen; with random signs it reaches {max(e.quality.null, 0):.0%} by chance. Dotted: one "
-        f"noise floor ({e.noise.value:.2g}) around a perfect prediction."
+        f"noise floor ({digits(e.noise.value, 2)}) around a perfect prediction."
     )
     return Plot("Forest against trials", words, styled(figure))
 
@@ -191,7 +194,7 @@ def _add_outcomes(figure: go.Figure, e: Results, axis: Axis) -> None:
 
 
 def _dots(x: Any, y: Any, name: str, color: str, number: Ints | None = None) -> go.Scatter:  # noqa: ANN401
-    hover = "%{x:.4~g}: %{y:.4~g}"
+    hover = "%{x:,.4~r}: %{y:,.4~r}"
     if number is not None:
         hover = f"trial %{{customdata}}<br>{hover}"
     return go.Scatter(
@@ -209,7 +212,7 @@ def _add_failed(figure: go.Figure, e: Results) -> None:
     rows = np.flatnonzero(e.frame.state == FAILED)
     if not len(rows):
         return
-    low, high = _middle(e.frame.value[e.frame.usable])
+    low, high = within_bounds(e, *_middle(e.frame.value[e.frame.usable]))
     rows = thinned(rows, np.zeros(e.n_trials), 300)
     dots = _dots(e.frame.number[rows], np.full(len(rows), low + 0.02 * (high - low)), "failed", RED)
     dots.update(marker={"symbol": "x", "size": 5}, hovertemplate="trial %{x} failed<extra></extra>")
@@ -223,9 +226,3 @@ def _middle(values: Floats) -> list[float]:
     low, high = (low, values.max()) if values.max() < high + (high - low) else (low, high)
     pad = 0.08 * (high - low) or 1.0
     return [float(low - pad), float(high + pad)]
-
-
-def _best_number(e: Results) -> int:
-    frame = e.frame
-    same = np.flatnonzero(frame.value == e.best_value)
-    return int(frame.number[same[0]])
