@@ -26,6 +26,7 @@ class FakePreset:
     settings: dict = field(default_factory=dict)
     language_model: str | None = None
     from_scratch: None = None
+    when: dict = field(default_factory=dict)
     is_from_scratch: bool = False
     distributions: dict = field(
         default_factory=lambda: {

@@ -22,6 +22,11 @@ def two(x):
 def named(x):
     return {"loss": x, "size": 3}
 
+def branches(model, C=None, depth=None):
+    if (C is None) != (model == "tree") or (depth is None) != (model == "svm"):
+        raise ValueError("a parameter of the other branch")
+    return abs(C - 1) if model == "svm" else 1 + depth
+
 def constant(x, level, data=None):
     return x + level
 

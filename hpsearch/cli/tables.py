@@ -21,6 +21,7 @@ from hpsearch.store.queue import runs
 from hpsearch.store.queue.progress import count_epochs, latest_event
 from hpsearch.store.sources import Source
 from hpsearch.store.tables import attributes
+from hpsearch.study.conditions import describe_when
 from hpsearch.study.defaults import builtin_names
 from hpsearch.study.settings import pretrained_of
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam
@@ -156,9 +157,15 @@ def _space_table(title: str, resolved: ResolvedPreset) -> Table:
             _range_text(param),
             _scale_text(param),
             escape(str(param.default)),
-            escape(param.help),
+            escape(_meaning(param)),
         )
     return table
+
+
+def _meaning(param: FloatParam | IntParam | ChoiceParam) -> str:
+    if not param.when:
+        return param.help
+    return f"{param.help}{'; ' if param.help else ''}if {describe_when(param.when)}"
 
 
 def _range_text(param: FloatParam | IntParam | ChoiceParam) -> str:

@@ -26,6 +26,7 @@ from hpsearch.search.plan.study_record import recorded
 from hpsearch.search.speed.device_choice import choose_for_one
 from hpsearch.search.speed.estimate import WORTH_SAYING_S, training_sentence
 from hpsearch.store import Store
+from hpsearch.study.conditions import is_active
 from hpsearch.study.settings import merge_settings, parse_set, pretrained_of
 from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
 from hpsearch.study.trainers import config_class, is_own
@@ -239,6 +240,7 @@ def final_settings(
     content = merge_settings(content, params)
     for text in sets:
         content = merge_settings(content, parse_set(text))
+    content = {key: one for key, one in content.items() if is_active(key, content, preset.when)}
     if is_own(spec.trainer):
         return content
     try:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class Job:
     halve_batch: bool = False
     together: int = 1
     measures: bool = False
+    when: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:

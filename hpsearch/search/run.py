@@ -37,6 +37,7 @@ from hpsearch.store.server import clock
 from hpsearch.store.server.open import translated
 from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.unmade import UnmadeStore, open_or_await
+from hpsearch.study.conditions import check_complete
 from hpsearch.study.search_options import Search, merge
 from hpsearch.study.space import check_config
 from hpsearch.study.spec import ResolvedPreset, StudySpec
@@ -175,9 +176,12 @@ def checked_search(
 ) -> Search:
     """How the study declares its search, with what was given instead; InputError if impossible."""
     search = merge(spec.search, given)
-    space = preset.distributions
+    space, when = preset.distributions, preset.when
     fix = check_config("--fix", search.fix, space)
+    check_complete("--fix", fix, when)
     tries = [check_config("--try", config, space) for config in search.tries]
+    for config in tries:
+        check_complete("--try", {**fix, **config}, when)
     if len(tries) > trials:
         raise InputError(f"--try was given {len(tries)} times for {trials} trials: raise --trials.")
     return merge(search, {"fix": fix, "tries": tries})

@@ -10,6 +10,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from hpsearch.errors import InputError
 from hpsearch.study.metric_names import more_is_better
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, from_unit, parse_param
 from hpsearch.study.trainers import is_own, own_trainer
@@ -73,6 +74,14 @@ def with_default(where: str, content: Mapping[str, Any]) -> Param:
         stand_in = next(iter(content["choices"]), None)
     parsed = parse_param(where, {**content, "default": stand_in})
     return parsed.model_copy(update={"default": _middle(parsed)})
+
+
+def with_defaults(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Param]:
+    """The parameters that one's own code declares. Raises InputError for what is no range."""
+    try:
+        return {name: with_default(f"space.{name}", one) for name, one in space.items()}
+    except ValueError as error:
+        raise InputError(f"What the code declares cannot be searched: {error}.") from error
 
 
 def _middle(param: Param) -> Any:  # noqa: ANN401

@@ -17,7 +17,15 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
@@ -178,7 +186,26 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class FloatParam(Strict):
+def _a_list_each(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {name: one if isinstance(one, list) else [one] for name, one in value.items()}
+
+
+Conditions = Annotated[
+    dict[str, list[bool | int | float | str | None]], BeforeValidator(_a_list_each)
+]
+
+
+class Conditional(Strict):
+    """What parameters of all kinds may say. `when` holds the values of others under which trials
+    have the parameter."""
+
+    help: str = ""
+    when: Conditions = Field(default_factory=dict)
+
+
+class FloatParam(Conditional):
     """A number, drawn uniformly between low and high, or uniformly in its logarithm."""
 
     type: Literal["float"] = "float"
@@ -187,7 +214,6 @@ class FloatParam(Strict):
     log: bool = False
     step: Annotated[float, Field(gt=0)] | None = None
     default: float
-    help: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> FloatParam:
@@ -210,8 +236,11 @@ class FloatParam(Strict):
         """The two ends: a trainer that accepts both ends accepts the whole range."""
         return [self.low, self.high]
 
+    def values(self) -> None:
+        """Too many for a condition."""
 
-class IntParam(Strict):
+
+class IntParam(Conditional):
     """A whole number from low to high, both included."""
 
     type: Literal["int"]
@@ -220,7 +249,6 @@ class IntParam(Strict):
     log: bool = False
     step: Annotated[Number, Field(ge=1)] = 1
     default: Number
-    help: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> IntParam:
@@ -238,14 +266,17 @@ class IntParam(Strict):
         """The two ends: a trainer that accepts both ends accepts the whole range."""
         return [self.low, self.high]
 
+    def values(self) -> Sequence[int]:
+        """All values that it may have."""
+        return range(self.low, self.high + 1, self.step)
 
-class ChoiceParam(Strict):
+
+class ChoiceParam(Conditional):
     """One of a few values without an order."""
 
     type: Literal["choice"]
     choices: Annotated[list[bool | int | float | str | None], Field(min_length=1)]
     default: bool | int | float | str | None
-    help: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> ChoiceParam:
@@ -264,6 +295,10 @@ class ChoiceParam(Strict):
     def extremes(self) -> list[Any]:
         """All choices: a trainer must accept each of them."""
         return list(self.choices)
+
+    def values(self) -> Sequence[Any]:
+        """All values that it may have."""
+        return self.choices
 
 
 Param = Annotated[FloatParam | IntParam | ChoiceParam, Field(discriminator="type")]

@@ -27,6 +27,7 @@ from hpsearch.core import environment, own_code
 from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
 from hpsearch.study import own
+from hpsearch.study.conditions import in_order
 from hpsearch.study.defaults import builtin_folder, builtin_names, completed
 from hpsearch.study.search_options import Search
 from hpsearch.study.settings import ONLY, merge_settings, pretrained_of, without_pretrained
@@ -89,6 +90,11 @@ class ResolvedPreset:
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         return {name: param.distribution() for name, param in self.space.items()}
+
+    @cached_property
+    def when(self) -> dict[str, dict[str, list[Any]]]:
+        """The conditions of those parameters that have some: hpsearch.study.conditions."""
+        return {name: dict(param.when) for name, param in self.space.items() if param.when}
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
@@ -187,7 +193,7 @@ class StudySpec(Strict):
         space = resolved.space
         if not declared:
             declared = trainer.find_space(resolved.settings)
-            space = {name: own.with_default(f"space.{name}", one) for name, one in declared.items()}
+            space = ordered(own.with_defaults(declared))
         trainer.check(resolved.settings, [*space])
         space = own.with_functions_defaults(space, declared, trainer.defaults())
         return replace(resolved, space=space)
@@ -253,7 +259,7 @@ class StudySpec(Strict):
                 content |= one.get(name, {})
             parse = own.with_default if is_own(self.trainer) else parse_param
             space[name] = parse(f"{where}space.{name}", content)
-        return space
+        return ordered(space)
 
     def trainer_module(self) -> Trainer:
         """The trainer's module (this is where torch is imported)."""
@@ -263,6 +269,15 @@ class StudySpec(Strict):
     def code(self) -> str | None:
         """A digest of one's own code that trains; None for the trainers of hpsearch."""
         return own_trainer(self.trainer).code if is_own(self.trainer) else None
+
+
+def ordered(
+    space: Mapping[str, FloatParam | IntParam | ChoiceParam],
+) -> dict[str, FloatParam | IntParam | ChoiceParam]:
+    """The space with each parameter behind those that it depends on; ValueError if none is."""
+    when = {name: param.when for name, param in space.items() if param.when}
+    names = in_order({name: param.values() for name, param in space.items()}, when)
+    return {name: space[name] for name in names}
 
 
 def _find(study: str | Path) -> Path:

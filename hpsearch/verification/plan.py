@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hpsearch.analysis.read.frame import COMPLETE
 from hpsearch.analysis.read.subspaces import Subspace
 from hpsearch.core.words import digits, format_value, nearest
 from hpsearch.errors import InputError
+from hpsearch.study.conditions import When, is_active
 from hpsearch.study.space import Space, describe, space_from_unit
 from hpsearch.verification.paired_test import (
     MIN_PAIRS,
@@ -58,6 +59,15 @@ class Design:
     bound: int
     level: float
     rules: int = 1
+
+
+@dataclass(frozen=True)
+class DrawnFrom:
+    """What the configurations of pairs are drawn from: a space, and which parameters are there
+    `when` others have certain values."""
+
+    space: Space
+    when: When = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ class Plan:
 
 def make_plan(
     explanation: Explanation,
-    space: Space,
+    drawn_from: DrawnFrom,
     contrast: Contrast,
     design: Design,
     *,
@@ -175,7 +185,7 @@ def make_plan(
     rng = np.random.default_rng(list(seed))
     noise = _noise(explanation)
     claimed, claim = _claim(explanation, contrast, noise)
-    configs, gains = _good_region(explanation, space, contrast, rng)
+    configs, gains = _good_region(explanation, drawn_from, contrast, rng)
     spread = math.sqrt(2 * noise**2 + float(np.var(gains)))
     look = 1 + len(earlier)
     error = error_of_look(design.level, look, design.rules)
@@ -303,7 +313,10 @@ def _at(axis: Axis, unit: Floats, mean: Floats, value: Value) -> float:
 
 
 def _good_region(
-    explanation: Explanation, space: Space, contrast: Contrast, rng: np.random.Generator
+    explanation: Explanation,
+    drawn_from: DrawnFrom,
+    contrast: Contrast,
+    rng: np.random.Generator,
 ) -> tuple[list[dict[str, Any]], Floats]:
     """Choose the configurations that are set well: (the configurations without the parameter, the
     predicted gain of the contrast's value in each).
@@ -312,9 +325,11 @@ def _good_region(
     effects/advice.py). A pair has one configuration for both values, so it is their mean that is
     among the best."""
     param, value, against = contrast.param, contrast.value, contrast.against
+    space = drawn_from.space
     points = rng.random((CANDIDATES, len(space)))
     configs = [space_from_unit(space, point) for point in points]
-    subspace, fitted = explanation.fits[0]
+    subspace, fitted = explanation.fits[_place(explanation, param)]
+    configs = [one for one in configs if is_active(param, one, drawn_from.when)]
     model = choose_model(fitted)
     with_value, with_reference = (
         (1.0 if explanation.maximize else -1.0)
@@ -322,9 +337,20 @@ def _good_region(
         for which in (value, against)
     )
     best = np.argsort(-(with_value + with_reference), kind="stable")
-    best = best[: max(1, int(CANDIDATES * BEST))]
+    best = best[: max(1, int(len(configs) * BEST))]
     rest = [{k: v for k, v in configs[int(one)].items() if k != param} for one in best]
     return rest, (with_value - with_reference)[best]
+
+
+def _place(explanation: Explanation, param: str) -> int:
+    """Of which fit the parameter is: of all trials, or of the branch that has it."""
+    axes = explanation.frame.axes
+    having = (
+        place
+        for place, (subspace, _) in enumerate(explanation.fits)
+        if any(axes[column].name == param for column in subspace.columns)
+    )
+    return next(having, 0)
 
 
 def _predict(

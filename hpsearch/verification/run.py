@@ -45,13 +45,14 @@ from hpsearch.store.tables.optuna_private import engine_of
 from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.tables.space_json import space_from_json
 from hpsearch.store.trials.frozen import all_trials
+from hpsearch.study.conditions import When, active
 from hpsearch.study.defaults import builtin_names
 from hpsearch.study.own import Place, place_of
 from hpsearch.study.search_options import Search
 from hpsearch.study.spec import StudySpec, load_spec, spec_of_function, study_name
 from hpsearch.verification.earlier import earlier_pairs
 from hpsearch.verification.paired_test import MAX_PAIRS, MIN_PAIRS
-from hpsearch.verification.plan import Contrast, Design, Plan, make_plan, parse_contrast
+from hpsearch.verification.plan import Contrast, Design, DrawnFrom, Plan, make_plan, parse_contrast
 from hpsearch.verification.result import Verification
 from hpsearch.verification.verdict import Pairs, judge
 
@@ -248,12 +249,13 @@ def _find_or_make_plans(
     with console.status(as_line(f"Explaining {proposing.name} ...")):
         study = optuna.load_study(study_name=proposing.name, storage=store.optuna)
         explanation = explain(study, metric="0", level=design.level)
+    drawn_from = DrawnFrom(space, proposing.attrs.get(attributes.WHEN) or {})
     with store.exclusive("plan"):
         before = store.verifications(proposing.study_id)
         names = _free_names(store, proposing.name, before)
         made = [
             make_plan(
-                explanation, space, contrast, replace(design, rules=len(contrasts)),
+                explanation, drawn_from, contrast, replace(design, rules=len(contrasts)),
                 earlier=earlier_pairs(before, contrast), trials_study=next(names),
                 seed=[proposing.attrs[attributes.SEED], 3, len(before) + k],  # 1, 2: the design's
             )
@@ -317,7 +319,7 @@ def _enqueue(place: _Place, count: int, pool: WorkerPool) -> Planned:
         with started(store, study, pool, 2 * count) as (ref, run_id):
             drawn_from = taken_trials.Plan(list(space), {})
             _, mine = runs.take_over(store.engine, ref, run_id, 2 * plan.bound, drawn_from)
-            missing = _trials(plan)[len(_pairs(study)) : 2 * count]
+            missing = _trials(plan, place.record.preset.when)[len(_pairs(study)) : 2 * count]
             mine += len(queue.enqueue(store.engine, ref, run_id, space, lambda _: missing))
     return Planned(study, run_id, mine, mine, study.user_attrs[attributes.SEED], ref)
 
@@ -342,10 +344,12 @@ def _study_of_pairs(store: Store, proposing: StudySummary, plan: Plan) -> optuna
     return study
 
 
-def _trials(plan: Plan) -> list[queue.Planned]:
-    """Trial 2 i has the value, trial 2 i + 1 the reference, otherwise they are the same."""
+def _trials(plan: Plan, when: When) -> list[queue.Planned]:
+    """Trial 2 i has the value, trial 2 i + 1 the reference; otherwise they are the same, but for
+    parameters that only one of both values brings."""
     return [
-        queue.Planned(COHORT, seed, {plan.param: one, **config})  # what differs is shown first
+        # what differs is shown first
+        queue.Planned(COHORT, seed, active({plan.param: one, **config}, when))
         for config, seed in zip(plan.configs, plan.seeds, strict=True)
         for one in (plan.value, plan.against)
     ]

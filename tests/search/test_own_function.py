@@ -119,6 +119,40 @@ def test_the_same_seed_gives_the_same_numbers_also_to_global_generators(run):
     assert len(set(values)) == 4
 
 
+BRANCHES = {
+    "C": hpsearch.Float(0.1, 3, when={"model": "svm"}),
+    "depth": hpsearch.Int(1, 8, when={"model": ["tree"]}),
+    "model": ["svm", "tree"],
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "forest"])
+def test_a_conditional_space_is_drawn_by_every_sampler(run, sampler):
+    study = run("shop:branches", space=BRANCHES, trials=24, sampler=sampler)
+    assert {one.state for one in study.trials} == {TrialState.COMPLETE}
+    names = {tuple(one.params) for one in study.trials}
+    assert names == {("model", "C"), ("model", "depth")}
+
+
+def test_conditional_parameters_are_explained_verified_and_go_on(run, console):
+    study = run("shop:branches", space=BRANCHES, trials=40, design_share=1.0)
+    parts = {effect.param for effect in hpsearch.explain(study).effects}
+    assert parts == {"model", "C", "depth"}
+    how = {"against": 3.0, "pairs": 3, "console": console}
+    assert hpsearch.verify("shop.branches", param="C", value=1.0, **how).gain == 2  # |3 - 1|
+    done = hpsearch.verify("shop:branches", param="model", value="svm", against="tree", pairs=3,
+                           console=console)  # fmt: skip
+    assert done.gain > 0
+    more = run("shop:branches", trials=2, warm_start=["shop.branches"], fix={"model": "svm"})
+    assert {tuple(one.params) for one in more.trials[-2:]} == {("model", "C")}
+    with pytest.raises(InputError, match=r"--fix C=1\.0: only trials with model svm have it"):
+        run("shop:branches", trials=1, fix={"C": 1})
+    with pytest.raises(InputError, match="enqueue depth=2: only trials with model tree have it"):
+        hpsearch.enqueue("shop.branches", {"depth": 2, "model": "svm"})
+    with pytest.raises(InputError, match=r"when\.C is not set"):
+        run("shop:branches", space={**BRANCHES, "C": hpsearch.Float(0.1, 3)}, trials=1)
+
+
 def test_a_changed_function_is_refused_until_it_is_said_to_be_the_same(run, shop):  # noqa: F811
     how = {"space": {"x": [0.2, 0.4]}, "trials": 1}
     source = (shop / "shop.py").read_text()

@@ -19,6 +19,7 @@ from hpsearch.search.plan.prior import Prior, count_of
 from hpsearch.store.queue import taken_trials
 from hpsearch.store.queue.queue import Planned
 from hpsearch.store.tables import attributes
+from hpsearch.study.conditions import When, active
 from hpsearch.study.space import Space, space_from_unit
 
 BASELINE = "baseline"
@@ -84,8 +85,8 @@ class Request:
 
     Each of the `tries` is a cohort and a configuration, in part or whole. `design_share` of the
     other trials, but for the baseline, are design trials. With a `prior`, the first of those that
-    exploit are its. The values of `fix` hold in all trials; a try
-    may override them.
+    exploit are its. The values of `fix` hold in all trials; a try may override them. `when` says
+    which parameters a trial has only under values of others.
     """
 
     trials: int
@@ -93,6 +94,7 @@ class Request:
     fix: Mapping[str, Any] = field(default_factory=dict)
     tries: Sequence[tuple[str, Mapping[str, Any]]] = ()
     prior: Prior | None = None
+    when: When = field(default_factory=dict)
 
 
 def plan(
@@ -115,6 +117,7 @@ def plan(
 
     def add(cohort: str, params: Mapping[str, Any], replicate_of: int | None = None) -> None:
         number = first + len(planned)
+        params = active(params, request.when)
         planned.append(Planned(cohort, trial_seed(seed, number), params, replicate_of))
 
     for cohort, config in request.tries[:trials]:

@@ -25,6 +25,7 @@ from hpsearch.store.tables import attributes
 from hpsearch.store.tables.space_json import space_from_json
 from hpsearch.store.trials.frozen import all_trials
 from hpsearch.store.trials.write.deleted import drop_orphans
+from hpsearch.study.conditions import check_complete
 from hpsearch.study.space import check_config
 from hpsearch.trainers.contract import Prepared
 
@@ -46,6 +47,7 @@ def enqueue_trial(store: Store, study: StudySummary, config: Mapping[str, Any]) 
         )
     space = space_from_json(study.attrs[attributes.SPACE])
     params = check_config("enqueue", config, space)
+    check_complete("enqueue", params, study.attrs.get(attributes.WHEN) or {})
     seed = study.attrs[attributes.SEED]
     (number,) = queue.enqueue(
         store.engine, study.ref, None, space,
@@ -135,7 +137,9 @@ def _enqueue(record: StudyRecord, run: Planned, prior: Prior | None) -> None:
     history = History.of(known)
     tries = [(ENQUEUED, config) for config in search.tries]
     tries += [(WARM_START, one) for one in warm_start(store, known, space, search)]
-    request = Request(run.trials - run.left_over, search.design_share, search.fix, tries, prior)
+    request = Request(
+        run.trials - run.left_over, search.design_share, search.fix, tries, prior, preset.when
+    )
 
     def planned(first: int) -> list[queue.Planned]:
         return plan(space, preset.defaults, request, first=first, seed=run.seed, history=history)

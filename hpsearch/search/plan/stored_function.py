@@ -53,9 +53,10 @@ def as_stored(spec: StudySpec, found: StudySummary) -> StudySpec:
 def _said_of(study: StudySummary) -> Mapping[str, Any]:
     attrs = study.attrs
     space = space_content(space_from_json(attrs[attributes.SPACE]))
-    for name, default in attrs.get(attributes.DEFAULTS, {}).items():
-        if name in space:
-            space[name]["default"] = default
+    for key, attribute in (("default", attributes.DEFAULTS), ("when", attributes.WHEN)):
+        for name, value in (attrs.get(attribute) or {}).items():
+            if name in space:
+                space[name][key] = value
     return {
         "name": attrs[attributes.STUDY], "metric": attrs[attributes.METRIC],
         "direction": study.directions[0], "space": space,

@@ -174,6 +174,7 @@ class StudyRecord:
             space_from_json(attrs[attributes.SPACE]),
             space_from_json(space_to_json(preset.distributions)),
         )
+        changes += _changed("when", attrs.get(attributes.WHEN) or {}, preset.when)
         changes += _changed("settings", attrs[attributes.SETTINGS], preset.settings)
         # The path may change: check_same_data compares the file's content by its fingerprint.
         declared = (
@@ -257,6 +258,7 @@ class StudyRecord:
                 attributes.PRESET: preset.name,
                 attributes.METRIC: spec.metric,
                 attributes.SPACE: space_to_json(preset.distributions),
+                attributes.WHEN: preset.when,
                 attributes.DEFAULTS: plain(preset.defaults),
                 attributes.SETTINGS: preset.settings,
                 attributes.DATA: {"declared": without_password(spec.data), **facts},
@@ -280,6 +282,7 @@ class StudyRecord:
             "trainer": self.spec.trainer,
             "metric": self.spec.metric,
             "space": space_to_json(self.preset.distributions),
+            "when": self.preset.when,
             "settings": self.preset.settings,
             "data": self.spec.data,
             "data_path": None if self.data_path is None else str(self.data_path.absolute()),

@@ -62,16 +62,17 @@ def _ranking(store: Store, name: str, space: Space) -> list[dict[str, Any]]:
     study = optuna.load_study(study_name=name, storage=store.optuna)
     summary.check()
     trials = [one for one in all_trials(study) if one.state == TrialState.COMPLETE]
-    if missing := [one for one in space if trials and one not in trials[-1].params]:
+    had = {one for trial in trials for one in trial.params}  # a trial may lack conditional ones
+    if missing := [one for one in space if trials and one not in had]:
         raise InputError(
             f"--warm-start {name}: that study has another space, without {', '.join(missing)}."
         )
     sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
     ranked = sorted(_feasible(trials), key=lambda trial: sign * trial.values[0])
     return [
-        {one: trial.params[one] for one in space}
+        {one: trial.params[one] for one in space if one in trial.params}
         for trial in ranked
-        if all(one in trial.params and _holds(space, one, trial.params[one]) for one in space)
+        if all(_holds(space, one, trial.params[one]) for one in space if one in trial.params)
     ]
 
 

@@ -26,6 +26,7 @@ from hpsearch.store.queue import orphans
 from hpsearch.store.queue.fence import Claim, StudyGoneError, TakenError
 from hpsearch.store.tables import attributes
 from hpsearch.store.trials.worker_storage import Held
+from hpsearch.study.conditions import is_active
 from hpsearch.trainers.contract import EpochRecord, Report, TrainResult
 
 
@@ -121,7 +122,8 @@ def _start(bench: Bench, frozen: FrozenTrial) -> optuna.Trial:
     study.sampler = make_sampler(sampler, seed=seed, study_seed=job.seed, fixed=frozen.params)
     trial = store.retry(optuna.Trial, study, trial_id)
     for name, distribution in job.distributions.items():
-        store.retry(suggest, trial, name, distribution)
+        if is_active(name, trial.params, job.when):
+            store.retry(suggest, trial, name, distribution)
     context = {
         "data_source": bench.prepared.source,
         "data_fingerprint": bench.prepared.fingerprint,
