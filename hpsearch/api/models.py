@@ -35,14 +35,18 @@ def train(
     seed: int = 0,
     console: Console | None = None,
 ) -> dict[str, float]:
-    """Train one model of a study on all of its training data and keep it in a folder.
+    """Train one model of a study and keep it in a folder.
+
+    It has all data to train on but what it is measured on, also where the trials had less. A
+    `trial` is repeated with what it had.
 
     The same call goes on with an interrupted training.
 
     Args:
         study: a built-in name such as "imdb-clas", or the path of a study.toml.
         output: a new folder for the model.
-        preset: how large the model is: "quick", "cpu" or "full"; "auto" asks the device.
+        preset: how large the model is: "quick", "cpu" or "full"; "auto" asks the device, and with
+            `best` or `trial` it is the preset that ran.
         best: take the values of the study's best trial in the store.
         trial: train this trial of the study in the store again, with its seed, settings and data:
             to the bit on the processor that it ran on.
