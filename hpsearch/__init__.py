@@ -20,6 +20,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:  # Python is still lookin
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.api.models import (
+    card,
     find_lr,
     generate,
     load_classifier,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Choice", "Cluster", "Explanation", "Float", "HpsearchError", "InputError", "Int", "Limits",
-    "Rule", "Verification", "delete_study", "doctor", "enqueue", "explain", "export_study",
+    "Rule", "Verification", "card", "delete_study", "doctor", "enqueue", "explain", "export_study",
     "find_lr", "generate", "import_study", "join", "load_classifier", "load_recommender",
     "load_spec", "load_study", "load_tabular", "pool", "predict", "pretrain", "rename_study",
     "rules", "run", "train", "verify", "verify_rules",

@@ -16,7 +16,7 @@ from hpsearch.trainers.contract import DivergedError, EpochRecord, TrainResult
 
 KEEPS_BEST = False
 SPEED = None
-train_side_by_side = on_test = lr_test = missing_pretrained = None
+ASSESS = train_side_by_side = lr_test = missing_pretrained = None
 
 
 @dataclass

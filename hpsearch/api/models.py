@@ -95,6 +95,37 @@ def train(
     return train_or_repeat(spec, Path(output), options, storage, console)
 
 
+def card(model: str | Path) -> str:
+    """The card of a model: data, metrics with intervals, a baseline, where it is wrong, settings.
+
+    `train` writes it into the model's folder as model-card.md.
+
+    Args:
+        model: a folder that `train` wrote.
+
+    Returns:
+        The card as Markdown.
+
+    Raises:
+        InputError: if the folder holds no model, or one without a card.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rich.console import Console
+        >>> rows = [f"{u},{i},{1 + u * i % 5}" for u in range(12) for i in range(12)]
+        >>> _ = Path("ratings.csv").write_text("\\n".join(["user,item,rating", *rows]))
+        >>> metrics = hpsearch.train(
+        ...     "movielens", "model", preset="quick", data="ratings.csv", sets=["epochs=1"],
+        ...     console=Console(quiet=True),
+        ... )
+        >>> "The baseline is damped means of users and items" in hpsearch.card("model")
+        True
+    """
+    from hpsearch.models.card import read_card
+
+    return read_card(Path(model))
+
+
 def predict(
     model: str | Path,
     file: str | Path,

@@ -1,4 +1,4 @@
-"""The commands that make and use single models: train, predict, pretrain, generate, lr-find."""
+"""The commands that make and use single models: train, card, predict, pretrain, generate ..."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markdown import Markdown
 from rich.text import Text
 
 import hpsearch
@@ -23,7 +24,7 @@ from hpsearch.cli.options import (
     TrustCode,
 )
 from hpsearch.cli.output import console, notes
-from hpsearch.core.console import say
+from hpsearch.core.console import print_lines, say
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
         "[bold]hpsearch train imdb-clas --best --set epochs=2 --output model[/]; "
         "[bold]hpsearch train adult --preset quick --trial 7 --output seven[/]"
     )(train)
+    app.command(epilog="Example: [bold]hpsearch card model > card.md[/]")(card)
     app.command(
         epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
         "[bold]echo 'A fine film.' | hpsearch predict model -[/]; "
@@ -82,6 +84,17 @@ def train(
         device=device, seed=seed,
         console=console,
     )  # fmt: skip
+
+
+def card(
+    model: Annotated[Path, typer.Argument(help="A folder that train wrote.")],
+) -> None:
+    """Show how good a model is, a baseline beside it, where it is wrong, and how it was made."""
+    text = hpsearch.card(model)
+    if console.is_terminal:
+        console.print(Markdown(text, hyperlinks=False))
+    else:
+        print_lines(console, Text(text))
 
 
 def predict(

@@ -14,6 +14,7 @@ from hpsearch.core.console import new_table
 from hpsearch.core.database_urls import without_password
 from hpsearch.core.terminal import as_line, one_line
 from hpsearch.core.words import duration, format_value
+from hpsearch.search.baseline import read_baseline
 from hpsearch.search.speed import estimate
 from hpsearch.search.speed.gpu_sharing import GPU_SHARED
 from hpsearch.store import Store, StudySummary
@@ -106,6 +107,7 @@ def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
     lines = unreadable + [
         one_line(f"{summary.name}: {summary.finished} trials so far")
         + ("" if summary.best_value is None else f", best {summary.best_value:.4g}")
+        + _baseline_text(summary.attrs)
         + _start_text(summary.attrs)
         for summary in _studies_of(source, spec)
         if not summary.damage
@@ -115,6 +117,13 @@ def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
             line for one in _studies_of(source, spec) for line in run_speeds(source.store, one)
         ]
     return Text("\n" + "\n".join(lines)) if lines else Text("")
+
+
+def _baseline_text(attrs: Mapping[str, Any]) -> str:
+    """The metric of the study's baseline, where it is known."""
+    found = read_baseline(attrs)
+    value = None if found is None else found.metrics.get(str(attrs.get(attributes.METRIC)))
+    return "" if found is None or value is None else f"; baseline {value:.4g} ({found.name})"
 
 
 def _start_text(attrs: Mapping[str, Any]) -> str:

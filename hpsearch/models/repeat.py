@@ -14,19 +14,17 @@ from rich.console import Console
 
 from hpsearch.core.console import say, shown_progress
 from hpsearch.core.environment import default_device, versions
-from hpsearch.core.home import remove
 from hpsearch.core.plain_json import plain
 from hpsearch.core.terminal import new_console
-from hpsearch.core.words import describe_params, duration
 from hpsearch.errors import InputError
+from hpsearch.models.finish import Training, finish
+from hpsearch.models.plan_file import check_folder, write_plan
 from hpsearch.models.stored import stored_study
 from hpsearch.models.train import (
     TrainOptions,
-    check_folder,
     describe_epoch,
     prepare_with_progress,
     say_speed,
-    write_plan,
 )
 from hpsearch.search.plan.language_model import check_language_model
 from hpsearch.search.worker.attempts import halved_batch
@@ -60,7 +58,8 @@ def repeat_trial(
     trial = _find_trial(study, number)
     record = next(row for row in store.trials(study.study_name) if row["number"] == number)
     settings, params = _settings(study, trial, sets)
-    declared = _language_models(spec.resolve(options.preset).settings)
+    preset = spec.resolve(options.preset)
+    declared = _language_models(preset.settings)
     for place in _language_models(study.user_attrs[attributes.SETTINGS]) - declared:
         check_language_model(place, f"the store {store.shown_url}")
     device = _device_for(record)
@@ -79,22 +78,21 @@ def repeat_trial(
         say(console, describe_epoch(epoch))
 
     trainer = spec.trainer_module()
-    say_speed(trainer, settings, params, prepared, device, console)
+    measured = say_speed(trainer, settings, params, prepared, device, console)
     with shown_progress(console) as progress:
         setup = TrialSetup(
             record["seed"], device, report, output / "checkpoint", output, progress,
             objectives=(spec.metric,),
         )  # fmt: skip
         result = trainer.train(settings, params, prepared, setup)
-    metrics = {name: float(value) for name, value in result.metrics.items()}
-    seconds = time.perf_counter() - started
-    write_plan(output, {**plan, "metrics": metrics, "seconds": seconds, "versions": versions()})
-    remove(output / "checkpoint", within=output)
-    lines = [f"{describe_params(metrics)}; wrote {output} after {duration(seconds)}"]
+    done = Training(
+        spec, plan, options.command(spec, output, preset.name), prepared, device,
+        result.metrics, started, test=False, facts=measured,
+    )  # fmt: skip
+    metrics = finish(output, done, console)
     if not sets:
-        lines.append(_verdict(spec.metric, trial, record, metrics[spec.metric], reported, device))
-    for line in lines:
-        say(console, line)
+        value = metrics[spec.metric]
+        say(console, _verdict(spec.metric, trial, record, value, reported, device))
     return metrics
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from hpsearch.core.console import say, shown_progress
-from hpsearch.core.environment import default_device, versions
-from hpsearch.core.files import write_atomically
-from hpsearch.core.home import remove
+from hpsearch.core.environment import default_device
 from hpsearch.core.plain_json import plain
 from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration, first_problem
 from hpsearch.errors import InputError
+from hpsearch.models.finish import Training, finish
+from hpsearch.models.plan_file import check_folder, read_plan, write_plan
 from hpsearch.search.engines.devices import AUTO, are_open, check_device
 from hpsearch.search.plan.language_model import choose_language_model, choose_start
 from hpsearch.search.plan.study_record import recorded
@@ -32,9 +32,6 @@ from hpsearch.study.spec import ResolvedPreset, StudySpec, study_name
 from hpsearch.study.trainers import config_class, is_own
 from hpsearch.trainers.contract import EpochRecord, Prepared, PrepareSetup, Trainer, TrialSetup
 from hpsearch.trainers.shared import speed
-
-PLAN_FILE = "training.json"
-"""In the model's folder: what is trained there, so that the same command goes on with it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,23 @@ class TrainOptions:
             raise InputError("--best and --trial exclude each other: drop one.")
         if self.params is not None and (self.best or self.trial is not None):
             raise InputError("params goes with neither best nor trial: drop one.")
+
+    def command(self, spec: StudySpec, output: Path, preset: str) -> str:
+        """The command that trains this."""
+        words = ["hpsearch", "train", str(spec.file or spec.name), "--preset", preset]
+        if self.best or self.trial is not None:
+            words += ["--best"] if self.best else ["--trial", str(self.trial)]
+        else:
+            values = [f"{name}={value}" for name, value in (self.params or {}).items()]
+            words += [word for value in values for word in ("--set", value)]
+        words += [word for value in self.sets for word in ("--set", value)]
+        given = {
+            "--language-model": self.language_model, "--data": self.data_path,
+            "--device": None if self.device == AUTO else self.device, "--seed": self.seed or None,
+            "--output": output,
+        }  # fmt: skip
+        words += [str(w) for name, one in given.items() if one is not None for w in (name, one)]
+        return shlex.join(words)
 
     @property
     def needs_store(self) -> bool:
@@ -94,9 +108,9 @@ def train_final(
 
     resolved = _resolve(spec, options, store, console)
     if (scratch := resolved.from_scratch) is not None:
-        if _read_plan(output) == plan_of(scratch):
+        if read_plan(output) == plan_of(scratch):
             resolved = scratch  # as it began
-        elif _read_plan(output) != plan_of(resolved):
+        elif read_plan(output) != plan_of(resolved):
             resolved = start_preset(spec, resolved, plan_of(resolved)["settings"], store, console)
     plan = plan_of(resolved)
     settings = plan["settings"]
@@ -113,19 +127,12 @@ def train_final(
             checkpoint=output / "checkpoint", objectives=(spec.metric,),
             report=lambda record: say(console, describe_epoch(record)),
         )  # fmt: skip
-        metrics = dict(trainer.train(settings, {}, prepared, setup).metrics)
-        if trainer.on_test is not None:
-            metrics |= trainer.on_test(output, prepared, device=device, progress=progress)
-    seconds = time.perf_counter() - started
-    facts = {"data": prepared.source, "fingerprint": prepared.fingerprint, "versions": versions()}
-    done = {**plan, "metrics": metrics, "seconds": seconds, "device": device, **facts, **measured}
-    write_plan(output, done)
-    remove(output / "checkpoint", within=output)
-    tested = any(name.startswith("test_") for name in metrics)
-    what = "" if tested or is_own(spec.trainer) else "on the held-out data: "
-    text = f"{what}{describe_params(metrics)}; wrote {output} after {duration(seconds)}"
-    say(console, text)
-    return metrics
+        metrics = trainer.train(settings, {}, prepared, setup).metrics
+    done = Training(
+        spec, plan, options.command(spec, output, resolved.name), prepared, device, metrics,
+        started, test=True, facts=measured,
+    )  # fmt: skip
+    return finish(output, done, console)
 
 
 def _resolve(
@@ -248,45 +255,6 @@ def final_settings(
     except ValidationError as error:
         raise InputError(f"--set cannot be used: {first_problem(error)}.") from error
     return plain(asdict(checked))
-
-
-def check_folder(output: Path, plan: Mapping[str, Any]) -> None:
-    """Raises InputError if the folder holds something else than the beginning of this training, or
-    cannot be written: before hours of work, not after."""
-    try:
-        if not output.exists():
-            output.mkdir(parents=True)
-            output.rmdir()  # nothing is left behind by a command that fails before it trains
-            return
-        if not any(output.iterdir()):
-            return
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
-    found = _read_plan(output)
-    if found is None:
-        raise InputError(f"{output} holds other files: give a new folder as --output.")
-    if "metrics" in found:
-        raise InputError(f"{output} holds a finished model: give a new folder as --output.")
-    if found != plan:
-        different = [key for key in plan if found.get(key) != plan[key]]
-        raise InputError(
-            f"{output} holds an unfinished training with other {' and '.join(different)}: "
-            "give a new folder as --output, or the command that began it."
-        )
-
-
-def _read_plan(output: Path) -> dict[str, Any] | None:
-    """What is trained in the folder; None where it does not say."""
-    try:
-        found = json.loads((output / PLAN_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def write_plan(output: Path, plan: Mapping[str, Any]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / PLAN_FILE, json.dumps(plan, indent=1))
 
 
 def describe_epoch(record: EpochRecord) -> str:

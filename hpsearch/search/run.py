@@ -17,6 +17,7 @@ from hpsearch.core.console import say, shown_progress
 from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration, number
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.search.baseline import make_baseline, note_baseline
 from hpsearch.search.display import Display, say_waits, shown_run
 from hpsearch.search.engines import WorkerPool, Workers, able_to_run, choose_pool
 from hpsearch.search.job import Job, Limits
@@ -43,6 +44,7 @@ from hpsearch.study.space import check_config
 from hpsearch.study.spec import ResolvedPreset, StudySpec
 from hpsearch.study.trainers import check_installed, is_own
 from hpsearch.trainers.contract import Prepared, PrepareSetup
+from hpsearch.trainers.shared.assessment import Baseline
 from hpsearch.trainers.shared.speed import is_measurable
 
 MOST_TRIALS = 1_000_000
@@ -126,6 +128,8 @@ def run(
             _announce(console, planned, seed)
             workload = Workload(job, store, record.trainer, prepared, stop)
             carry_out(workload, planned, pool, console, processes)
+            with translated(store.url):
+                _say_baseline(record, prepared, planned, console)
         return planned.study
 
 
@@ -283,6 +287,22 @@ def _summarise(
         value, best_number = best
         line = f"best {job.metric} {number(value)}, trial {best_number}: {describe_params(params)}"
         say(console, line)
+
+
+def _say_baseline(
+    record: StudyRecord, prepared: Prepared, planned: Planned, console: Console
+) -> None:
+    """Set a simple model beside the study's best trial, if that takes seconds at most."""
+
+    def make() -> Baseline | None:
+        return make_baseline(
+            record.trainer, record.preset.settings, prepared, lambda text: say(console, text),
+            cheap_only=True,
+        )  # fmt: skip
+
+    sentence = note_baseline(record.store, planned, make, record.spec.metric)
+    if sentence is not None:
+        say(console, sentence)
 
 
 def _check_success(store: Store, planned: Planned) -> None:

@@ -167,21 +167,6 @@ class TrainSideBySide(Protocol):
         """
 
 
-class MeasureOnTest(Protocol):
-    """Measure a trained model on the test data of its study."""
-
-    def __call__(
-        self,
-        folder: Path,
-        data: Any,  # noqa: ANN401
-        *,
-        device: str,
-        progress: Progress = silent,
-    ) -> dict[str, float]:
-        """Returns the metrics of the model in `folder`, such as test_accuracy, and notes them in
-        the folder. Without test data the dictionary is empty."""
-
-
 class StartLrTest(Protocol):
     """Begin a learning-rate range test."""
 
@@ -228,10 +213,11 @@ class Trainer(Protocol):
         """The module that times trials: a `hpsearch.trainers.shared.speed.Measurable`."""
 
     @property
-    def train_side_by_side(self) -> TrainSideBySide | None: ...
+    def ASSESS(self) -> str | None:  # noqa: N802
+        """The module that judges models: a `hpsearch.trainers.shared.assessment.Assessor`."""
 
     @property
-    def on_test(self) -> MeasureOnTest | None: ...
+    def train_side_by_side(self) -> TrainSideBySide | None: ...
 
     @property
     def lr_test(self) -> StartLrTest | None: ...

@@ -13,7 +13,8 @@ from hpsearch.cli.options import parse_duration
 
 FUNCTIONS = {
     "run": "run", "worker": "join", "explain": "explain", "rules": "rules", "verify": "verify",
-    "train": "train", "predict": "predict", "pretrain": "pretrain", "generate": "generate",
+    "train": "train", "card": "card", "predict": "predict", "pretrain": "pretrain",
+    "generate": "generate",
     "lr-find": "find_lr", "doctor": "doctor", "enqueue": "enqueue", "import": "import_study",
     "export": "export_study", "delete": "delete_study", "rename": "rename_study",
 }  # fmt: skip

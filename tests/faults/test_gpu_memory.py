@@ -59,7 +59,7 @@ class SmallGpuTrainer:
 
     __name__ = "small_gpu_trainer"
     KEEPS_BEST = False
-    SPEED = train_side_by_side = on_test = lr_test = missing_pretrained = None
+    SPEED = ASSESS = train_side_by_side = lr_test = missing_pretrained = None
 
     def __init__(self, gpu, prepared):
         self.gpu, self.prepared = gpu, prepared

@@ -1,6 +1,8 @@
 """train: which preset and which trial it takes, how much of the data, and what it says of it."""
 
 import io
+import json
+import shlex
 
 import optuna
 import pytest
@@ -43,6 +45,16 @@ def test_the_best_trial_is_found_in_the_preset_that_ran(table, said):
         f"the values of trial 0, the best of mine-quick (accuracy {study.best_value:.4g})" in text
     )
     assert metrics["accuracy"] == study.best_value  # the same seed, values and rows
+    baseline = hpsearch.load_study("mine-quick").user_attrs["hps_baseline"]
+    assert f"baseline, {baseline['name']} on the same data" in text
+    kept = json.loads((table / "model" / "training.json").read_text())
+    assert kept["baseline"] == baseline
+    low, high = kept["assessment"]["intervals"]["accuracy"]
+    assert low <= metrics["accuracy"] <= high
+    assert sum(map(sum, kept["assessment"]["confusion"])) == 40
+    card = hpsearch.card("model")
+    assert f"{low:.4g} to {high:.4g} | {baseline['metrics']['accuracy']:.4g} |" in card
+    assert shlex.join(["train", f"{table}/study.toml", "--preset", "quick", "--best"]) in card
 
 
 def test_of_several_presets_that_ran_this_machine_s_is_taken_or_none(table, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from hpsearch.analysis.report.configurations import (
     TUNING_HEADER,
@@ -22,7 +23,7 @@ from hpsearch.core.words import format_ranges, format_value
 
 def render_markdown(explanation: Results) -> str:
     """All objectives, the trials between which one has to choose first."""
-    lines = [f"# {_plain(explanation.study)}", ""]
+    lines = [f"# {escaped(explanation.study)}", ""]
     if explanation.front is not None:
         lines += [*front_lines(explanation.front), ""]
     for e in (explanation, *explanation.others):
@@ -31,38 +32,43 @@ def render_markdown(explanation: Results) -> str:
 
 
 def front_lines(front: Front) -> list[str]:
-    lines = ["## Pareto front", "", _plain(front_words(front)), ""]
-    return [*lines, *_table(front_header(front), front_rows(front))]
+    lines = ["## Pareto front", "", escaped(front_words(front)), ""]
+    return [*lines, *as_table(front_header(front), front_rows(front))]
 
 
 def _one(e: Results) -> list[str]:
     """Heading, rules or why there are none, table of shares, optima, failures, notes."""
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
     lines = [*rule_lines(e), "", f"## {title}", ""]
-    lines += [*_table(HEADER, share_rows(e)), "", legend(e)]
+    lines += [*as_table(HEADER, share_rows(e)), "", legend(e)]
     best = _best_rows(e)
     if best:
         header = ("parameter", "best", f"{e.level:.0%} interval", "may be as good")
-        lines += ["", "## Best values", "", *_table(header, best)]
+        lines += ["", "## Best values", "", *as_table(header, best)]
     if e.tunability is not None:
-        lines += ["", "## What tuning gains", "", *_table(TUNING_HEADER, tuning_rows(e.tunability))]
-        lines += ["", _plain(path_line(e.tunability))]
+        lines += [
+            "",
+            "## What tuning gains",
+            "",
+            *as_table(TUNING_HEADER, tuning_rows(e.tunability)),
+        ]
+        lines += ["", escaped(path_line(e.tunability))]
     lines += next_lines(e)
     if e.notes:
-        lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in e.notes)]
+        lines += ["", "## Notes", "", *(f"- {escaped(note)}" for note in e.notes)]
     return lines
 
 
 def rule_lines(e: Results) -> list[str]:
     """What was searched and the rules, or why there are none."""
     _, *more = heading(e)
-    lines = [f"What matters for {_plain(e.metric)} ({aim(e)}). {' '.join(more)}"]
+    lines = [f"What matters for {escaped(e.metric)} ({aim(e)}). {' '.join(more)}"]
     for title, words, line in configurations(e):
-        lines += ["", f"## {title}", "", _plain(words), "", f"    {_line(line)}"]
+        lines += ["", f"## {title}", "", escaped(words), "", f"    {_line(line)}"]
     lines += ["", "## Rules", ""]
-    lines += [f"- **{_plain(r.advice)}** {_plain(f'{r.detail} {r.evidence}')}" for r in e.rules]
+    lines += [f"- **{escaped(r.advice)}** {escaped(f'{r.detail} {r.evidence}')}" for r in e.rules]
     if not e.rules:
-        lines.append(f"**No rules yet.** {_plain(refusal(e))}")
+        lines.append(f"**No rules yet.** {escaped(refusal(e))}")
     return lines
 
 
@@ -84,9 +90,12 @@ def _best_rows(e: Results) -> list[tuple[str, ...]]:
     return rows
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    lines = [header, ("---", *("---:" for _ in header[1:]))]
-    lines += [(_code(first), *map(_plain, rest)) for first, *rest in rows]
+def as_table(
+    header: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, left: int = 1
+) -> list[str]:
+    """The lines of a table whose first column holds names; the first `left` columns hold words."""
+    lines = [header, ("---",) * left + ("---:",) * (len(header) - left)]
+    lines += [(_code(first), *map(escaped, rest)) for first, *rest in rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
@@ -97,7 +106,7 @@ def _code(name: str) -> str:
     return f"{fence}{gap}{_line(name)}{gap}{fence}".replace("|", "\\|")
 
 
-def _plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown takes for nothing else; `code` stays code."""
     pieces = _line(text).split("`")
     if len(pieces) % 2 == 0:

@@ -34,6 +34,8 @@ LANGUAGE_MODEL = "hps_language_model"
 """The language model that a run was given for it."""
 FROM_SCRATCH = "hps_from_scratch"
 """Whether its language model starts from nothing."""
+BASELINE = "hps_baseline"
+"""What a simple model makes of its data: its name and its metrics."""
 VERIFIES = "hps_verifies"
 """Of a study of pairs: the name of the study whose rule they verify."""
 

@@ -21,13 +21,13 @@ from hpsearch.trainers.shared.stages import Epoch, Stage, epoch_record, train_st
 from hpsearch.trainers.step.gradients import check_finite
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "on_test", "prepare", "train",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "prepare", "train",
     "train_collab", "train_side_by_side",
 ]  # fmt: skip
+ASSESS = "hpsearch.trainers.collab.assess"
 KEEPS_BEST = False
 SPEED = "hpsearch.trainers.collab.speed"
 missing_pretrained = None
-on_test = None
 train_side_by_side = None
 
 

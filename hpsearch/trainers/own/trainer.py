@@ -52,7 +52,7 @@ class OwnFunction:
     KEEPS_BEST = False
     SPEED = None
     train_side_by_side = None
-    on_test = None
+    ASSESS = None
     lr_test = None
     missing_pretrained = None
     metric = VALUE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+ASSESS = "hpsearch.trainers.tabular.assess"
 KEEPS_BEST = False
 SPEED = "hpsearch.trainers.tabular.speed"
 missing_pretrained = None

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hpsearch.core.console import Progress, silent
+from hpsearch.core.console import Progress
 from hpsearch.trainers.contract import EpochRecord, Member, TrainResult, TrialSetup
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.lr_finder import LrTest
@@ -32,13 +31,13 @@ from hpsearch.trainers.tabular.network.fit import TabularFit, batches, new_model
 from hpsearch.trainers.tabular.network.model import TabularModel
 from hpsearch.trainers.tabular.network.side_by_side import SideBySide, groups, train_group
 from hpsearch.trainers.tabular.network.stack import Stack
-from hpsearch.trainers.tabular.saved import SavedTabular, load_tabular, save_tabular
-from hpsearch.trainers.tabular.supports import KEEPS_BEST, SPEED, missing_pretrained
+from hpsearch.trainers.tabular.saved import SavedTabular, save_tabular
+from hpsearch.trainers.tabular.supports import ASSESS, KEEPS_BEST, SPEED, missing_pretrained
 from hpsearch.trainers.tabular.table.encoded_rows import EncodedRows
 from hpsearch.trainers.tabular.table.prepare import Encoding, PreparedTable, prepare
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "new_fit", "on_test", "plan_stages",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "new_fit", "plan_stages",
     "prepare", "train", "train_side_by_side",
 ]  # fmt: skip
 
@@ -158,29 +157,6 @@ def measure(
     if scaled:
         found, truth = encoding.unscale(found), encoding.unscale(truth)
     return loss, errors(found, truth)
-
-
-def on_test(
-    folder: Path,
-    data: PreparedTable,
-    *,
-    device: str,
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """Measure the model in `folder` on the test rows, and note the metrics in the folder.
-
-    Returns:
-        The metrics as test_accuracy and so on; nothing where the data has no test rows.
-    """
-    rows = data.parts["test"]
-    if not len(rows):
-        return {}
-    saved = load_tabular(folder, device)
-    scaled = saved.config.y_range is None
-    _, found = measure(saved.model, data.encoding, rows, device, scaled=scaled)
-    facts = {**saved.facts, "test_rows": len(rows), "test_metrics": found}
-    save_tabular(folder, replace(saved, facts=facts))
-    return {f"test_{name}": value for name, value in found.items()}
 
 
 def lr_test(

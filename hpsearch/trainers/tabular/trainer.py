@@ -9,20 +9,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.trainers.tabular.supports import KEEPS_BEST, SPEED, missing_pretrained
+from hpsearch.trainers.tabular.supports import ASSESS, KEEPS_BEST, SPEED, missing_pretrained
 from hpsearch.trainers.tabular.table.prepare import prepare
 
 if TYPE_CHECKING:
-    from hpsearch.trainers.tabular.train import lr_test, on_test, train, train_side_by_side
+    from hpsearch.trainers.tabular.train import lr_test, train, train_side_by_side
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "on_test", "prepare", "train",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "prepare", "train",
     "train_side_by_side",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """`train`, `train_side_by_side`, `on_test` and `lr_test`, from the module that needs torch."""
+    """`train`, `train_side_by_side` and `lr_test`, from the module that needs torch."""
     if name.startswith("__"):
         raise AttributeError(name)
     return getattr(importlib.import_module("hpsearch.trainers.tabular.train"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class Texts:
 
     "read" is what a language model reads; it may be empty. `fingerprint` names content, split,
     tokenizer and vocabulary together. `total` counts the texts that there are, of which the parts
-    may be some: with labels where the parts have them.
+    may be some: with labels where the parts have them. `rows` are the numbers of a part's texts
+    among those that were read.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Texts:
     labels: Mapping[str, Labels]
     fingerprint: str
     total: int
+    rows: Mapping[str, Rows] = field(default_factory=dict)
 
     def last(self, n: int) -> Texts:
         """The same texts, of which a classifier sees only the last `n` tokens; what a language
@@ -112,6 +114,7 @@ def number_texts(
             labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
             fingerprint=folder.name.removeprefix("texts-"),
             total=int((labels >= 0).sum()) if "train" in rows else len(labels),
+            rows=rows,
         )
 
 

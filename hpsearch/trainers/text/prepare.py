@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hpsearch.core.console import Progress, Say, silent
@@ -57,7 +58,8 @@ def prepare_texts(
         if (sentence := misfit(stage, texts, LM_VALID_TEXTS)) is not None:
             say(sentence)
     read = texts.last(config.max_tokens) if config.max_tokens else texts
-    return PreparedTexts(read, precision, stages)
+    reread = partial(load_text, data, path=setup.data_path, progress=silent)
+    return PreparedTexts(read, precision, stages, reread)
 
 
 def language_models(

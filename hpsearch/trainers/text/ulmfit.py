@@ -10,14 +10,14 @@ from typing import Any
 
 from hpsearch.trainers.contract import EpochRecord, TrainResult, TrialSetup
 from hpsearch.trainers.shared.config_fields import parse_config
-from hpsearch.trainers.text.classifier.train import on_test, train_classifier
+from hpsearch.trainers.text.classifier.train import ASSESS, train_classifier
 from hpsearch.trainers.text.config import UlmfitConfig
 from hpsearch.trainers.text.language_model.prepared_texts import PreparedTexts
 from hpsearch.trainers.text.language_model.pretrained import find_missing_pretrained
 from hpsearch.trainers.text.prepare import language_models, prepare_texts
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "on_test", "prepare", "train",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "prepare", "train",
     "train_side_by_side",
 ]  # fmt: skip
 KEEPS_BEST = False

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hpsearch.trainers.collab.assess import damped_means
 from hpsearch.trainers.collab.metrics import (
     all_scores,
     measure_ranking,
@@ -13,7 +14,7 @@ from hpsearch.trainers.collab.metrics import (
     ranking_metrics,
 )
 from hpsearch.trainers.collab.model import DotBias, EmbeddingNN
-from hpsearch.trainers.collab.prepare import Pairs
+from hpsearch.trainers.collab.prepare import Ids, Pairs, PreparedRatings
 
 
 def test_ranking_metrics_have_their_closed_forms():
@@ -69,3 +70,29 @@ def test_all_scores_are_those_of_every_pair(model):
     grid = all_scores(model, np.array([3, 1]), 6, "cpu")
     pairs = torch.tensor([3] * 6 + [1] * 6), torch.arange(6).repeat(2)
     torch.testing.assert_close(grid.flatten(), predict_scores(model, *pairs))
+
+
+def test_damped_means_of_a_user_and_an_item_are_those_of_the_formula():
+    """Koren 2010: b_i = sum(r - mu) / (25 + n_i), then b_u = sum(r - mu - b_i) / (10 + n_u)."""
+    users, items = np.array([1, 1, 2]), np.array([1, 2, 1])
+    train = Pairs(users, items, np.array([5, 3, 1], np.float32))
+    valid = Pairs(np.array([1, 2, 0]), np.array([2, 2, 0]), np.zeros(3, np.float32))
+    names = np.array(["a", "b"], object)
+    data = PreparedRatings(
+        Ids(("a", "b")),
+        Ids(("x", "y")),
+        train,
+        valid,
+        (names, names),
+        False,
+        None,
+        None,
+        "",
+        None,
+        "",
+    )
+    item_1, item_2 = (2 - 2) / 27, 0.0 / 26
+    user_1 = (2 - item_1 + 0 - item_2) / 12
+    user_2 = (-2 - item_1) / 11
+    expected = [3 + item_2 + user_1, 3 + item_2 + user_2, 3]
+    assert damped_means(data, valid) == pytest.approx(expected)

@@ -81,9 +81,15 @@ class Encoding:
 @dataclass(frozen=True)
 class PreparedTable:
     """The data of a tabular study, read-only and memory-mapped: the parts train, valid and test
-    (empty where the data has none)."""
+    (empty where the data has none).
+
+    `rows` are the rows' numbers in the table that each part is from. `scaled` says whether numbers
+    to predict have mean 0 and deviation 1, as `Encoding.rows` makes them.
+    """
 
     parts: Mapping[str, EncodedRows]
+    rows: Mapping[str, npt.NDArray[np.int64]]
+    scaled: bool
     encoding: Encoding
     source: str
     fingerprint: str
@@ -151,10 +157,13 @@ def prepare(
         content = json.loads((folder / "encoding.json").read_text("utf-8"))
         encoding = Encoding.from_json(content)
         parts = {name: _load(folder / name) for name in PARTS}
+        rows = {name: np.load(folder / name / "rows.npy") for name in PARTS}
     target = f"The target {encoding.target.name!r} goes"
     check_reach(target, parts["train"].targets, config.bounds, "[{:g}, {:g}]")
     note = "; ".join(filter(None, (dataset.note, content["left_out"]))) or None
-    return PreparedTable(parts, encoding, dataset.source, dataset.fingerprint, note)
+    scaled = config.y_range is None
+    source, fingerprint = dataset.source, dataset.fingerprint
+    return PreparedTable(parts, rows, scaled, encoding, source, fingerprint, note)
 
 
 def find_columns(table: pd.DataFrame, given: TabularData, where: str) -> Columns:
@@ -225,6 +234,7 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
         (folder / name).mkdir()
         for kind in KINDS:
             np.save(folder / name / f"{kind}.npy", getattr(encoded, kind))
+        np.save(folder / name / "rows.npy", part.index.to_numpy(np.int64))
     text = json.dumps({**encoding.to_json(), "left_out": dataset.bad.note})
     (folder / "encoding.json").write_text(text, encoding="utf-8")
 

@@ -35,6 +35,7 @@ from hpsearch.trainers.text.tokens.tokenizer import Tokenizer
 from hpsearch.trainers.text.tokens.vocab import Vocab
 
 Probabilities = npt.NDArray[np.float32]
+CONTENT = "classifier.json"
 _FORMAT = 1
 GPU_GATES = 2**29
 _NONE = Dropouts(0, 0, 0, 0, 0)
@@ -216,18 +217,18 @@ def save_classifier(folder: Path, saved: SavedClassifier) -> None:
         },
         "facts": saved.facts,
     }
-    write_atomically(folder / "classifier.json", json.dumps(content, indent=1))
+    write_atomically(folder / CONTENT, json.dumps(content, indent=1))
 
 
 def load_classifier(folder: Path, *, trust_code: bool = False) -> SavedClassifier:
     """What `save_classifier` wrote. Raises InputError if the folder holds no whole classifier, or
     names a tokenizer that is somebody's code and is neither the user's own nor trusted."""
-    if not (folder / "classifier.json").is_file():
+    if not (folder / CONTENT).is_file():
         raise InputError(
             f"{folder} holds no classifier: give a folder that `hpsearch train` wrote."
         )
     try:
-        content = json.loads((folder / "classifier.json").read_text("utf-8"))
+        content = json.loads((folder / CONTENT).read_text("utf-8"))
         config = parse_config(ClassifierConfig, content["config"])
         vocab = Vocab.load(folder / "vocab.json")
         models = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -12,22 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from hpsearch.core.console import Progress, silent
+from hpsearch.core.console import Progress
 from hpsearch.trainers.contract import EpochRecord, TrainResult, TrialSetup
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.device import keep_freed_memory
 from hpsearch.trainers.shared.lr_finder import LrTest
-from hpsearch.trainers.shared.metrics import scores
 from hpsearch.trainers.shared.stages import Epoch, Stage, epoch_record, train_stages
 from hpsearch.trainers.step.param_groups import discriminative_lrs
 from hpsearch.trainers.step.schedule import OneCycle
 from hpsearch.trainers.text.batches import training_order
 from hpsearch.trainers.text.classifier.fit import ClassifierFit, measure, plan_stages
-from hpsearch.trainers.text.classifier.saved import (
-    SavedClassifier,
-    load_classifier,
-    save_classifier,
-)
+from hpsearch.trainers.text.classifier.saved import SavedClassifier, save_classifier
 from hpsearch.trainers.text.config import ClassifierConfig
 from hpsearch.trainers.text.language_model.prepared_texts import PreparedTexts
 from hpsearch.trainers.text.language_model.pretrained import find_missing_pretrained
@@ -35,9 +29,10 @@ from hpsearch.trainers.text.numbered_texts import Texts
 from hpsearch.trainers.text.prepare import prepare_texts
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "on_test", "prepare", "train",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "prepare", "train",
     "train_classifier", "train_side_by_side",
 ]  # fmt: skip
+ASSESS = "hpsearch.trainers.text.classifier.assess"
 KEEPS_BEST = False
 SPEED = "hpsearch.trainers.text.classifier.speed"
 train_side_by_side = None
@@ -140,30 +135,6 @@ def _content(
         text_columns=texts.columns,
         facts=facts,
     )
-
-
-def on_test(
-    folder: Path,
-    data: PreparedTexts,
-    *,
-    device: str,
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """Measure the classifier in `folder` on all test texts, and note the metrics in the folder.
-
-    Returns:
-        The metrics as test_accuracy and so on; nothing where the data has no test texts.
-    """
-    docs = data.texts.parts["test"]
-    if not len(docs):
-        return {}
-    saved = load_classifier(folder)
-    probabilities = saved.predict_documents(docs, device=device, progress=progress)
-    found = scores(probabilities, data.texts.labels["test"])
-    metrics = {f"test_{name}": value for name, value in found.items()}
-    facts = {**saved.facts, "test_texts": len(docs), "test_metrics": found}
-    save_classifier(folder, replace(saved, facts=facts))
-    return metrics
 
 
 def lr_test(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data import TextDataset
+from hpsearch.trainers.text.batches import Documents
 from hpsearch.trainers.text.language_model.stage import LanguageModelStage
 from hpsearch.trainers.text.numbered_texts import Texts
 
@@ -18,12 +20,13 @@ class PreparedTexts:
     """The data of a text study, read-only and memory-mapped.
 
     `language_models` holds one stage for each direction that the classifier reads in, or nothing
-    where every trial trains its own.
+    where every trial trains its own. `reread` reads the texts once more, as they were written.
     """
 
     texts: Texts
     precision: str
     language_models: tuple[LanguageModelStage, ...]
+    reread: Callable[[], TextDataset] | None = None
 
     @property
     def source(self) -> str:
@@ -84,21 +87,25 @@ def _describe_model(stage: LanguageModelStage, n_read: int) -> str:
     return f"the language model {read}perplexity {stage.perplexity:,.0f}{known}"
 
 
+def count_words(read: Documents, valid: Documents, n_tokens: int) -> dict[str, float]:
+    """Perplexity and accuracy on `valid` of a model without context, which has counted the tokens
+    of `read`, each once more than it stands there."""
+    counts = np.bincount(read.ids, minlength=n_tokens) + 1
+    loss = -float(np.log(counts[valid.ids] / counts.sum()).mean())
+    hits = float((valid.ids == counts.argmax()).mean())
+    return {"perplexity": float(np.exp(loss)), "accuracy": hits}
+
+
 WORSE = 1.2
 """So many times the perplexity of word counts is no chance of a few held-out texts."""
 
 
 def misfit(stage: LanguageModelStage, texts: Texts, n_valid: int) -> str | None:
-    """Say so if the language model knows less of the held-out texts than how common words are.
-
-    The measure is the perplexity of a model without context: the counts of the training texts'
-    tokens, each plus one.
-    """
+    """Say so if the language model knows less of the held-out texts than how common words are."""
     read = texts.parts["read"]
     read = read if len(read) else texts.parts["train"]
     valid = texts.parts["valid"].take(np.arange(min(n_valid, len(texts.parts["valid"]))))
-    counts = np.bincount(read.ids, minlength=len(texts.vocab)) + 1
-    of_counts = float(np.exp(-np.log(counts[valid.ids] / counts.sum()).mean()))
+    of_counts = count_words(read, valid, len(texts.vocab))["perplexity"]
     if stage.perplexity <= WORSE * of_counts:
         return None
     way = (

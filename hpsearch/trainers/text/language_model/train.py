@@ -35,12 +35,12 @@ from hpsearch.trainers.text.split_texts import language_model_rows
 from hpsearch.trainers.text.tokens.tokenizer import Tokenizer
 
 __all__ = [
-    "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "on_test", "prepare", "train",
+    "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "prepare", "train",
     "train_side_by_side",
 ]  # fmt: skip
+ASSESS = "hpsearch.trainers.text.language_model.assess"
 KEEPS_BEST = True
 SPEED = "hpsearch.trainers.text.language_model.speed"
-on_test = None
 train_side_by_side = None
 missing_pretrained = partial(find_missing_pretrained, LanguageModelTrialConfig)
 """Why a pretrained model that the trials start from cannot be had."""

@@ -1,0 +1,70 @@
+"""Encoded rows as people know them: which codes and numbers a column gave, and its cells again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.trainers.tabular.table.dates import part_names
+from hpsearch.trainers.tabular.table.preprocess import Continuous, Preprocessor
+
+
+class Places(NamedTuple):
+    """Where what a column gave stands among an encoded row's codes and its numbers."""
+
+    codes: list[int]
+    numbers: list[int]
+
+
+def column_places(preprocessor: Preprocessor) -> dict[str, Places]:
+    """The places of each column of the table; those of a date are those of all its parts."""
+    column_of = {
+        name: column
+        for column in preprocessor.dates
+        for name in part_names(column, preprocessor.prefixes.get(column))
+    }
+    found: dict[str, Places] = {}
+
+    def places(name: str) -> Places:
+        return found.setdefault(column_of.get(name, name), Places([], []))
+
+    for i, name in enumerate((*preprocessor.categories, *preprocessor.flags)):
+        places(name).codes.append(i)
+    for i, name in enumerate(preprocessor.continuous):
+        places(name).numbers.append(i)
+    return found
+
+
+def row_text(
+    preprocessor: Preprocessor, codes: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]
+) -> str:
+    """'age=39, workclass=Private' of one encoded row; what is missing, or was in no training row,
+    is left out. Numbers have the few digits that the encoding leaves."""
+    n_categories = len(preprocessor.categories)
+    missing = {
+        name
+        for name, code in zip(preprocessor.flags, codes[n_categories:].tolist(), strict=True)
+        if code == 2
+    }
+    cells: dict[str, Any] = {
+        name: known[code - 1]
+        for (name, known), code in zip(
+            preprocessor.categories.items(), codes[:n_categories].tolist(), strict=True
+        )
+        if code
+    }
+    for (name, column), number in zip(
+        preprocessor.continuous.items(), numbers.tolist(), strict=True
+    ):
+        if name not in missing:
+            cells[name] = f"{_cell(column, number):.6g}"
+    return ", ".join(f"{name}={cell}" for name, cell in cells.items())
+
+
+def _cell(column: Continuous, number: float) -> float:
+    """Back from `Continuous.normalise`, without the noise of float32."""
+    cell = (np.sinh(number) if column.long_tail else number) * column.std + column.mean
+    digits = 5 - int(np.floor(np.log10(max(abs(cell), column.std, 1e-300))))
+    return float(round(cell, digits)) + 0.0  # no -0
