@@ -38,7 +38,7 @@ class Estimator:
     KEEPS_BEST = False
     SPEED = None
     train_side_by_side = None
-    on_test = None
+    ASSESS = None
     lr_test = None
     missing_pretrained = None
     code = None
