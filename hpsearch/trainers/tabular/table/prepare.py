@@ -33,7 +33,7 @@ from hpsearch.trainers.tabular.table.usable_rows import usable_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 6
+_VERSION = 7
 """Raise it when tables are encoded otherwise: what is in the cache is then not what is wanted."""
 SPLIT_SEED = 0
 PARTS, KINDS = ("train", "valid", "test"), ("codes", "numbers", "targets")
