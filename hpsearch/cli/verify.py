@@ -21,6 +21,7 @@ from hpsearch.cli.options import (
     parse_devices,
 )
 from hpsearch.cli.output import console, notes
+from hpsearch.core.words import Shown
 
 
 def register(app: typer.Typer) -> None:
@@ -77,8 +78,9 @@ def verify(
             f"--param is given {len(param)} times, --value {len(value)} and --against "
             f"{len(against)} times: give all three for each rule."
         )
+    rules = list(zip(param, map(Shown, value), map(Shown, against), strict=True))
     done = hpsearch.verify_rules(
-        study, list(zip(param, value, against, strict=True)), pairs=pairs, max_pairs=max_pairs,
+        study, rules, pairs=pairs, max_pairs=max_pairs,
         level=level, storage=storage, preset=preset, workers=workers,
         devices=parse_devices(devices), engine=engine,
         cluster=parse_cluster(address, worker_cpus, worker_gpus), data=data,

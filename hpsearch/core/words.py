@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -166,6 +167,37 @@ def _with_exponent(value: float, count: int) -> str:
     mantissa, _, power = f"{value:.{count - 1}e}".partition("e")
     whole = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     return f"{whole}e{int(power)}"
+
+
+class Quoted(str):
+    """A text among choices of which another prints alike: it shows itself in quotes."""
+
+    def __str__(self) -> str:
+        return f'"{self.plain}"'
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    @property
+    def plain(self) -> str:
+        """The text alone."""
+        return str.__str__(self)
+
+
+class Shown(str):
+    """A value as somebody copied it from what was shown, such as on a command line."""
+
+
+def told_apart(choices: Iterable[Any]) -> list[Any]:
+    """The choices of one parameter, those texts `Quoted` that print like another choice.
+
+    Example:
+        >>> [format_value(choice) for choice in told_apart([1, "1", "a", None, "None"])]
+        ['1', '"1"', 'a', 'None', '"None"']
+    """
+    known = list(choices)
+    shown = Counter(map(format_value, known))
+    return [Quoted(c) if isinstance(c, str) and shown[format_value(c)] > 1 else c for c in known]
 
 
 def assignments(params: Mapping[str, Any], digits: int = 6) -> str:

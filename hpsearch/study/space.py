@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpsearch.core.words import first_problem, nearest
+from hpsearch.core.words import first_problem, nearest, told_apart
 from hpsearch.errors import InputError
 
 Space = Mapping[str, BaseDistribution]
@@ -117,7 +117,7 @@ def describe(distribution: BaseDistribution) -> str:
     """A distribution in a few words: '0.0001 to 0.1, log'."""
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return "one of " + ", ".join(map(str, choices))
+            return "one of " + ", ".join(map(str, told_apart(choices)))
         case FloatDistribution() | IntDistribution():
             text = f"{distribution.low:g} to {distribution.high:g}"
             if distribution.log:

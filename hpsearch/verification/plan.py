@@ -16,7 +16,7 @@ from hpsearch.analysis.effects.advice import BEST, Model, choose_model
 from hpsearch.analysis.read.axes import Axis, Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE
 from hpsearch.analysis.read.subspaces import Subspace
-from hpsearch.core.words import digits, format_value, nearest
+from hpsearch.core.words import Quoted, digits, format_value, nearest, told_apart
 from hpsearch.errors import InputError
 from hpsearch.study.conditions import When, is_active
 from hpsearch.study.space import Space, describe, space_from_unit
@@ -248,26 +248,30 @@ def _parse_value(space: Space, param: str, option: str, given: object) -> Value:
             f"it has {', '.join(space)}."
         )
     distribution = space[param]
-    value = _value(distribution, given)
-    if value is None:
+    values = _values(distribution, given)
+    if not values:
         raise InputError(
             f"{option} {given} is no value of {param}, which is {describe(distribution)}."
         )
-    return value
+    return values[0]
 
 
-def _value(distribution: BaseDistribution, given: object) -> Value:
+def _values(distribution: BaseDistribution, given: object) -> list[Value]:
+    """What the given value may stand for, the likeliest first; None may be a choice."""
     if isinstance(distribution, CategoricalDistribution):
-        same = [c for c in distribution.choices if type(c) is type(given) and c == given]
-        return next(iter(same or [c for c in distribution.choices if str(c) == str(given)]), None)
+        given = given.plain if isinstance(given, Quoted) else given
+        choices = list(distribution.choices)
+        same = [one for one in choices if type(one) is type(given) and one == given]
+        labels = zip(choices, told_apart(choices), strict=True)
+        return [*same, *(one for one, label in labels if str(label) == str(given))]
     try:
         number = float(str(given))
     except (TypeError, ValueError):
-        return None
+        return []
     whole = isinstance(distribution, IntDistribution)
     if (whole and not number.is_integer()) or not distribution._contains(number):
-        return None
-    return int(number) if whole else number
+        return []
+    return [int(number) if whole else number]
 
 
 def _noise(explanation: Explanation) -> float:

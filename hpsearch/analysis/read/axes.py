@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
+from hpsearch.core.words import told_apart
 from hpsearch.study.space import Scale, scale_between
 
 Floats = NDArray[np.float64]
@@ -102,7 +103,7 @@ def build_axis(
     for distribution in distributions:
         offered = getattr(distribution, "choices", None) or sorted(values, key=str)
         choices += [c for c in offered if not any(_same(c, known) for known in choices)]
-    return Axis(name, "categorical", choices=tuple(choices))
+    return Axis(name, "categorical", choices=tuple(told_apart(choices)))
 
 
 def _numeric_axis(name: str, distributions: Sequence[Any]) -> Axis:
@@ -117,4 +118,6 @@ def _numeric_axis(name: str, distributions: Sequence[Any]) -> Axis:
 
 def _same(left: Value, right: Value) -> bool:
     """Equal and of one type: the categories 1, 1.0 and True differ."""
+    if isinstance(left, str) and isinstance(right, str):  # one may be Quoted
+        return left == right
     return left is right or (type(left) is type(right) and left == right)

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 
 from hpsearch.analysis.read.axes import Axis, Bools, Floats, Ints, Value, build_axis
 from hpsearch.analysis.read.pruned import at_full_budget
+from hpsearch.core.words import Quoted, told_apart
 from hpsearch.errors import InputError
 from hpsearch.store.tables import attributes
-from hpsearch.store.trials.columns import TrialColumns
+from hpsearch.store.trials.columns import ParamColumn, TrialColumns
 from hpsearch.store.trials.read_columns import columns_of
 from hpsearch.study.metric_names import UNBOUNDED, bounds_of
 
@@ -81,6 +82,13 @@ class Frame:
         return {name: values[place] for (name, values), place in places if place >= 0}
 
 
+def _told_apart(param: ParamColumn) -> list[Any]:
+    """The values that trials have, texts quoted that print like another choice."""
+    offered = [c for d in param.distributions for c in getattr(d, "choices", ())]
+    alike = {one for one in told_apart(offered) if isinstance(one, Quoted)}
+    return [Quoted(v) if isinstance(v, str) and v in alike else v for v in param.distinct()]
+
+
 def read_study(study: optuna.Study, metric: str | None = None) -> Frame:
     """The frame of `study`. InputError, one sentence, where nothing can be learned from it."""
     return build_frame(columns_of(study), metric)
@@ -130,7 +138,7 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         made_by=_made_by(trials.study_attrs),
         facts=_facts(trials.study_attrs),
         bounds=bounds,
-        drawn={name: param.distinct() for name, param in trials.params.items()},
+        drawn={name: _told_apart(param) for name, param in trials.params.items()},
         which=_which(trials),
     )
 
