@@ -8,6 +8,8 @@ from hpsearch.core import own_code
 
 SHOP = '''
 import os, pathlib, random, signal, sys
+from typing import Annotated, Literal
+import hpsearch
 import optuna
 
 HERE = pathlib.Path(__file__).parent
@@ -26,6 +28,24 @@ def branches(model, C=None, depth=None):
     if (C is None) != (model == "tree") or (depth is None) != (model == "svm"):
         raise ValueError("a parameter of the other branch")
     return abs(C - 1) if model == "svm" else 1 + depth
+
+def suggests(trial):
+    """As one writes it for Optuna."""
+    model = trial.suggest_categorical("model", ["svm", "tree"])
+    if model == "svm":
+        distance = abs(trial.suggest_float("C", 0.1, 3) - 1)
+    else:
+        distance = trial.suggest_int("depth", 1, 8)
+    with (HERE / "calls").open("a") as file:
+        file.write("x")
+    return distance
+
+def hints(
+    price: Annotated[float, hpsearch.Float(1, 9, help="in dollars")],
+    trial,
+    model: Literal["tree", "line"] = "line",
+):
+    return price + trial.suggest_int("more", 1, 5)
 
 def constant(x, level, data=None):
     return x + level

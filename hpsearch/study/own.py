@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpsearch.errors import InputError
+from hpsearch.study.given_space import space_content
 from hpsearch.study.metric_names import more_is_better
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, from_unit, parse_param
 from hpsearch.study.trainers import is_own, own_trainer
@@ -74,6 +75,17 @@ def with_default(where: str, content: Mapping[str, Any]) -> Param:
         stand_in = next(iter(content["choices"]), None)
     parsed = parse_param(where, {**content, "default": stand_in})
     return parsed.model_copy(update={"default": _middle(parsed)})
+
+
+def declared_space(
+    space: Mapping[str, Any], when: Mapping[str, Mapping[str, Sequence[Any]]]
+) -> dict[str, dict[str, Any]]:
+    """What one's own code declares, as the [space] of a study.toml has it."""
+    content = space_content(space)
+    return {
+        name: {**one, "when": dict(when[name])} if name in when else one
+        for name, one in content.items()
+    }
 
 
 def with_defaults(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Param]:

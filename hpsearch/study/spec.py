@@ -192,7 +192,7 @@ class StudySpec(Strict):
         declared = {name: {**one, **changes.get(name, {})} for name, one in self.space.items()}
         space = resolved.space
         if not declared:
-            declared = trainer.find_space(resolved.settings)
+            declared = own.declared_space(*trainer.find_space(resolved.settings, self.data))
             space = ordered(own.with_defaults(declared))
         trainer.check(resolved.settings, [*space])
         space = own.with_functions_defaults(space, declared, trainer.defaults())

@@ -292,8 +292,13 @@ class OwnTrainer(Trainer, Protocol):
     def metric(self) -> str:
         """The metric of a study that names none."""
 
-    def find_space(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The parameters that the code itself declares, as the [space] of a study.toml has them.
+    def find_space(
+        self, settings: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
+        """(the ranges that the code itself declares, the conditions of those that have some).
+
+        A range is an Optuna distribution, or has a method `to_space`, which gives the parameter as
+        the [space] of a study.toml has it.
 
         Raises:
             InputError: It declares none, or they cannot be searched.

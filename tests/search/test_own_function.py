@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from own_function import shop  # noqa: F401
 
 import hpsearch
-from hpsearch.errors import InputError
+from hpsearch.errors import HpsearchError, InputError
 from hpsearch.store import Store
 
 SPACE = {"price": hpsearch.Float(1, 9), "model": ["tree", "line"]}
@@ -151,6 +151,26 @@ def test_conditional_parameters_are_explained_verified_and_go_on(run, console):
         hpsearch.enqueue("shop.branches", {"depth": 2, "model": "svm"})
     with pytest.raises(InputError, match=r"when\.C is not set"):
         run("shop:branches", space={**BRANCHES, "C": hpsearch.Float(0.1, 3)}, trials=1)
+
+
+def test_what_a_function_suggests_is_searched_and_found_without_a_call_more(run, shop):  # noqa: F811
+    study = run("shop:suggests", trials=12)
+    assert {tuple(one.params) for one in study.trials} == {("model", "C"), ("model", "depth")}
+    assert len((shop / "calls").read_text()) == 12
+    again = run("shop:suggests", trials=1)
+    assert again.trials[-1].state == TrialState.COMPLETE
+
+
+def test_type_hints_and_suggestions_together_are_the_space(run):
+    study = run("shop:hints", trials=4)
+    assert {tuple(sorted(one.params)) for one in study.trials} == {("model", "more", "price")}
+    assert study.trials[0].params == {"price": 5.0, "model": "line", "more": 3}
+
+
+def test_a_suggestion_outside_the_declared_space_is_a_failed_trial(run):
+    space = {"model": ["svm"], "C": hpsearch.Float(5, 9)}
+    with pytest.raises(HpsearchError, match="asks for 'C' in another range than the study's"):
+        run("shop:suggests", space=space, trials=1)
 
 
 def test_a_changed_function_is_refused_until_it_is_said_to_be_the_same(run, shop):  # noqa: F811

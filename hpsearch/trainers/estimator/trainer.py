@@ -60,7 +60,9 @@ class Estimator:
     def defaults(self) -> dict[str, Any]:
         return dict(self._new({}).get_params())
 
-    def find_space(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def find_space(
+        self, settings: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
         raise InputError(
             f"An estimator does not say what to search of it: declare ranges of {self.path}'s "
             "parameters in [space], or with --space max_depth=2..8."

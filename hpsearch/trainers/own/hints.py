@@ -17,6 +17,10 @@ class Range:
         content = {key: one for key, one in asdict(self).items() if one is not None}  # type: ignore[call-overload]
         return {"type": self.KIND, **content}
 
+    def some(self) -> Any:  # noqa: ANN401 (a choice may be anything)
+        """A value that the parameter may have."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Float(Range):
@@ -44,6 +48,9 @@ class Float(Range):
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
 
+    def some(self) -> float:
+        return self.low
+
 
 @dataclass(frozen=True)
 class Int(Range):
@@ -61,6 +68,9 @@ class Int(Range):
     help: str | None = None
     when: Mapping[str, Any] | None = None
     KIND = "int"
+
+    def some(self) -> int:
+        return self.low
 
 
 @dataclass(frozen=True, init=False)
@@ -83,3 +93,6 @@ class Choice(Range):
         object.__setattr__(self, "choices", list(choices))
         object.__setattr__(self, "help", help)
         object.__setattr__(self, "when", when)
+
+    def some(self) -> Any:  # noqa: ANN401
+        return self.choices[0]

@@ -23,7 +23,9 @@ from hpsearch.trainers.own.call import (
     seed_generators,
 )
 from hpsearch.trainers.own.data import data_fingerprint
+from hpsearch.trainers.own.declared import hinted_space
 from hpsearch.trainers.own.source import code_digest
+from hpsearch.trainers.own.suggested import suggested_space
 from hpsearch.trainers.own.trial import Trial
 
 LENGTHS = ("epochs", "n_epochs", "max_epochs", "num_epochs", "n_steps")
@@ -75,11 +77,25 @@ class OwnFunction:
     def check(self, settings: Mapping[str, Any], space: Sequence[str]) -> None:
         self.call.check(settings, space)
 
-    def find_space(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        raise InputError(
-            f"Nothing says what to search of {self.__name__}: declare ranges in [space] of a study "
-            "file or with --space lr=1e-5..1e-1,log."
-        )
+    def find_space(
+        self, settings: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
+        """The ranges of the function's type hints, and what it asks its trial for."""
+        call = self.call
+        space: dict[str, Any] = dict(hinted_space(call, settings))
+        when: dict[str, dict[str, list[Any]]] = {}
+        if call.suggests:
+            defaults = call.defaults()
+            known = {name: defaults.get(name, one.some()) for name, one in space.items()}
+            path = Path(data["path"]) if data.get("path") else None
+            asked, when = suggested_space(call, settings, known, path)
+            space |= asked
+        if not space:
+            raise InputError(
+                f"Nothing says what to search of {self.__name__}: declare ranges in [space] of a "
+                "study file, with --space lr=1e-5..1e-1,log, or in type hints."
+            )
+        return space, when
 
     def prepare(
         self, data: Mapping[str, Any], settings: Mapping[str, Any], setup: PrepareSetup
