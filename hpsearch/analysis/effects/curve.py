@@ -9,7 +9,7 @@ import numpy as np
 
 from hpsearch.analysis.effects.conditional import ConditionalOptimum
 from hpsearch.analysis.effects.grids import Effect, Grid
-from hpsearch.analysis.effects.level_set import level_set, stretches
+from hpsearch.analysis.effects.level_set import level_set, stretches, without_gaps
 from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.effects.smooth import CUT_REACH
 from hpsearch.analysis.estimates import Estimate
@@ -92,7 +92,8 @@ class Curve:
     @cached_property
     def may_be_best(self) -> Bools:
         """Which points (P,) may be as good as the best, but for what is not worth having."""
-        return level_set(self.marginal, self.sign, self.worth, self.level, self.usable)
+        inside = level_set(self.marginal, self.sign, self.worth, self.level, self.usable)
+        return without_gaps(self.grid.points, inside) if self.grid.step else inside
 
     @property
     def pieces(self) -> tuple[tuple[float, float], ...]:

@@ -8,12 +8,15 @@ ends of a range are no special cases.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.special import ndtri
 
 from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.read.axes import Bools, Floats
 
+GAP = 0.05  # of the range
 ROUNDING = 1e-9  # of the curve's span: values of a table that are equal
 
 
@@ -49,6 +52,23 @@ def _critical(errors: Floats, level: float) -> float:
         return two_ends
     worst = (errors[:, moving] / own[moving]).max(axis=1)
     return max(two_ends, float(np.quantile(worst, level)))
+
+
+def without_gaps(points: Floats, inside: Bools) -> Bools:
+    """The set with gaps between points (P,) filled that are narrower than GAP.
+
+    A person would not set a value so exactly, and the set holds what it should all the more.
+
+    Example:
+        >>> points = np.array([0.0, 0.1, 0.12, 0.14, 0.5, 0.9])
+        >>> without_gaps(points, np.array([True, True, False, True, False, True])).tolist()
+        [True, True, True, True, False, True]
+    """
+    filled, where = inside.copy(), np.flatnonzero(inside)
+    for before, after in pairwise(where):
+        if points[after] - points[before] < GAP:
+            filled[before:after] = True
+    return filled
 
 
 def stretches(points: Floats, inside: Bools, step: float) -> tuple[tuple[float, float], ...]:

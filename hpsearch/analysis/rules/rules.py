@@ -22,7 +22,7 @@ Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edg
 FALSE_RATE = 0.05
 FALSE_RATE_LEARNED = 0.02
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
-WIDE = 0.7  # of the range: a best value that is less sure is not named where nothing is worse
+WIDE = 0.7  # of the range: no rule where the best value and what may be as good are less sure
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
 
@@ -165,7 +165,7 @@ def rule_of(curve: Curve, metric: str, *, matters: bool) -> Rule | None:
 def _numeric(curve: Curve, metric: str, gain_worst: Estimate) -> Rule | None:
     points, (low, high) = curve.grid.points, curve.best_interval()
     best, plateau = float(points[curve.best]), _is_plateau(curve)
-    if not plateau and high - low > WIDE and curve.may_be_best.all():
+    if not plateau and min(high - low, float(curve.may_be_best.mean())) > WIDE:
         return None
     at_edge = best <= points[0] + EDGE or best >= points[-1] - EDGE
     kind: Kind = "optimum"
