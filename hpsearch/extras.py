@@ -18,6 +18,9 @@ EXTRAS = {
     "postgres": {"psycopg": "the driver for postgresql://"},
     "mysql": {"pymysql": "the driver for mysql://"},
     "ray": {"ray": "Ray"},
+    "tensorboard": {"tensorboard": "TensorBoard"},
+    "mlflow": {"mlflow": "MLflow"},
+    "wandb": {"wandb": "Weights & Biases"},
 }
 """Of each extra the modules that it brings, and what people call them."""
 

@@ -42,6 +42,7 @@ def run(
     also: Sequence[str] | None = None,
     target: float | None = None,
     until_stable: bool = False,
+    log: Sequence[str] | None = None,
     search: Mapping[str, Any] | None = None,
     language_model: str | None = None,
     skip_bad_rows: bool = False,
@@ -84,6 +85,7 @@ def run(
         also: further objectives: "seconds" or any metric, "+" in front if higher is better.
         target: end as soon as a trial is as good as this.
         until_stable: end once the rules no longer change.
+        log: programs that show the epochs as they happen, too: "tensorboard", "mlflow", "wandb".
         search: all that by the keys of [search] in a study.toml, and the others of these: "tries"
             and "constraints".
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
@@ -138,7 +140,7 @@ def run(
     options = {
         "sampler": sampler, "pruner": pruner, "design_share": design_share, "fix": fix,
         "warm_start": warm_start, "prior": prior, "also": also, "target": target,
-        "until_stable": until_stable or None,
+        "until_stable": until_stable or None, "log": log,
     }  # fmt: skip
     chosen = {key: value for key, value in options.items() if value is not None}
     made = run_search(

@@ -118,6 +118,11 @@ AcceptCode = Annotated[
     _function("It changed since the first trials, yet gives the same results.", "--accept-code"),
 ]
 
+Log = Annotated[
+    list[str] | None,
+    _search("Show the epochs as they happen in tensorboard, mlflow or wandb, too."),
+]
+
 UntilStable = Annotated[bool, _search("End once the rules no longer change.", "--until-stable")]
 
 
@@ -173,6 +178,7 @@ def run(
     constraint: Constraint = None,
     target: Target = None,
     until_stable: UntilStable = False,
+    log: Log = None,
     language_model: LanguageModel = None,
     skip_bad_rows: SkipBadRows = False,
     accept_code: AcceptCode = False,
@@ -216,6 +222,7 @@ def run(
         also=also,
         target=target,
         until_stable=until_stable,
+        log=log,
         search={key: value for key, value in others.items() if value},
         console=console,
     )

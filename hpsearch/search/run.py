@@ -27,7 +27,7 @@ from hpsearch.search.plan.prior import Prior, read_prior
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord
 from hpsearch.search.processes import Process
 from hpsearch.search.speed.device_choice import choose_for_run
-from hpsearch.search.worker import side_by_side
+from hpsearch.search.worker import live_log, side_by_side
 from hpsearch.search.worker.bench import STORE_ERRORS, store_lost
 from hpsearch.search.worker.signals import Stopper
 from hpsearch.search.worker.workload import Workload
@@ -186,6 +186,7 @@ def checked_search(
     tries = [check_config("--try", config, space) for config in search.tries]
     for config in tries:
         check_complete("--try", {**fix, **config}, when)
+    live_log.check_installed(search.log)
     if len(tries) > trials:
         raise InputError(f"--try was given {len(tries)} times for {trials} trials: raise --trials.")
     return merge(search, {"fix": fix, "tries": tries})

@@ -19,6 +19,9 @@ def _a_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+LogProgram = Literal["tensorboard", "mlflow", "wandb"]
+
+
 class Search(Strict):
     """How trials are chosen.
 
@@ -29,7 +32,7 @@ class Search(Strict):
     `hpsearch explain`; the first exploit trials are drawn from their rules. `also` names further
     objectives, such as "seconds", with a + in front if higher is better. `constraints` holds upper
     limits of what a trial measures. The run ends at `target`; with `until_stable` it also ends once
-    the rules no longer change.
+    the rules no longer change. `log` names programs that show the epochs as they happen.
     """
 
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "forest"] = "tpe"
@@ -43,6 +46,7 @@ class Search(Strict):
     constraints: dict[str, Number] = Field(default_factory=dict)
     target: Number | None = None
     until_stable: bool = False
+    log: Annotated[list[LogProgram], BeforeValidator(_a_list)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check(self) -> Search:

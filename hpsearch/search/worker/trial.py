@@ -22,6 +22,7 @@ from hpsearch.search.speed.gpu_sharing import GpuFullError
 from hpsearch.search.worker import attempts
 from hpsearch.search.worker.bench import STORE_ERRORS, Bench, StoreLostError, store_lost
 from hpsearch.search.worker.limits import free_memory
+from hpsearch.search.worker.live_log import LiveLogs
 from hpsearch.store.queue import orphans
 from hpsearch.store.queue.fence import Claim, StudyGoneError, TakenError
 from hpsearch.store.tables import attributes
@@ -55,6 +56,7 @@ class Begun:
 
     trial: optuna.Trial
     report: Report
+    logs: LiveLogs
 
 
 def begin(bench: Bench, claims: Sequence[Claim]) -> list[Begun]:
@@ -66,7 +68,9 @@ def begin(bench: Bench, claims: Sequence[Claim]) -> list[Begun]:
     for held in bench.store.retry(bench.storage.hold, claims):
         with contextlib.suppress(TakenError):
             trial = _start(bench, held.trial)
-            begun.append(Begun(trial, _reporter(bench, trial, held)))
+            programs, study = bench.job.search.log, bench.study.study_name
+            logs = LiveLogs(programs, study, trial.number, trial.params)
+            begun.append(Begun(trial, _reporter(bench, trial, held, logs), logs))
     return begun
 
 
@@ -89,9 +93,12 @@ def end(bench: Bench, begun: Begun, result: TrainResult | Exception) -> TrialSta
     if isinstance(result, ENDS_RUN):
         raise result
     try:
-        return _end(bench, begun, result)
+        state = _end(bench, begun, result)
     except TakenError:
         return _leave(bench, begun.trial)
+    metrics = result.metrics if isinstance(result, TrainResult) else {}
+    begun.logs.end(state.name.lower(), metrics)
+    return state
 
 
 def _end(bench: Bench, begun: Begun, result: TrainResult | Exception) -> TrialState:
@@ -138,7 +145,7 @@ def _start(bench: Bench, frozen: FrozenTrial) -> optuna.Trial:
     return trial
 
 
-def _reporter(bench: Bench, trial: optuna.Trial, held: Held) -> Report:
+def _reporter(bench: Bench, trial: optuna.Trial, held: Held, logs: LiveLogs) -> Report:
     """What the trainer calls after each epoch: stores it and ends a hopeless exploit trial."""
     store = bench.store
     search = bench.job.search
@@ -166,6 +173,7 @@ def _reporter(bench: Bench, trial: optuna.Trial, held: Held) -> Report:
                 prune = write(record)
             except STORE_ERRORS as error:
                 raise store_lost(store, error) from error
+        logs.epoch(record)
         if prune:
             raise optuna.TrialPruned
 
