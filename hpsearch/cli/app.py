@@ -6,6 +6,7 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -15,7 +16,7 @@ from hpsearch import __version__
 from hpsearch.cli import data, explain, models, recommend, run, store, verify
 from hpsearch.cli.options import Storage, Study
 from hpsearch.cli.output import console
-from hpsearch.core.console import print_error
+from hpsearch.core.console import print_error, print_lines
 from hpsearch.core.terminal import guard_streams
 from hpsearch.errors import HpsearchError
 from hpsearch.extras import missing_extra
@@ -177,22 +178,56 @@ def studies(storage: Storage = None) -> None:
 
 
 @app.command(
-    epilog="Example: [bold]hpsearch show imdb-clas --preset quick[/]", rich_help_panel=STORES
+    epilog="Examples: [bold]hpsearch show imdb-clas --preset quick[/]; "
+    "[bold]hpsearch show imdb-clas-quick --top 10[/]",
+    rich_help_panel=STORES,
 )
 def show(
     study: Study,
     preset: Annotated[str | None, typer.Option(help="With the ranges of this preset.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only so many trials of a study in the store, the best first."),
+    ] = None,
     storage: Storage = None,
 ) -> None:
     """Print a study: its data, space, defaults and budgets, and its trials so far."""
     from hpsearch.cli import tables
+    from hpsearch.store.sources import open_source
     from hpsearch.study.spec import load_spec
 
+    if top is not None:
+        name = load_spec(study).name if Path(study).exists() else study
+        with open_source(storage) as source:
+            for one in source.find([name]):
+                one.check()
+                print_lines(console, tables.top_trials(source, one, top))
+        return
     spec = load_spec(study)
     console.print(tables.describe_spec(spec, preset))
     with _source_if_any(storage) as source:
         if source is not None:
             console.print(tables.trials_so_far(source, spec))
+
+
+@app.command(
+    epilog="Examples: [bold]hpsearch compare adult-quick adult-cpu[/]; "
+    "[bold]hpsearch compare adult-quick:7 adult-quick:0[/]",
+    rich_help_panel=STORES,
+)
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="STUDY for its best trial, STUDY:NUMBER for one of its trials."),
+    ],
+    storage: Storage = None,
+) -> None:
+    """Show studies or single trials of the store side by side, and where they differ."""
+    from hpsearch.cli import tables
+    from hpsearch.store.sources import open_source
+
+    with open_source(storage) as source:
+        print_lines(console, tables.compared(source, names))
 
 
 _add(STORES, store)

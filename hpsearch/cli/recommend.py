@@ -11,7 +11,7 @@ from rich.markup import escape
 import hpsearch
 from hpsearch.cli.options import NewItems, NewUsers
 from hpsearch.cli.output import console, notes
-from hpsearch.core.console import new_table, print_lines, say
+from hpsearch.core.console import new_table, print_lines, say, shown_progress
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: [bold]hpsearch recommend model --user 14[/]; "
         "[bold]hpsearch recommend model --ratings mine.csv --top 20[/]; "
-        "[bold]hpsearch recommend model --like 'Toy Story'[/]"
+        "[bold]hpsearch recommend model --like 'Toy Story'[/]; "
+        "[bold]hpsearch recommend model --all-users --output all.parquet[/]"
     )(recommend)
     app.command(epilog="Example: [bold]hpsearch interpret model --output tastes[/]")(interpret)
 
@@ -48,6 +49,9 @@ def recommend(
     like: Annotated[
         str | None, typer.Option(help="The items most like this one: its id or title.")
     ] = None,
+    all_users: Annotated[
+        bool, typer.Option("--all-users", help="For every user of the model; needs --output.")
+    ] = False,
     users: NewUsers = None,
     items: NewItems = None,
     top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
@@ -60,11 +64,17 @@ def recommend(
     from hpsearch.data.write_tables import check_output, write_table
     from hpsearch.trainers.collab.recommender.rated_items import known_answers
 
-    if sum(given is not None for given in (user, ratings, like)) != 1:
-        raise InputError("Give one of --user, --ratings and --like.")
+    if sum(given is not None for given in (user, ratings, like)) + all_users != 1:
+        raise InputError("Give one of --user, --ratings, --like and --all-users.")
+    if all_users and output is None:
+        raise InputError("--all-users needs --output: a .csv, .json or .parquet for the rows.")
     check_output(output)
     recommender = hpsearch.load_recommender(model, users=users, items=items)
-    if like is not None:
+    if all_users:
+        with shown_progress(notes) as progress:
+            found = recommender.for_everyone(top, progress)
+        title = "For everyone"
+    elif like is not None:
         found = recommender.similar(like, top)
         title = f"Most like {recommender.titles[recommender.finder.find(like).number - 1]}"
     elif user is not None:
@@ -76,12 +86,13 @@ def recommend(
         what = "choice" if recommender.saved.implicit else "rating"
         these = "this" if len(rated) == 1 else "these"
         title = f"For somebody with {these} {how_many(len(rated), what)}"
-    if output is not None:
-        write_table(found, output)
-        say(console, f"Wrote {len(found):,} items to {output}")
-        return
     if found.empty:
         raise InputError("There is nothing left to recommend: everything has been rated.")
+    if output is not None:
+        write_table(found, output)
+        whom = f" for {found['user'].nunique():,} users" if all_users else ""
+        say(console, f"Wrote {len(found):,} items{whom} to {output}")
+        return
     print_lines(console, _items_table(title, _with_reasons(found)))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +17,7 @@ from hpsearch.core.console import new_table
 from hpsearch.core.database_urls import without_password
 from hpsearch.core.terminal import as_line, one_line
 from hpsearch.core.words import duration, format_value
+from hpsearch.errors import InputError
 from hpsearch.search.baseline import read_baseline
 from hpsearch.search.speed import estimate
 from hpsearch.search.speed.gpu_sharing import GPU_SHARED
@@ -212,3 +216,89 @@ def _settings_text(content: Mapping[str, Any]) -> str:
         for key, value in content.items()
     ]
     return ", ".join(parts)
+
+
+def top_trials(source: Source, study: StudySummary, n: int) -> RenderableType:
+    """The `n` best finished trials of a study by its first objective, a row each."""
+    trials = ranked(source.load(study))[:n]
+    if not trials:
+        return as_line(f"{study.name} has no finished trial yet.")
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    metric = one_line(str(study.attrs.get(attributes.METRIC) or "value"))
+    columns = [f">{metric}", "cohort", ">seconds", *(f">{name}" for name in names)]
+    table = new_table(f"Best of {study.name}", "trial", *columns, wrap=True)
+    for trial in trials:
+        facts = [str(trial.number), _values_text(trial), _cohort(trial), _seconds(trial)]
+        table.add_row(*map(escape, facts), *(escape(_param_text(trial, name)) for name in names))
+    return table
+
+
+def ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """The finished trials, the best by the first objective first."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
+    return sorted(trials, key=lambda trial: (sign * trial.values[0], trial.number))
+
+
+def compared(source: Source, names: Sequence[str]) -> RenderableType:
+    """Studies, or single trials of them (STUDY:NUMBER), side by side: a column each."""
+    found = [_study_and_trial(source, name) for name in names]
+    trials = [trial for _, trial in found]
+    heads = [f"{study.name}, trial {trial.number}" for study, trial in found]
+    table = new_table("Side by side", "", *(f">{head}" for head in heads), "", wrap=True)
+
+    def add(what: str, cells: Sequence[str]) -> None:
+        table.add_row(escape(what), *map(escape, cells), "" if len({*cells}) == 1 else "differs")
+
+    studies = [study for study, _ in found]
+    add("trials", [f"{study.finished} finished" for study in studies])
+    add("best of all", [_best_text(study) for study in studies])
+    add("baseline", [_baseline_text(study.attrs).removeprefix("; baseline ") for study in studies])
+    metrics = {str(study.attrs.get(attributes.METRIC) or "value") for study in studies}
+    add(" / ".join(sorted(metrics)), [_values_text(trial) for trial in trials])
+    add("seconds", [_seconds(trial) for trial in trials])
+    add("cohort", [_cohort(trial) for trial in trials])
+    for name in dict.fromkeys(name for trial in trials for name in trial.params):
+        add(name, [_param_text(trial, name) for trial in trials])
+    return table
+
+
+def _study_and_trial(source: Source, name: str) -> tuple[StudySummary, FrozenTrial]:
+    """What STUDY (its best trial) or STUDY:NUMBER stands for. Raises InputError otherwise."""
+    whole, _, number = name.rpartition(":")
+    of_trial = whole and number.isdecimal() and all(name != one.name for one in source.summaries)
+    summary = source.find_one(whole if of_trial else name)
+    study = source.load(summary)
+    if not of_trial:
+        trials = ranked(study)
+        if not trials:
+            raise InputError(f"The study {summary.name} has no finished trial yet: run it first.")
+        return summary, trials[0]
+    trials = study.get_trials(deepcopy=False)
+    trial = next((one for one in trials if one.number == int(number)), None)
+    if trial is None:
+        raise InputError(
+            f"The study {summary.name} has no trial {number}: it has {len(trials)}, counted from 0."
+        )
+    return summary, trial
+
+
+def _best_text(study: StudySummary) -> str:
+    return "" if study.best_value is None else f"{study.best_value:.4g}"
+
+
+def _values_text(trial: FrozenTrial) -> str:
+    values = [f"{value:.4g}" for value in trial.values or ()]
+    return " / ".join(values) or trial.state.name.lower()
+
+
+def _param_text(trial: FrozenTrial, name: str) -> str:
+    return format_value(trial.params[name]) if name in trial.params else ""
+
+
+def _cohort(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get(attributes.COHORT) or "")
+
+
+def _seconds(trial: FrozenTrial) -> str:
+    return "" if trial.duration is None else f"{trial.duration.total_seconds():.3g}"

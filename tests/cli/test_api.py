@@ -18,7 +18,7 @@ FUNCTIONS = {
     "lr-find": "find_lr", "doctor": "doctor", "enqueue": "enqueue", "import": "import_study",
     "export": "export_study", "delete": "delete_study", "rename": "rename_study",
 }  # fmt: skip
-FOR_PEOPLE = {"dashboard", "studies", "show", "new", "recommend", "interpret", "data"}
+FOR_PEOPLE = {"dashboard", "studies", "show", "compare", "new", "recommend", "interpret", "data"}
 """Commands without a function: what they show is for people; `load_spec` and `load_recommender`
 give what is behind it."""
 

@@ -12,9 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hpsearch.core.console import Progress, silent
 from hpsearch.core.words import nearest
 from hpsearch.data.own.rating_files import read_metadata
 from hpsearch.errors import InputError
+from hpsearch.trainers.collab.metrics import all_scores
 from hpsearch.trainers.collab.model import DotBias
 from hpsearch.trainers.collab.prepare import SIDES, Side, Values
 from hpsearch.trainers.collab.recommender.new_user import fit_user, scores_for, user_prior
@@ -24,6 +26,9 @@ from hpsearch.trainers.collab.split_ratings import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+USERS_AT_ONCE = 256
 
 
 class Recommender:
@@ -100,6 +105,37 @@ class Recommender:
                 f"from {low:g} to {high:g}."
             )
         return self._ranked(fit_user(self.saved, items, values).float(), items, values, n)
+
+    def for_everyone(self, n: int, progress: Progress = silent) -> pd.DataFrame:
+        """The `n` items that `for_user` recommends, for each user that the model knows.
+
+        Columns: user, rank (from 1), item, title, prediction; user by user in the ids' order.
+        """
+        import pandas as pd
+
+        saved, n_items = self.saved, len(self.saved.item_ids)
+        title = pd.factorize(np.array(["", *self.titles], object))[0]
+        numbers = np.arange(1, len(saved.user_ids), dtype=np.int64)
+        parts = []
+        for start in range(0, len(numbers), USERS_AT_ONCE):
+            some = numbers[start : start + USERS_AT_ONCE]
+            scores = all_scores(saved.model, some, n_items, "cpu")
+            own = (saved.seen_users >= some[0]) & (saved.seen_users <= some[-1])
+            rated = np.zeros((len(some), title.max() + 1), bool)
+            rated[saved.seen_users[own] - some[0], title[saved.seen_items[own]]] = True
+            taken = rated[:, title]
+            taken[:, 0] = True
+            scores[torch.from_numpy(taken)] = -torch.inf
+            top = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :n]
+            free = ~np.take_along_axis(taken, top, 1)
+            user, place = np.nonzero(free)
+            found = self.named(top[free])
+            found.insert(0, "user", [saved.user_ids.names[some[i] - 1] for i in user])
+            found.insert(1, "rank", place + 1)
+            chosen = scores[torch.from_numpy(user), torch.from_numpy(top[free])]
+            parts.append(found.assign(prediction=saved.link.predict(chosen).numpy()))
+            progress("recommend", start + len(some), len(numbers))
+        return pd.concat(parts, ignore_index=True)
 
     def similar(self, item: str, n: int = 20) -> pd.DataFrame:
         """Find the `n` items that are most similar to `item`, which is an id or a title.

@@ -14,11 +14,11 @@ from hpsearch.trainers.collab.config import CollabConfig
 from hpsearch.trainers.collab.prepare import number_ratings
 from hpsearch.trainers.collab.recommender.interpret import (
     components,
-    draw,
     item_biases,
     user_biases,
 )
 from hpsearch.trainers.collab.recommender.recommend import Recommender
+from hpsearch.trainers.collab.recommender.taste_map import draw
 from hpsearch.trainers.contract import TrialSetup
 
 from ..conftest import made_up
@@ -187,3 +187,16 @@ def test_the_map_has_titles(recommenders, tmp_path):
 def test_what_was_asked_wrongly_is_one_sentence(recommenders, arguments, message):
     with pytest.raises(InputError, match=message):
         recommenders["dot-bias"].recommend(**arguments)
+
+
+def test_everyone_gets_at_once_what_each_gets_alone(recommender):
+    found = recommender.for_everyone(5)
+    users = recommender.saved.user_ids.names
+    assert found["user"].drop_duplicates().tolist() == list(users)
+    for user in (users[0], users[77], users[-1]):  # on both sides of a border of USERS_AT_ONCE
+        alone, its = recommender.for_user(user, 5), found[found["user"] == user]
+        assert its["item"].tolist() == alone["item"].tolist()
+        assert its["prediction"].to_numpy() == pytest.approx(
+            alone["prediction"].to_numpy(), abs=1e-5
+        )
+        assert its["rank"].tolist() == [*range(1, len(alone) + 1)]
