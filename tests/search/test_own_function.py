@@ -102,6 +102,14 @@ def test_what_is_no_number_is_a_failed_trial_with_one_sentence(run):
     assert {one.state for one in study.trials[1:]} == {TrialState.FAIL}
 
 
+def test_a_training_that_is_no_trial_says_what_the_function_raised(run, console):
+    run("shop:bad", space={"what": ["fine", "raises"]}, trials=1)
+    with pytest.raises(HpsearchError, match="The objective raised ValueError: no such price"):
+        hpsearch.train("shop:bad", output="m", sets=["what='raises'"], best=True, console=console)
+    found = hpsearch.train("shop:bad", output="n", best=True, console=console)
+    assert found == {"value": 1.0}
+
+
 def test_several_numbers_are_several_objectives(run):
     study = run("shop:two", space={"x": [0.2, 0.4]}, trials=2, search={"also": ["+rest"]})
     assert [one.name for one in study.directions] == ["MINIMIZE", "MAXIMIZE"]

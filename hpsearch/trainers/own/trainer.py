@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.core import own_code
-from hpsearch.errors import InputError
+from hpsearch.errors import HpsearchError, InputError
 from hpsearch.trainers.contract import PrepareSetup, TrainResult, TrialSetup
 from hpsearch.trainers.own.call import (
     VALUE,
@@ -136,20 +136,28 @@ class OwnFunction:
         lengths = [values[name] for name in LENGTHS if isinstance(values.get(name), int)]
         trial = Trial(setup, params, lengths[0] if lengths else None)
         seed_generators(setup.seed)
-        if setup.keep is not None:
-            setup.keep.mkdir(parents=True, exist_ok=True)
+        for folder in (setup.keep, setup.checkpoint):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         given = {
             "trial": trial, "seed": setup.seed, "data": data.path, "device": setup.device,
             "output": setup.keep,
         }  # fmt: skip
-        result = _without_exit(lambda: self.call(settings, params, given))
+        is_trial = setup.number is not None
+        result = _called(lambda: self.call(settings, params, given), is_trial=is_trial)
         metrics = metrics_of(result, setup.objectives or (self.metric,))
         return TrainResult(metrics, max(trial.reports, 1), time.perf_counter() - started)
 
 
-def _without_exit(call: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """What the call returns; a `sys.exit` in it ends the trial, not the worker."""
+def _called(call: Callable[[], Any], *, is_trial: bool) -> Any:  # noqa: ANN401
+    """What the call returns. A `sys.exit` in it ends the trial, not the worker. A trial's failure
+    is recorded with its error; a training that is no trial has its user to tell."""
     try:
         return call()
     except SystemExit as error:
         raise FunctionError(f"the objective called sys.exit({error.code!r})") from error
+    except Exception as error:
+        if is_trial or isinstance(error, HpsearchError):
+            raise
+        text = " ".join(str(error).split())[:300]
+        raise FunctionError(f"The objective raised {type(error).__name__}: {text}") from error
