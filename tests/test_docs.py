@@ -12,9 +12,11 @@ Trials and pairs are three at most.
 
 import ast
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from importlib.util import find_spec
 from itertools import pairwise
@@ -110,6 +112,7 @@ def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     names = {"__name__": "page"}
     for language, text, title, runs in steps((DOCS / page).read_text("utf-8")):
         check_syntax(language, text)
