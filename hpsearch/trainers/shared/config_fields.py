@@ -17,6 +17,9 @@ NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Count = Annotated[Whole, Field(ge=1)]
 Precision = Literal["auto", "bfloat16", "float32"]
+ClassWeights = Literal["none", "balanced"]
+"""How much a row of each class counts in training: all the same, or each class as a whole the same
+(see `hpsearch.trainers.shared.metrics.balanced_weights`)."""
 
 
 Config = TypeVar("Config")

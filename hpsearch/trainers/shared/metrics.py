@@ -39,3 +39,11 @@ def errors(predicted: Floats, truth: Floats) -> dict[str, float]:
         "mae": float(np.abs(difference).mean()),
         "r2": 1 - mse / variance if variance else 0.0,
     }
+
+
+def balanced_weights(truth: npt.NDArray[np.int64], n: int) -> Floats:
+    """The weight of a row of each class (classes,), so that all classes count the same in sum:
+    rows / (classes * rows of the class), as scikit-learn has it. Their mean over the rows is 1."""
+    counts = np.bincount(truth, minlength=n)
+    present = int((counts > 0).sum())
+    return (len(truth) / (present * np.maximum(counts, 1))).astype(np.float32)

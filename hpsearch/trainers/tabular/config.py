@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hpsearch.trainers.shared.config_fields import (
     STRICT,
+    ClassWeights,
     Count,
     Moms,
     NotNegative,
@@ -80,7 +81,8 @@ class TabularConfig:
     of them and `emb_drop` that of the embeddings. `y_range` bounds predicted numbers ("auto": from
     a tenth below the training rows' to a tenth above); without it they are scaled by the training
     rows' mean and deviation while the network learns. `hold_out` says where held-out rows come
-    from: the training table, or (for a final model) the test rows.
+    from: the training table, or (for a final model) the test rows. With `class_weights` "balanced"
+    rows of rare classes count more in training; what is measured does not change.
     """
 
     SHARED: ClassVar = ("hold_out",)
@@ -95,6 +97,7 @@ class TabularConfig:
     wd: NotNegative = 0.01
     bs: Annotated[Whole, Field(ge=2)] = 64
     epochs: Count = 1
+    class_weights: ClassWeights = "none"
     moms: Moms = "0.95/0.85"
     pct_start: Share = 0.25
     drop: Annotated[Share, Field(lt=1)] = 0.0

@@ -15,7 +15,7 @@ from hpsearch.core.console import Progress
 from hpsearch.trainers.contract import EpochRecord, Member, TrainResult, TrialSetup
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.lr_finder import LrTest
-from hpsearch.trainers.shared.metrics import errors, scores
+from hpsearch.trainers.shared.metrics import balanced_weights, errors, scores
 from hpsearch.trainers.shared.stages import (
     Epoch,
     Stage,
@@ -28,13 +28,19 @@ from hpsearch.trainers.shared.y_range import auto_range
 from hpsearch.trainers.step.schedule import OneCycle
 from hpsearch.trainers.tabular.config import TabularConfig
 from hpsearch.trainers.tabular.network.fit import TabularFit, batches, new_model, outputs
+from hpsearch.trainers.tabular.network.losses import weighted
 from hpsearch.trainers.tabular.network.model import TabularModel
 from hpsearch.trainers.tabular.network.side_by_side import SideBySide, groups, train_group
 from hpsearch.trainers.tabular.network.stack import Stack
 from hpsearch.trainers.tabular.saved import SavedTabular, save_tabular
 from hpsearch.trainers.tabular.supports import ASSESS, KEEPS_BEST, SPEED, missing_pretrained
 from hpsearch.trainers.tabular.table.encoded_rows import EncodedRows
-from hpsearch.trainers.tabular.table.prepare import Encoding, PreparedTable, prepare
+from hpsearch.trainers.tabular.table.prepare import (
+    Encoding,
+    PreparedTable,
+    check_class_weights,
+    prepare,
+)
 
 __all__ = [
     "ASSESS", "KEEPS_BEST", "SPEED", "lr_test", "missing_pretrained", "new_fit", "plan_stages",
@@ -117,7 +123,12 @@ def new_fit(config: TabularConfig, data: PreparedTable, seed: int, device: str) 
         config, preprocessor.n_categories, preprocessor.n_continuous, data.encoding.n_out, device
     )
     model.init_weights(torch.Generator().manual_seed(seed))
-    return TabularFit(config, model, data.parts["train"], seed=seed, device=device)
+    check_class_weights(config, data.encoding.target)
+    train, loss_of = data.parts["train"], None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(np.asarray(train.targets), data.encoding.n_out)
+        loss_of = weighted(torch.from_numpy(weights).to(device))
+    return TabularFit(config, model, train, seed=seed, device=device, loss_of=loss_of)
 
 
 def _epoch(fit: TabularFit, data: PreparedTable, epoch: Epoch, progress: Progress) -> EpochRecord:

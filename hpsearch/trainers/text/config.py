@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from hpsearch.trainers.shared.config_fields import (
     STRICT,
+    ClassWeights,
     Count,
     Moms,
     NotNegative,
@@ -134,7 +135,8 @@ class ClassifierConfig:
     language model and averages the two classifiers' probabilities. `train_reviews` 0 means all.
     The classifier reads the last `max_tokens` tokens of each text; 0 means all here, too.
     `hold_out` says where held-out texts come from: a part of the training texts, or (for a final
-    model) the test texts, all training texts being trained on.
+    model) the test texts, all training texts being trained on. With `class_weights` "balanced"
+    texts of rare classes count more in training; what is measured does not change.
     """
 
     SHARED: ClassVar = (
@@ -169,6 +171,7 @@ class ClassifierConfig:
     moms: Moms = "0.8/0.7"
     wd: NotNegative = 0.01
     bs: Annotated[Whole, Field(ge=2)] = 48
+    class_weights: ClassWeights = "none"
     pct_start: Share = 0.25
     unfreeze: Annotated[bool, Field(strict=True)] = True
     epochs: Count = 1

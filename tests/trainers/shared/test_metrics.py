@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from sklearn import metrics as peer
+from sklearn.utils.class_weight import compute_class_weight
 
-from hpsearch.trainers.shared.metrics import errors, scores
+from hpsearch.trainers.shared.metrics import balanced_weights, errors, scores
 
 
 def test_accuracy_and_f1():
@@ -26,3 +27,9 @@ def test_errors_of_numbers():
     assert found["mae"] == pytest.approx(peer.mean_absolute_error(truth, predicted), rel=1e-5)
     assert found["r2"] == pytest.approx(peer.r2_score(truth, predicted), rel=1e-5)
     assert errors(np.ones(3, np.float32), np.ones(3, np.float32))["r2"] == 0
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    truth = np.repeat([0, 1, 3], [90, 8, 2])
+    expected = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=truth)
+    assert balanced_weights(truth, 4)[[0, 1, 3]] == pytest.approx(expected)

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpsearch.trainers.contract import PrepareSetup
-from hpsearch.trainers.tabular import assess
+from hpsearch.errors import InputError
+from hpsearch.trainers.contract import PrepareSetup, TrialSetup
+from hpsearch.trainers.tabular import assess, train
 from hpsearch.trainers.tabular.importance import column_importance
 from hpsearch.trainers.tabular.table.decode import column_places, row_text
 from hpsearch.trainers.tabular.table.prepare import prepare
@@ -73,3 +74,32 @@ def test_the_baseline_is_measured_in_units_of_the_target_and_kept(prepared, monk
     assert 20 < found.metrics["mae"] < table["wage"].std() / 2
     monkeypatch.setattr(assess, "_baseline", None)  # or it would be called
     assert assess.baseline({}, data) == found
+
+
+def test_weights_of_classes_find_the_rare_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    rng = np.random.default_rng(0)
+    rare = rng.random(N) < 0.1
+    cells = {"size": rng.normal(1.0 * rare), "ill": np.where(rare, "yes", "no")}
+    pd.DataFrame(cells).to_csv(tmp_path / "table.csv", index=False)
+    data = prepare(
+        {"path": str(tmp_path / "table.csv"), "target": "ill"}, {}, PrepareSetup(None, "cpu")
+    )
+
+    def recall(weights):
+        folder = tmp_path / weights
+        settings = {"class_weights": weights, "epochs": 5, "layers": "8"}
+        train.train(settings, {}, data, TrialSetup(0, "cpu", lambda _: None, keep=folder))
+        judged = assess.assess(
+            folder, data, test=False, metric="f1", device="cpu", progress=lambda *_: None
+        )
+        hits, of_rare = judged.confusion[1][1], sum(judged.confusion[1])
+        return hits / of_rare
+
+    assert recall("balanced") > 0.5 > recall("none")
+
+
+def test_weights_of_classes_are_refused_for_numbers(prepared, tmp_path):
+    data = {"path": str(tmp_path / "table.csv"), "target": "wage"}
+    with pytest.raises(InputError, match="class_weights are of classes, but 'wage' is of numbers"):
+        prepare(data, {"class_weights": "balanced"}, PrepareSetup(None, "cpu"))

@@ -46,3 +46,15 @@ def losses(
         low, high = y_range
         back = back * (predicted - low) * (high - predicted) / (high - low)
     return difference.square().mean(1), back
+
+
+def weighted(weights: Tensor) -> LossOf:
+    """The cross-entropy in which a row counts as much as its class has of `weights` (classes,)."""
+
+    def loss_of(out: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        logs, of_rows = torch.log_softmax(out, 1), weights[targets] / len(targets)
+        loss = -(logs.gather(1, targets[:, None])[:, 0] * of_rows).sum()
+        back = logs.exp_().scatter_add_(1, targets[:, None], -out.new_ones(len(targets), 1))
+        return loss, back.mul_(of_rows[:, None])
+
+    return loss_of

@@ -44,7 +44,8 @@ class SideBySide:
 def groups(trials: Sequence[SideBySide]) -> list[list[SideBySide]]:
     """Divide the trials into groups. Each group can train as one stack.
 
-    The trials of a group have the same batch size, number of hidden layers and range of outputs.
+    The trials of a group have the same batch size, number of hidden layers, range of outputs and
+    weights of classes.
     Together they have at most MOST_WEIGHTS weights; a larger trial is a group of its own.
     """
 
@@ -53,7 +54,9 @@ def groups(trials: Sequence[SideBySide]) -> list[list[SideBySide]]:
         # A layer of width 1 makes a product with a vector. If the vector lies between the columns
         # of other networks, it may be rounded differently. So such a trial is a group of its own.
         alone = trial.place if 1 in (sizes.n_in, *sizes.layers) else None
-        return repr((trial.fit.config.bs, len(sizes.layers), model.y_range, alone))
+        config = trial.fit.config
+        alike = config.bs, len(sizes.layers), model.y_range, config.class_weights
+        return repr((*alike, alone))
 
     found: list[list[SideBySide]] = []
     for _, alike in groupby(sorted(trials, key=kind), kind):

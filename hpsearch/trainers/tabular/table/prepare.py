@@ -158,12 +158,22 @@ def prepare(
         encoding = Encoding.from_json(content)
         parts = {name: _load(folder / name) for name in PARTS}
         rows = {name: np.load(folder / name / "rows.npy") for name in PARTS}
+    check_class_weights(config, encoding.target)
     target = f"The target {encoding.target.name!r} goes"
     check_reach(target, parts["train"].targets, config.bounds, "[{:g}, {:g}]")
     note = "; ".join(filter(None, (dataset.note, content["left_out"]))) or None
     scaled = config.y_range is None
     source, fingerprint = dataset.source, dataset.fingerprint
     return PreparedTable(parts, rows, scaled, encoding, source, fingerprint, note)
+
+
+def check_class_weights(config: TabularConfig, target: Target) -> None:
+    """Raises InputError for weights of classes where the target is of numbers."""
+    if config.class_weights != "none" and not target.classes:
+        raise InputError(
+            f"class_weights are of classes, but {target.name!r} is of numbers: drop "
+            'class_weights, or set task = "classification" in [data].'
+        )
 
 
 def find_columns(table: pd.DataFrame, given: TabularData, where: str) -> Columns:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hpsearch.errors import HpsearchError
 from hpsearch.trainers.shared.device import resolve_precision
-from hpsearch.trainers.shared.metrics import scores
+from hpsearch.trainers.shared.metrics import balanced_weights, scores
 from hpsearch.trainers.shared.stages import Epoch, Stage, Trained
 from hpsearch.trainers.step.cuda_graph import CapturedStep
 from hpsearch.trainers.step.dropout_masks import Masks
@@ -87,7 +87,12 @@ class ClassifierFit:
             DocumentBatches(docs.reversed() if self.backward else docs, device)
             for docs in (texts.parts["train"], texts.parts["valid"])
         )
-        self.labels = torch.from_numpy(texts.labels["train"]).to(device)
+        labels = texts.labels["train"]
+        self.labels = torch.from_numpy(labels).to(device)
+        self.class_weights: Tensor | None = None
+        if config.class_weights == "balanced":
+            weights = balanced_weights(labels, len(texts.classes))
+            self.class_weights = torch.from_numpy(weights).to(device)
         self.groups = self.model.layer_groups()
         self.n_groups = len(self.groups)
         self.dtype = resolve_precision(config.precision, device)
@@ -169,12 +174,16 @@ class _Gradients:
 
     def __init__(self, fit: ClassifierFit, read: Callable[..., tuple[Tensor, Tensor]]) -> None:
         self.read, self.masks, self.dtype = read, fit.masks, fit.dtype
-        self.weights = fit.optimiser.weights
+        self.weights, self.class_weights = fit.optimiser.weights, fit.class_weights
 
     def __call__(self, tokens: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Documents (T, B) and their classes (B,) -> cross-entropy, a gradient for each weight."""
         logits, penalty = self.read(tokens, lengths, self.masks, self.dtype)
-        loss = nn.functional.cross_entropy(logits, labels)
+        if self.class_weights is None:
+            loss = nn.functional.cross_entropy(logits, labels)
+        else:  # not divided by the batch's weights: a batch without the rare class counts less
+            each = nn.functional.cross_entropy(logits, labels, reduction="none")
+            loss = (each * self.class_weights[labels]).mean()
         return loss.detach(), *gradients(loss + penalty, self.weights)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hpsearch.trainers.tabular.network.losses import weighted
 from hpsearch.trainers.tabular.network.model import Sizes, TabularModel
 from hpsearch.trainers.tabular.network.stack import DropMasks, Rows, Stack
 
@@ -153,3 +154,16 @@ def test_only_embeddings_and_matrices_decay():
     decaying = sum(flat.weight[name].numel() for name in flat.weight if "norm" not in name) - 3
     assert flat.n_decayed == decaying
     assert [part.wd for part in flat.optimiser(0.1).parts] == [0.1, 0.0]
+
+
+def test_weighted_loss_and_gradient_are_torchs():
+    generator = torch.Generator().manual_seed(0)
+    out = torch.randn(30, 3, generator=generator, requires_grad=True)
+    targets = torch.randint(3, (30,), generator=generator)
+    weights = torch.tensor([0.5, 1.0, 7.0])
+    loss, back = weighted(weights)(out.detach(), targets)
+    each = torch.nn.functional.cross_entropy(out, targets, reduction="none")
+    expected = (each * weights[targets]).mean()
+    (gradient,) = torch.autograd.grad(expected, out)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(back, gradient)

@@ -229,3 +229,18 @@ def test_with_max_tokens_a_classifier_reads_the_ends_of_texts_and_its_language_m
 
 def split(docs):
     return np.split(docs.ids, docs.offsets[1:-1])
+
+
+def test_balanced_classes_weigh_a_text_by_how_rare_its_class_is(prepared):
+    """One text in four is of the rare class: it weighs three times what the others do."""
+    labels = prepared.texts.labels
+    rare = {**labels, "train": np.where(np.arange(len(labels["train"])) % 4 == 0, 1, 0)}
+    texts = replace(prepared.texts, labels=rare)
+    config = ClassifierConfig(**{**SETTINGS, **PARAMS, "class_weights": "balanced"})
+    folder = prepared.language_models[0].folder
+    weights = ClassifierFit(config, texts, folder, seed=0, device="cpu").class_weights
+    assert weights.tolist() == pytest.approx([2 / 3, 2], rel=0.02)
+    plain, weighted = (
+        fit(replace(prepared, texts=texts), class_weights=one)[1][0] for one in ("none", "balanced")
+    )
+    assert plain.train_loss != weighted.train_loss
