@@ -9,9 +9,9 @@ demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
 	$(BIN)/hpsearch explain imdb-clas
 
-# In as many processes as PROCESSES says, each test file in one of them.
+# In as many processes as PROCESSES says, each test file in one of them, the slow files first.
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -97,9 +97,9 @@ def test_a_study_on_ones_own_csv_from_the_first_run_to_the_explanation(folder):
     assert "reviews.csv" in out
     assert "3 complete" in out
 
-    status, out, _ = hpsearch(folder, *run, "--trials", "2", "--seed", "0")
+    status, out, _ = typed(folder, *run, "--trials", "2", "--seed", "0")
     assert status == 0
-    status, out, _ = hpsearch(folder, "explain", "mine", "--format", "json")
+    status, out, _ = typed(folder, "explain", "mine", "--format", "json")
     assert status == 0
     document = json.loads(out)
     assert document["schema"] == "hpsearch.explain/1"
@@ -108,7 +108,7 @@ def test_a_study_on_ones_own_csv_from_the_first_run_to_the_explanation(folder):
     assert document["trusted"] is False
     assert document["rules"] == []
 
-    status, out, _ = hpsearch(folder, "explain")
+    status, out, _ = typed(folder, "explain")
     assert status == 0
     assert "No rules" in out
     assert "dashboard" in out
@@ -127,7 +127,7 @@ def test_a_study_on_ones_own_csv_from_the_first_run_to_the_explanation(folder):
 
     text = (folder / "study.toml").read_text()
     (folder / "study.toml").write_text(text.replace("high = 1e-1", "high = 2e-1"))
-    status, _, err = hpsearch(folder, *run)
+    status, _, err = typed(folder, *run)
     assert status == 2
     assert "changed since its first trials" in err
     assert "lr" in err
@@ -157,7 +157,7 @@ def test_the_dashboard_answers_and_tells_where(folder):
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
         assert [s["study_name"] for s in listed["study_summaries"]] == ["other"]
-        status, _, err = hpsearch(folder, "dashboard", "--port", str(port))
+        status, _, err = typed(folder, "dashboard", "--port", str(port))
         assert status == 2
         assert f"Port {port}" in err
         assert "taken" in err
@@ -188,15 +188,15 @@ def test_any_optuna_study_is_explained(folder):
 def test_a_study_that_cannot_be_explained_keeps_none_from_the_others(folder):
     optuna_study(folder / "hpsearch.db", "an[/odd] name")
     optuna_study(folder / "hpsearch.db", "empty", n_trials=0)
-    status, out, err = hpsearch(folder, "explain")
+    status, out, err = typed(folder, "explain")
     assert status == 0
     assert "an[/odd] name" in out
     assert err.count("\n") == 1
     assert "'empty' has no finished trial" in err
-    status, out, _ = hpsearch(folder, "explain", "empty", "an[/odd] name")
+    status, out, _ = typed(folder, "explain", "empty", "an[/odd] name")
     assert status == 2
     assert "an[/odd] name" in out
-    assert hpsearch(folder, "explain", "empty")[0] == 2
+    assert typed(folder, "explain", "empty")[0] == 2
 
 
 def test_the_command_that_is_told_can_be_pasted(folder):
@@ -358,7 +358,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(folder):
     assert states["COMPLETE"] >= 1
     assert "RUNNING" not in states
     assert sum(states.values()) == 30
-    status, out, _ = hpsearch(
+    status, out, _ = typed(
         folder, "run", "study.toml", "--preset", "quick", "--trials", "2", "--workers", "1"
     )
     assert status == 0

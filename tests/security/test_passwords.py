@@ -2,11 +2,9 @@
 output, files, archives, rows, and what the system shows of every process while they run."""
 
 import contextlib
-import os
-import subprocess
-import sys
 import threading
 import time
+import traceback
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from store_databases import database
+from typed import typed
 
 SECRET, WRITTEN = "hunter22/x", "hunter22%2Fx"
 STUDY = """
@@ -128,19 +127,19 @@ def test_no_output_file_row_or_process_title_holds_a_password(tmp_path, url):
     )
     (tmp_path / "study.toml").write_text(STUDY)
     environment = {
-        **os.environ, "HPSEARCH_STORAGE": url, "HPSEARCH_HOME": str(tmp_path / "home"),
+        "HPSEARCH_STORAGE": url, "HPSEARCH_HOME": str(tmp_path / "home"),
         "HPSEARCH_DEVICE": "cpu", "TMPDIR": str(tmp_path),
     }  # fmt: skip
     unreachable = f"postgresql://me:{WRITTEN}@127.0.0.1:1/nothing"
     said = {}
 
     def hpsearch(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "hpsearch", *arguments], cwd=tmp_path, env=environment,
-            capture_output=True, text=True, timeout=250,
-        )  # fmt: skip
-        said[arguments] = done.stdout + done.stderr
-        return done.returncode
+        try:
+            status, out, err = typed(tmp_path, *arguments, **environment)
+        except Exception:  # with --debug it is Python that prints it
+            status, out, err = 1, "", traceback.format_exc()
+        said[arguments] = out + err
+        return status
 
     with titles() as seen:
         for command in COMMANDS:

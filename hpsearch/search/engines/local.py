@@ -39,12 +39,17 @@ class WorkerError(HpsearchError):
 def prestarted(workers: int) -> Iterator[list[Process]]:
     """Start processes while their job is still being made; `send_trainer` comes first.
 
-    `WorkerProcesses` takes processes from the list; those that are left at the end are stopped.
+    `WorkerProcesses` takes processes from the list. Those that are left at the end have no job, and
+    are killed: what was wrong with a run is not said only when they have imported all they need.
     """
     with stopping() as processes:
-        for number in range(workers):
-            processes.append(launch(number, workers))
-        yield processes
+        try:
+            for number in range(workers):
+                processes.append(launch(number, workers))
+            yield processes
+        finally:
+            for process in processes:
+                process.popen.kill()
 
 
 @dataclass

@@ -37,6 +37,13 @@ def test_two_workers_finish_exactly_the_trials_asked_for(spec, storage, console)
     assert threads == {max(1, len(os.sched_getaffinity(0)) // 2)}
 
 
+def test_what_is_wrong_with_a_run_does_not_wait_for_workers_to_start():
+    with pytest.raises(HpsearchError), local.prestarted(1) as processes:
+        (process,) = processes
+        raise HpsearchError("The data are wrong.")
+    assert process.popen.returncode == -signal.SIGKILL
+
+
 def test_a_trial_is_the_same_whoever_runs_it(spec, tmp_path, console):
     """Designs do not depend on the order of ends: two workers give the values of one."""
     one, two = (

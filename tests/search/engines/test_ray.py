@@ -1,20 +1,24 @@
-"""Workers as tasks of a real Ray cluster: nodes with caches of their own, one killed midway."""
+"""Workers as tasks of a real Ray cluster: nodes with caches of their own, one lost midway."""
 
+import contextlib
 import os
 import threading
-import time
-from collections import Counter
 
 import pytest
+import sqlalchemy as sa
 from calls import run, verify
 from optuna.trial import TrialState
-from run_processes import TESTS, values, wait_until
+from run_processes import TESTS, wait_until
 from tiny_corpus import CLASSIFIER_TOML, write_reviews
+from tiny_table import STUDY, write_table
 
 import hpsearch
 from hpsearch.errors import InputError
 from hpsearch.search.engines import Cluster, Workers, choose_pool
 from hpsearch.store import Store
+from hpsearch.store.tables import schema
+from hpsearch.store.tables.optuna_tables import TRIALS
+from hpsearch.study.trainers import TRAINERS
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
@@ -25,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarn
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A head where no trial has room, and two nodes for one worker each, with own caches."""
+    """A head where no trial has room."""
     folder = tmp_path_factory.mktemp("ray")
     (folder / "hps_fake_trainer.py").write_text((TESTS / "fake_trainer.py").read_text())
     before = dict(os.environ)
@@ -36,9 +40,7 @@ def cluster(tmp_path_factory):
     made = cluster_utils.Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )
-    for name in "ab":
-        made.add_node(num_cpus=1, env_vars={"HPSEARCH_HOME": str(folder / name)})
-    made.homes = {name: folder / name for name in "ab"}
+    made.folder, made.homes = folder, {}
     yield made
     ray.shutdown()
     made.shutdown()
@@ -46,7 +48,18 @@ def cluster(tmp_path_factory):
     os.environ.update(before)
 
 
-def test_data_and_stages_reach_the_nodes(cluster, tmp_path, monkeypatch, console):
+@pytest.fixture
+def nodes(cluster):
+    """The cluster with two nodes for one worker each, with own caches; lost ones are replaced."""
+    while len(cluster.worker_nodes) < 2:
+        home = cluster.folder / f"node-{len(cluster.homes)}"
+        home.mkdir()
+        node = cluster.add_node(num_cpus=1, env_vars={"HPSEARCH_HOME": str(home)})
+        cluster.homes[node] = home
+    return cluster
+
+
+def test_data_and_stages_reach_the_nodes(nodes, tmp_path, monkeypatch, console):
     """A classifier: its texts and its language model exist where `run` was typed only."""
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
@@ -58,11 +71,11 @@ def test_data_and_stages_reach_the_nodes(cluster, tmp_path, monkeypatch, console
     monkeypatch.chdir(tmp_path)
     study = hpsearch.run(
         tmp_path / "study.toml", engine="ray", workers=None, storage="sqlite:///ray.db",
-        cluster=Cluster(cluster.address), **options,
+        cluster=Cluster(nodes.address), **options,
     )  # fmt: skip
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     (stage,) = (tmp_path / "home" / "stages").glob("language-model-*[0-9a-f]")
-    used = [home for home in cluster.homes.values() if (home / "stages" / stage.name).is_dir()]
+    used = [home for home in nodes.homes.values() if (home / "stages" / stage.name).is_dir()]
     assert used
     assert all(not list((home / "stages").glob("texts-*")) for home in used)
     with Store.open("sqlite:///ray.db") as store:
@@ -80,25 +93,21 @@ def losses(storage):
     return [(row["number"], row["epoch"], row["valid_loss"]) for row in rows]
 
 
-def test_what_the_cluster_has_no_room_for_is_refused(cluster):
-    assert choose_pool(Workers(None, None, "ray", Cluster(cluster.address)), 9).workers == 2
-    assert (
-        choose_pool(Workers(None, None, "ray", Cluster(cluster.address, cpus=0.5)), 1).workers == 1
-    )
-    assert (
-        choose_pool(Workers(None, None, "ray", Cluster(cluster.address, cpus=0.5)), 9).workers == 4
-    )
+def test_what_the_cluster_has_no_room_for_is_refused(nodes):
+    assert choose_pool(Workers(None, None, "ray", Cluster(nodes.address)), 9).workers == 2
+    assert choose_pool(Workers(None, None, "ray", Cluster(nodes.address, cpus=0.5)), 1).workers == 1
+    assert choose_pool(Workers(None, None, "ray", Cluster(nodes.address, cpus=0.5)), 9).workers == 4
     with pytest.raises(InputError, match=r"3 CPUs and 0 GPUs for a worker \(the largest has 1 "):
-        choose_pool(Workers(None, None, "ray", Cluster(cluster.address, cpus=3)), 9)
+        choose_pool(Workers(None, None, "ray", Cluster(nodes.address, cpus=3)), 9)
     with pytest.raises(InputError, match=r"has 1 CPUs and 0\.5 GPUs"):
-        choose_pool(Workers(None, None, "ray", Cluster(cluster.address, gpus=0.5)), 9)
+        choose_pool(Workers(None, None, "ray", Cluster(nodes.address, gpus=0.5)), 9)
     with pytest.raises(InputError, match="--devices does not go with --engine ray"):
-        choose_pool(Workers(None, ["cuda:0"], "ray", Cluster(cluster.address)), 9)
+        choose_pool(Workers(None, ["cuda:0"], "ray", Cluster(nodes.address)), 9)
     with pytest.raises(InputError, match="go with --engine ray"):
-        choose_pool(Workers(None, None, "local", Cluster(cluster.address)), 9)
+        choose_pool(Workers(None, None, "local", Cluster(nodes.address)), 9)
 
 
-def test_a_rule_is_verified_on_the_cluster(cluster, spec, storage, tmp_path, console):
+def test_a_rule_is_verified_on_the_cluster(nodes, spec, storage, tmp_path, console):
     """With the verdict that the same pairs give in this process."""
     contrast = {"param": "x", "value": 0.3, "against": 0.8, "pairs": 2, "console": console}
     spec = spec.but(noise=0.01, epochs=1)
@@ -107,7 +116,7 @@ def test_a_rule_is_verified_on_the_cluster(cluster, spec, storage, tmp_path, con
         run(spec, trials=12, storage=place, console=console)
     there = verify(
         spec, **contrast, storage=places[0], engine="ray", workers=2,
-        cluster=Cluster(cluster.address),
+        cluster=Cluster(nodes.address),
     )  # fmt: skip
     here = verify(spec, **contrast, storage=places[1])
     assert (there.verdict, there.gains) == (here.verdict, here.gains)
@@ -116,37 +125,103 @@ def test_a_rule_is_verified_on_the_cluster(cluster, spec, storage, tmp_path, con
     assert [row["worker"].split("-")[0] for row in rows] == ["ray"] * 4
 
 
-def test_a_run_outlives_a_node(cluster, spec, storage, tmp_path, console):
-    """All processes of a node killed midway: its trial is finished elsewhere, and no other lost."""
-    victim = next(iter(cluster.worker_nodes))
-    spec = spec.but(sleep=0.7)
+HELD = """
+import os, time
+from dataclasses import replace
+from pathlib import Path
+import {real} as real
 
-    def both_began_lately():
-        latest = {
-            entry["pid"]: entry for entry in spec.journal if entry["what"] in ("train", "end")
-        }
-        began = [e for e in latest.values() if e["what"] == "train" and time.time() < e["at"] + 0.9]
-        return len(began) == 2
+def train(settings, params, data, setup):
+    def and_wait(record):
+        setup.report(record)
+        while not (Path(os.environ["HPSEARCH_HOME"]) / "go-{name}").exists():
+            time.sleep(0.02)
+
+    return real.train(settings, params, data, replace(setup, report=and_wait))
+
+def __getattr__(name):
+    return getattr(real, name)
+"""
+"""A trainer whose trials stand after their first epoch until the cache of their node says go."""
+
+
+def write_people(folder):
+    write_table(folder)
+    (folder / "study.toml").write_text(STUDY.replace("epochs = 2", "epochs = 4"))
+
+
+def write_texts(folder):
+    write_reviews(folder / "reviews.csv", 120)
+    (folder / "study.toml").write_text(CLASSIFIER_TOML)
+
+
+def both_are_training(storage):
+    """Whether two trials run, each with an epoch behind it."""
+    epochs = sa.select(sa.func.count(sa.distinct(schema.epoch.c.trial_id)))
+    epochs = epochs.join(TRIALS, TRIALS.c.trial_id == schema.epoch.c.trial_id)
+    with Store.open(storage) as store, store.engine.connect() as connection:
+        running = epochs.where(TRIALS.c.state == TrialState.RUNNING)
+        return connection.execute(running).scalar_one() == 2
+
+
+@contextlib.contextmanager
+def a_node_lost(nodes, storage, name):
+    """Meanwhile a node is killed as soon as a trial stands on each, and then the other goes on."""
+    victim, survivor = nodes.worker_nodes
+    ended, killed = threading.Event(), []
 
     def kill():
-        wait_until(both_began_lately, "a trial on each node")
-        cluster.remove_node(victim, allow_graceful=False)
+        try:
+            wait_until(lambda: ended.is_set() or both_are_training(storage), "both nodes", 200)
+            if not ended.is_set():
+                nodes.remove_node(victim, allow_graceful=False)
+                killed.append(victim)
+        finally:
+            for node in (survivor,) if killed else (survivor, victim):
+                (nodes.homes[node] / f"go-{name}").touch()
 
     thread = threading.Thread(target=kill)
     thread.start()
-    study = run(
-        spec, trials=8, workers=2, engine="ray", cluster=Cluster(cluster.address),
-        search={"design_share": 1}, storage=storage, console=console,
-    )  # fmt: skip
-    thread.join()
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 8
-    with Store.open(storage) as store:
-        kinds = Counter(event["kind"] for event in store.events())
-        assert store.table_counts()["hps_epoch"] == 24
-    assert kinds["worker-crashed"] >= 1
-    assert kinds["trial-requeued"] == 1, kinds
-    whole = run(
-        spec.but(sleep=0), trials=8, search={"design_share": 1},
-        storage=f"sqlite:///{tmp_path}/whole.db", console=console,
-    )  # fmt: skip
-    assert values(study) == values(whole)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert killed, "the study ended before two trials ran at once"
+
+
+@pytest.mark.parametrize(
+    ("write", "trainer", "name", "epochs"),
+    [
+        (write_people, "tabular", "mine-quick", 4),
+        (write_texts, "text-classifier", "tiny-clas-quick", 5),
+    ],
+)
+def test_a_study_outlives_a_node(
+    nodes, tmp_path, monkeypatch, console, write, trainer, name, epochs
+):
+    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
+    write(tmp_path)
+    options = {"trials": 6, "search": {"design_share": 1}, "console": console}
+    there, here = (f"sqlite:///{tmp_path}/{one}.db" for one in ("there", "here"))
+    whole = hpsearch.run(tmp_path / "study.toml", storage=here, **options)
+    with Store.open(there):
+        pass
+    places, held = TRAINERS[trainer], f"held_{trainer.replace('-', '_')}"
+    (nodes.folder / f"{held}.py").write_text(HELD.format(real=places.train, name=name))
+    monkeypatch.syspath_prepend(nodes.folder)
+    monkeypatch.setitem(TRAINERS, trainer, places._replace(train=held))
+    with a_node_lost(nodes, there, name):
+        study = hpsearch.run(
+            tmp_path / "study.toml", engine="ray", workers=2, storage=there,
+            cluster=Cluster(nodes.address), **options,
+        )  # fmt: skip
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+    assert [trial.values for trial in study.trials] == [trial.values for trial in whole.trials]
+    with Store.open(there) as store:
+        kinds = [event["kind"] for event in store.events()]
+        rows = store.epochs(name)
+    assert kinds.count("trial-requeued") == 1, kinds
+    assert "worker-crashed" in kinds
+    assert len({(row["number"], row["epoch"]) for row in rows}) == len(rows) == 6 * epochs
