@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from typed import typed
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 name = "mine"
 trainer = "text-classifier"

@@ -11,6 +11,8 @@ import hpsearch
 from hpsearch.cli.app import app
 from hpsearch.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 name = "mine"
 trainer = "tabular"

@@ -21,7 +21,9 @@ LOCALES = {"de_DE": "UTF-8"}
 SCRIPT = """
 import contextlib, io, locale, sys
 import torch
+from hpsearch.analysis.surrogate import fit
 from hpsearch.cli.app import app
+fit.N_REFITS = 19
 name, *commands = sys.argv[1:]
 locale.setlocale(locale.LC_ALL, "")
 assert locale.str(1.5) == ("1.5" if name == "C.UTF-8" else "1,5")
@@ -33,7 +35,7 @@ for command in commands:
 """
 COMMANDS = (
     "data show study.toml",
-    "run study.toml --trials 6 --devices cpu --workers 1",
+    "run study.toml --trials 4 --devices cpu --workers 1",
     "show study.toml --preset quick",
     "explain mine-quick --format json --output rules.json",
     "train study.toml --best --preset quick --device cpu --output model",

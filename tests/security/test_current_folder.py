@@ -12,6 +12,8 @@ from tiny_table import write_table
 import hpsearch
 from hpsearch.core.child_processes import module_path, python_command, python_environment
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(sys.executable).with_name("hpsearch")
 PYTHONS_OWN = {  # what `python -m` itself has imported before it looks for the module
     "__future__", "collections", "contextlib", "functools", "importlib", "itertools", "keyword",

@@ -15,6 +15,8 @@ from sqlalchemy.engine import make_url
 from store_databases import database
 from typed import typed
 
+pytestmark = pytest.mark.slow
+
 SECRET, WRITTEN = "hunter22/x", "hunter22%2Fx"
 STUDY = """
 name = "shop"
