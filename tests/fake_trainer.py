@@ -82,6 +82,7 @@ def train(settings, params, data, setup):
     records = json.loads(state.read_text()) if state and state.exists() else []
     start = len(records) + 1
     note(settings, what="train", seed=seed, params=params, start=start, device=setup.device)
+    meet(settings)
     for record in records:  # one may have been killed after its checkpoint, before its report
         report(EpochRecord(**record))
     for epoch in range(len(records) + 1, epochs + 1):
@@ -104,6 +105,20 @@ def train(settings, params, data, setup):
     if settings.get("nan"):
         final = math.nan
     return TrainResult({name: final, "loss": 1 - final}, epochs, 0.5)
+
+
+def meet(settings):
+    """Stand until as many processes have begun a trial as the test wants beside each other."""
+    wanted, deadline = settings.get("meet", 1), time.monotonic() + 60
+    while len(training(Path(settings["journal"]))) < wanted:
+        assert time.monotonic() < deadline, "no other worker began a trial"
+        time.sleep(0.02)
+
+
+def training(journal):
+    """The processes that have begun a trial."""
+    entries = map(json.loads, journal.read_text().splitlines())
+    return {entry["pid"] for entry in entries if entry["what"] == "train"}
 
 
 def misbehave(settings, params, epoch):

@@ -112,8 +112,7 @@ def unfinished_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         here = [Path(place, name) for name in (*folders, *names) if UNFINISHED.search(name)]
-        with suppress(OSError):
-            found += [path for path in here if is_unfinished(path)]
+        found += [path for path in here if is_unfinished(path)]
         folders[:] = [name for name in folders if not UNFINISHED.search(name)]
     return found
 
@@ -123,7 +122,10 @@ def is_unfinished(path: Path, start: int = 0) -> bool:
     found = UNFINISHED.fullmatch(path.name, start) if start else UNFINISHED.search(path.name)
     if found is None or found.end() != len(path.name):
         return False
-    age = time.time() - path.lstat().st_mtime
+    try:
+        age = time.time() - path.lstat().st_mtime
+    except OSError:  # another process has just removed or finished it
+        return False
     if found["host"] != _host():
         return age > LONG_AGO_S
     return age > SURELY_DEAD_S and not _lives(int(found["pid"]))
