@@ -59,7 +59,8 @@ def new(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The column to predict, or the labels of texts.")
+        str | None,
+        typer.Option(help="The column to predict, or the labels of texts. Default: by its name."),
     ] = None,
     task: Annotated[
         Task | None,
@@ -79,6 +80,8 @@ def new(
 
     if data is None and database is None and file.exists() and file.suffix != ".toml":
         data, file = file, Path(f"{file.absolute().name.split('.')[0]}.toml")
+    elif data is None and database is None and file.suffix not in ("", ".toml"):
+        raise InputError(f"{file} does not exist: give a file, a folder or an archive.")
     if file.is_dir() or file.suffix != ".toml":
         file = file / "study.toml"
     if file.exists():

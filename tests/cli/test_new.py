@@ -91,6 +91,7 @@ def test_a_study_of_numbers_from_a_query(folder, capsys):
         ({"data": Path("my.csv"), "target": "wram"}, "did you mean warm?"),
         ({"data": Path("my.csv"), "task": "texts"}, "No column holds texts of several words"),
         ({"data": Path("gone.csv"), "target": "warm"}, "does not exist"),
+        ({"file": Path("gone.csv")}, "gone.csv does not exist: give a file"),
         ({"data": Path("my.csv"), "target": "same"}, "nothing to learn"),
     ],
 )
@@ -98,7 +99,7 @@ def test_what_is_missing_is_said_in_a_sentence(folder, options, sentence):
     if options.get("target") == "same":
         pd.read_csv("my.csv").assign(same=1).to_csv("my.csv", index=False)
     with pytest.raises(InputError, match=re.escape(sentence)):
-        new(Path("x.toml"), **options)
+        new(**{"file": Path("x.toml"), **options})
     assert not (folder / "x.toml").exists()
 
 
@@ -195,6 +196,28 @@ def test_whole_numbers_are_said_to_be_classes_and_a_split_column_is_used(tmp_pat
     spec = written(tmp_path, HOUSES, target="rooms")
     assert "6 whole numbers, which are taken for classes; otherwise add" in capsys.readouterr().out
     assert spec.data["split"] == {"column": "is_valid"}
+
+
+def test_a_column_called_target_is_what_is_predicted(tmp_path, capsys):
+    named = HOUSES.rename(columns={"rooms": "Target"})
+    assert written(tmp_path, named).data["target"] == "Target"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Target is what is predicted, by its name; otherwise add --target COLUMN." in said
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "sentence"),
+    [
+        (HOUSES.rename(columns={"rooms": "y", "size": "class"}), {}, "Which column"),
+        (RATINGS.set_axis(["3", "351", "4"], axis=1), {}, "first row has values"),
+        (RATINGS.set_axis(["3", "351", "4"], axis=1), {"task": "ratings"}, "first row has values"),
+        (RATINGS.set_axis(["0", "1", "2"], axis=1), {}, "Which column"),
+        (HOUSES[["rooms"]], {}, "The only column is rooms"),
+    ],
+)
+def test_what_names_do_not_say_is_asked_for(tmp_path, table, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        written(tmp_path, table, **options)
 
 
 def test_the_data_alone_will_do(folder, capsys):

@@ -191,6 +191,7 @@ def _named_by_place(names: list[str]) -> dict[str, str]:
     """Columns of ratings whose names say nothing: user, item, rating, time in this order."""
     if len(names) < 2:
         raise InputError("Ratings need a column of users and one of items.")
+    _check_names(names)
     return dict(zip(("user", "item", "rating", "time"), names, strict=False))
 
 
@@ -254,12 +255,37 @@ def _other_language(texts: list[str]) -> tuple[str, ...]:
     )
 
 
+def _target_in(table: pd.DataFrame) -> str:
+    """The only column that is called what one predicts. Raises InputError if there is none."""
+    names = [str(name) for name in table.columns]
+    if len(names) == 1:
+        raise InputError(
+            f"The only column is {names[0]}: give a table with another, to be predicted from it."
+        )
+    _check_names(names)
+    if (target := roles.target_in(names)) is not None:
+        return target
+    raise InputError(f"Which column is to be predicted? Add --target, one of {', '.join(names)}.")
+
+
+def _check_names(names: list[str]) -> None:
+    """Raises InputError for a first row of numbers: one of values, unless it counts the columns."""
+    numbers = [name.strip().replace(".", "", 1) for name in names]
+    counted = [[str(i + first) for i in range(len(names))] for first in (0, 1)]
+    if all(number.isdecimal() for number in numbers) and names not in counted:
+        raise InputError(
+            f"The first row has values in place of the columns' names ({quoted(names)}): write "
+            "names above it, for ratings user,item,rating,time."
+        )
+
+
 def _table(
     where: Mapping[str, Any], table: pd.DataFrame, task: Task | None, target: str | None
 ) -> Found:
+    notes: tuple[str, ...] = ()
     if target is None:
-        names = ", ".join(map(str, table.columns))
-        raise InputError(f"Which column is to be predicted? Add --target, one of {names}.")
+        target = _target_in(table)
+        notes = (f"{target} is what is predicted, by its name; otherwise add --target COLUMN.",)
     split = roles.split_in(table, set(HELD_OUT))
     split = None if split == target else split
     given = task if task in ("classification", "regression") else None
@@ -271,11 +297,10 @@ def _table(
         data["split"] = {"column": split}
     elif seen.task == "classification":
         data["split"] = {"share": 0.2, "stratify": target}
-    notes: tuple[str, ...] = ()
     if seen.without_target:
         data["on_error"] = "skip"
         rows = how_many(seen.without_target, "row")
-        notes = (f"{rows} without {target} will be left out, as on_error in the study says.",)
+        notes += (f"{rows} without {target} will be left out, as on_error in the study says.",)
     if table[target].dtype.kind in "iu" and table[target].nunique() <= DOUBTFUL and given is None:
         other = "regression" if seen.task == "classification" else "classification"
         taken = "classes" if seen.task == "classification" else "numbers"

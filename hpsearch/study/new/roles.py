@@ -33,6 +33,7 @@ _LABELS = _words(
     "label sentiment class category target y stars rating score topic polarity tag intent "
     "emotion spam language genre stance"
 )
+_TARGETS = frozenset(("target", "label", "class", "y", "outcome"))
 _SPLITS = _words("split valid is_valid set fold partition is_test")
 MOST_CLASSES = 50
 SAMPLE = 2000  # cells whose words are counted
@@ -112,6 +113,17 @@ def label_in(table: pd.DataFrame, texts: Texts) -> str | None:
     ]
     named = [name for name in few if _head(name) in _LABELS]
     return named[0] if named else few[0] if len(few) == 1 else None
+
+
+def target_in(names: list[str]) -> str | None:
+    """The only column that is called what one predicts, whatever the table is about.
+
+    Example:
+        >>> target_in(["age", "Target"]), target_in(["y", "class"]), target_in(["class_size"])
+        ('Target', None, None)
+    """
+    found = [name for name in names if name.strip().lower() in _TARGETS]
+    return found[0] if len(found) == 1 else None
 
 
 def split_in(table: pd.DataFrame, known: set[str]) -> str | None:

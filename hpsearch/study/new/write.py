@@ -130,7 +130,7 @@ def _space(found: Found) -> list[str]:
         return []
     lines = [f"{name} = {toml(param)}" for name, param in fitted.items()]
     rows = how_many(_n_train(found), "row") + " to train on"
-    return ["", f"# Fitted to {rows}; the defaults are the baseline trial.", "[space]", *lines]
+    return ["", f"# Chosen for {rows}; the defaults are the baseline trial.", "[space]", *lines]
 
 
 def _is_small(found: Found) -> bool:
