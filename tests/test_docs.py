@@ -98,7 +98,7 @@ def check_options(words):
 def check_syntax(language, text):
     if language == "sh":
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
-        for line in re.findall(r"^(?: *exec)? *hpsearch (.+)", text, re.MULTILINE):
+        for line in re.findall(r"^(?: *exec| *while)? *hpsearch ([^;\n]+)", text, re.MULTILINE):
             check_options(shlex.split(line.rstrip("\\"), comments=True))
     elif language == "python":
         ast.parse(text)
@@ -134,11 +134,39 @@ def test_the_kubernetes_jobs_run_commands_that_there_are_and_mount_what_they_dec
     for job in jobs:
         pod = job["spec"]["template"]["spec"]
         (container,) = pod["containers"]
-        check_options(container["args"])
+        if "command" in container:
+            check_syntax("sh", container["args"][0])
+        else:
+            check_options(container["args"])
         assert {one["name"] for one in container["volumeMounts"]} == {
             one["name"] for one in pod["volumes"]
         }
         assert pod["restartPolicy"] in ("OnFailure", "Never"), "what a job allows"
+
+
+@pytest.mark.parametrize(
+    ("task", "commands"), [("0", ["run 2000"]), ("1", ["worker 1h", "worker 5m", "worker 5m"])]
+)
+def test_the_first_task_of_the_array_runs_and_the_others_join_until_no_run_is_left(
+    tmp_path, task, commands
+):
+    """With a hpsearch that notes what it is asked for, and finds nothing to join the third time."""
+    place = tmp_path / "hpsearch-env/bin"
+    place.mkdir(parents=True)
+    (place / "activate").write_text(f"PATH={place}:$PATH")
+    (place / "hpsearch").write_text(
+        '#!/bin/sh\necho "$1" "$(echo "$*" | grep -o "[^ ]*$")" >>"$HOME/asked"\n'
+        'test "$(wc -l <"$HOME/asked")" -lt 3\n'
+    )
+    (place / "srun").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    for name in ("hpsearch", "srun"):
+        (place / name).chmod(0o755)
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path),
+        "SLURM_ARRAY_TASK_ID": task, "SLURM_CPUS_PER_TASK": "4",
+    }  # fmt: skip
+    subprocess.run(["bash", FILES / "slurm.sh"], env=environment, check=True, timeout=20)
+    assert (tmp_path / "asked").read_text().splitlines() == commands
 
 
 def test_ray_accepts_the_cluster():

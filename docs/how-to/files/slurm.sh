@@ -16,8 +16,13 @@ export HPSEARCH_HOME=${HPSEARCH_HOME:-$HOME/hpsearch}
 export OMP_NUM_THREADS=1
 
 source "$HOME/hpsearch-env/bin/activate"
+# Slurm signals what srun starts.
+hpsearch() { srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" hpsearch "$@"; }
+options=(--preset cpu --workers "$SLURM_CPUS_PER_TASK")
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
-    exec hpsearch run "$study" --preset cpu --trials 2000 --workers "$SLURM_CPUS_PER_TASK"
-else
-    exec hpsearch worker "$study" --preset cpu --workers "$SLURM_CPUS_PER_TASK" --wait 1h
+    hpsearch run "$study" "${options[@]}" --trials 2000
+    exit
 fi
+hpsearch worker "$study" "${options[@]}" --wait 1h
+# The run may have been stopped with its task: wait for it to be taken up, at most so long.
+while hpsearch worker "$study" "${options[@]}" --wait 5m; do :; done
