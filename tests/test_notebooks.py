@@ -43,11 +43,18 @@ def executed(tmp_path_factory):
     patch.setenv("HPSEARCH_DATA", str(data))
     patch.setenv("MPLBACKEND", "agg")
 
-    def run(name):
+    def run(name, **env):
         notebook = nbformat.read(FOLDER / name, as_version=4)
-        NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        folder = tmp_path_factory.mktemp("notebook")
+        with pytest.MonkeyPatch.context() as here:
+            for key, value in env.items():
+                here.setenv(key, value.format(folder=folder))
+            NotebookClient(
+                notebook, timeout=240, kernel_name="python3",
+                resources={"metadata": {"path": str(folder)}},
+            ).execute()  # fmt: skip
         return {
-            tag: cell.outputs[-1]["data"]["text/plain"]
+            tag: cell.outputs[-1]["data"].get("text/plain")
             for cell in notebook.cells
             for tag in cell.metadata.get("tags", ())
         }
@@ -74,3 +81,22 @@ def test_the_spreadsheet_reaches_the_lessons_level_and_look_ups_are_one_hot_prod
     assert found["equal"] is True
     assert len(found["gradients"]) == 2
     assert max(found["gradients"]) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["texts", "table", "ratings", "own_objective"])
+def test_a_kind_of_study_from_data_to_an_answer(executed, name):
+    found = executed(f"{name}.ipynb", TRIALS="3", HPSEARCH_HOME="{folder}/home")
+    assert "3 trials" in found["explanation"]
+    assert found["predicted"]
+    if name == "table":
+        assert found["objectives"] == "['accuracy', 'seconds']"
+    if name == "own_objective":
+        assert found["verification"].startswith("<Verification ")
+    else:
+        assert ("mse" if name == "ratings" else "accuracy") in found["metrics"]
+
+
+def test_from_2_6_to_a_rule_that_is_verified_or_a_reason_why_there_is_none(executed):
+    found = executed("rule_of_thumb.ipynb", TRIALS="3", HPSEARCH_HOME="{folder}/home")
+    assert "too few" in found["rules"]
+    assert "against 2.6" in found["verification"]
