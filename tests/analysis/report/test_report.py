@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import escape
 
 import jsonschema
@@ -115,6 +116,18 @@ def test_json_follows_its_schema(explained, odd):
             assert len(surface["z"]) == len(surface["y"])
     assert document["direction"] == "minimize"
     assert document["failures"]["curves"]
+
+
+def test_every_piece_of_an_interval_is_in_every_format(explained):
+    pieces = ((0.1, 0.2), (0.5, 0.625))
+    rule = replace(explained.rules[0], pieces=pieces, unit_pieces=pieces)
+    explanation = replace(explained, rules=(rule,))
+    page = explanation.to_html()
+    for text in (printed(explanation, 200), explanation.to_markdown(), page):
+        assert "0.1 to 0.2 or 0.5 to 0.625" in text
+    assert page.count('class="span"') == 2
+    (written,) = json.loads(explanation.to_json())["rules"]
+    assert written["pieces"] == [[0.1, 0.2], [0.5, 0.625]]
 
 
 def test_schema_refuses_what_it_does_not_know(explained):
