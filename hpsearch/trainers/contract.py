@@ -259,12 +259,20 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class TableLook:
-    """What a table would be learnt as: "classification" or "regression", because of what (`why`),
-    of each other column its kind and the reason, and how many rows have no target."""
+    """What a table would be learnt as.
+
+    Attributes:
+        task: "classification" or "regression".
+        why: Why the target is of that task.
+        lists: The lines of [data] that say what each other column is, and why.
+        counts: Of each kind of column how many there are.
+        without_target: How many rows have no target.
+    """
 
     task: str
     why: str
-    columns: Mapping[str, tuple[str, str]]
+    lists: Sequence[str]
+    counts: Mapping[str, int]
     without_target: int
 
 

@@ -58,7 +58,7 @@ def test_a_new_study_can_be_run_and_learns(folder):
     ).stdout  # fmt: skip
     assert "1 categorical, 1 continuous, 1 date, 1 ignored" in out
     text = (folder / "my-shop/study.toml").read_text()
-    assert re.search("#   id +ignored +no two cells are equal", text)
+    assert re.search('"id", +# no two cells are equal', text)
     assert 'path = "../my.csv"' in text
     spec = load_spec(folder / "my-shop")
     assert (spec.name, spec.metric, spec.direction) == ("my-shop", "accuracy", "maximize")

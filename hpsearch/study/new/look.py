@@ -5,8 +5,7 @@ Data is a file, a folder, an archive, or what a query gives.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,18 +42,20 @@ class Found:
         data: The keys of [data].
         n: Rows, texts or ratings, of which a fifth will be held out.
         what: One phrase for people.
-        columns: Of a table what each column is taken as, and why.
+        columns: Lines of [data] that say what each column of a table is, and why.
         notes: Sentences for people.
         words: In a text, on average.
+        reasons: Of keys of [data], why they are so.
     """
 
     trainer: str
     data: Mapping[str, Any]
     n: int
     what: str
-    columns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    columns: Sequence[str] = ()
     notes: tuple[str, ...] = ()
     words: float = 0.0
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def look(
@@ -290,8 +291,7 @@ def _table(
     split = None if split == target else split
     given = task if task in ("classification", "regression") else None
     seen = table_looker().look_at(table, target, [split] if split else [], given)
-    kinds = Counter(kind for kind, _ in seen.columns.values())
-    counts = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    counts = ", ".join(f"{n} {kind}" for kind, n in seen.counts.items())
     data = {**where, "target": target, "task": seen.task}
     if split is not None:
         data["split"] = {"column": split}
@@ -312,6 +312,7 @@ def _table(
         data,
         len(table),
         f"{seen.task} of {target} from {len(table):,} rows; columns: {counts}",
-        seen.columns,
+        seen.lists,
         notes,
+        reasons={"target": seen.why},
     )

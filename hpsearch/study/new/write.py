@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +65,15 @@ def study_text(name: str, found: Found) -> str:
         f"# metric = ... # {METRICS[_aim(found)]}",
         "",
         "[data]",
-        *(f"{toml_key(key)} = {toml(value)}" for key, value in found.data.items()),
+        *_data(found),
         *([] if "on_error" in found.data else [ON_ERROR]),
         *HINTS[found.trainer],
-        *_columns(found.columns),
+        *(
+            ["# Move a column's line to another list to have it taken otherwise."]
+            if found.columns
+            else []
+        ),
+        *found.columns,
         *_settings(found),
         *_space(found),
     ]
@@ -102,18 +106,13 @@ def _like(found: Found) -> str:
     return LIKE[found.trainer]
 
 
-def _columns(columns: Mapping[str, tuple[str, str]]) -> list[str]:
-    """What was found out about each column of a table, and how to overrule it."""
-    if not columns:
-        return []
-    width = min(30, max(len(name) for name in columns))
-    return [
-        "",
-        '# The columns were found to be these. To overrule one: KIND = ["COLUMN"], with',
-        "# categorical, continuous, dates or ignore for KIND.",
-        # A name on one line, whatever signs it has.
-        *(f"#   {toml(n)[1:-1]:{width}}  {kind:11}  {why}" for n, (kind, why) in columns.items()),
-    ]
+def _data(found: Found) -> list[str]:
+    """The keys of [data], each with the reason if there is one."""
+    lines = []
+    for key, value in found.data.items():
+        why = f" # {found.reasons[key]}" if key in found.reasons else ""
+        lines.append(f"{toml_key(key)} = {toml(value)}{why}")
+    return lines
 
 
 def _settings(found: Found) -> list[str]:

@@ -14,6 +14,7 @@ from hpsearch.trainers.tabular.table.columns import (
     infer_columns,
     read_target,
 )
+from hpsearch.trainers.tabular.table.data_section import column_lists
 from hpsearch.trainers.tabular.table.preprocess import coded_missing
 
 if TYPE_CHECKING:
@@ -31,17 +32,16 @@ def look_at(
 ) -> TableLook:
     """What each column is taken as. Raises InputError if the target cannot be learnt."""
     columns = infer_columns(table, target, NamedColumns(ignore=ignore), task=task)
-    kinds = {
-        "categorical": columns.categorical,
-        "continuous": columns.continuous,
-        "date": columns.dates,
-        "ignored": columns.ignored,
+    counts = {
+        "categorical": len(columns.categorical),
+        "continuous": len(columns.continuous),
+        "date": len(columns.dates),
+        "ignored": len([name for name in columns.ignored if name not in ignore]),
     }
-    found = {
-        name: (kind, columns.reasons[name])
-        for kind, names in kinds.items()
-        for name in names
-        if name not in ignore
-    }
-    without_target = int(coded_missing(table[target]).sum())
-    return TableLook(columns.task, columns.reasons[target], found, without_target)
+    return TableLook(
+        columns.task,
+        columns.reasons[target],
+        column_lists(columns, without=ignore),
+        {kind: n for kind, n in counts.items() if n},
+        int(coded_missing(table[target]).sum()),
+    )

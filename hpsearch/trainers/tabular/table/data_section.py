@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hpsearch.data.toml_text import toml
@@ -20,14 +20,21 @@ def data_section(data: Mapping[str, Any], columns: Columns) -> str:
             lines.append(f"{key} = {toml(data[key])}")
     lines.append(f"target = {toml(columns.target)} # {columns.reasons[columns.target]}")
     lines.append(f"task = {toml(columns.task)}")
-    lists = (columns.categorical, columns.continuous, columns.dates, columns.ignored)
-    for key, names in zip(KINDS, lists, strict=True):
-        lines += _list(key, names, columns.reasons)
+    lines += column_lists(columns)
     if "split" in data:
         lines.append(f"split = {toml(data['split'])}")
     if not data.get("compress_tails", True):
         lines.append("compress_tails = false")
     return "\n".join(lines)
+
+
+def column_lists(columns: Columns, without: Collection[str] = ()) -> list[str]:
+    """The lines of a [data] section that say what each column is and why, but for some."""
+    lists = (columns.categorical, columns.continuous, columns.dates, columns.ignored)
+    lines = []
+    for key, names in zip(KINDS, lists, strict=True):
+        lines += _list(key, [n for n in names if n not in without], columns.reasons)
+    return lines
 
 
 def _list(key: str, names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
