@@ -47,8 +47,13 @@ def hints(
 ):
     return price + trial.suggest_int("more", 1, 5)
 
-def constant(x, level, data=None):
-    return x + level
+def constant(x, data):
+    return x + int(data.read_text())
+
+def reads(path):
+    with (HERE / "calls").open("a") as file:
+        file.write("x")
+    return len((HERE / path).read_text())
 
 def drawn(x):
     import numpy

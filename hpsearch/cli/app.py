@@ -203,7 +203,9 @@ def show(
                 one.check()
                 print_lines(console, tables.top_trials(source, one, top))
         return
-    spec = load_spec(study)
+    from hpsearch.search.plan.stored_function import continued
+
+    spec = continued(load_spec(study), storage)
     console.print(tables.describe_spec(spec, preset))
     with _source_if_any(storage) as source:
         if source is not None:

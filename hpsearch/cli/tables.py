@@ -87,18 +87,22 @@ def describe_spec(spec: StudySpec, preset: str | None) -> RenderableType:
     """Data, trainer, metric, space and presets of a study; the ranges of `preset` if given."""
     aim = "higher" if spec.direction == "maximize" else "lower"
     source = spec.data.get("source") or spec.data.get("path") or without_password(spec.data)
+    presets: list[RenderableType] = ["", _presets_table(spec)] if spec.presets else []
+    resolved = spec.base()
+    if preset or not spec.space:  # its code says what is searched
+        resolved = spec.resolve(preset or "auto")
     title = f"What is searched ({preset})" if preset else "What is searched"
     return Group(
         Text.assemble(
             (one_line(spec.name), "bold"), one_line(f": {spec.title}") if spec.title else ""
         ),
         as_line(
-            f"data: {source}; trainer: {spec.trainer}; metric: {spec.metric} ({aim} is better)"
+            f"data: {source or 'none'}; trainer: {spec.trainer}; "
+            f"metric: {spec.metric} ({aim} is better)"
         ),
         "",
-        _space_table(title, spec.resolve(preset) if preset else spec.base()),
-        "",
-        _presets_table(spec),
+        _space_table(title, resolved),
+        *presets,
     )
 
 

@@ -132,8 +132,9 @@ def _is_log(line: bytes) -> bool:
 def find(store: Store, names: Sequence[str]) -> list[StudySummary]:
     """The studies called `names`, all of them if there are no names.
 
-    A name is a study's own (`imdb-clas-quick`) or that of its study.toml (`imdb-clas`), which may
-    stand for several: one a preset. Raises InputError if a name fits none, or the store is empty.
+    A name is a study's own (`imdb-clas-quick`), that of its study.toml (`imdb-clas`), which may
+    stand for several: one a preset, or that of its function (`shop:profit`). Raises InputError if a
+    name fits none, or the store is empty.
     """
     return find_among(store.studies(), names, store.shown_url)
 
@@ -150,9 +151,7 @@ def find_among(
         return [s for s in studies if attributes.VERIFIES not in s.attrs]
     found: list[StudySummary] = []
     for name in names:
-        fits = [s for s in studies if s.name == name] or [
-            s for s in studies if s.attrs.get(attributes.STUDY) == name
-        ]
+        fits = [s for s in studies if s.name == name] or [s for s in studies if _is_of(s, name)]
         if not fits:
             have = [s.name for s in studies]
             hint = nearest(name, have, cutoff=0.4)
@@ -161,6 +160,14 @@ def find_among(
             )
         found += [s for s in fits if s not in found]
     return found
+
+
+def _is_of(study: StudySummary, name: str) -> bool:
+    """Whether the study has this name in its study.toml, or is of this function alone."""
+    function = name.rpartition("/")[2].replace(".py:", ":")
+    file = str(study.attrs.get(attributes.FILE) or "")
+    is_function = ":" in function and file.rpartition("/")[2] == function
+    return is_function or study.attrs.get(attributes.STUDY) == name
 
 
 def find_one(store: Store, name: str) -> StudySummary:
@@ -313,7 +320,7 @@ def find_in(sources: Sequence[Source], names: Sequence[str]) -> list[tuple[Sourc
 
 
 def _has(source: Source, name: str) -> bool:
-    return any(name in (one.name, one.attrs.get(attributes.STUDY)) for one in source.summaries)
+    return any(one.name == name or _is_of(one, name) for one in source.summaries)
 
 
 def _summaries(storage: optuna.storages.BaseStorage) -> list[StudySummary]:

@@ -199,6 +199,8 @@ class StudySpec(Strict):
         return replace(resolved, space=space)
 
     def _chosen(self, preset: str) -> ResolvedPreset:
+        if not self.presets and is_own(self.trainer):
+            raise InputError(f"Study {self.name} has no presets: leave out --preset {preset}.")
         if not self.presets:
             raise InputError(
                 f"Study {self.name} has no preset to run: "

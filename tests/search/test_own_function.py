@@ -6,6 +6,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from own_function import shop  # noqa: F401
+from typed import typed
 
 import hpsearch
 from hpsearch.errors import HpsearchError, InputError
@@ -100,6 +101,34 @@ def test_what_is_no_number_is_a_failed_trial_with_one_sentence(run):
     failed = {one.params["what"]: one.user_attrs.get("hps_failure") for one in study.trials}
     assert failed == {"fine": None, **REASONS}
     assert {one.state for one in study.trials[1:]} == {TrialState.FAIL}
+
+
+def test_a_file_that_the_function_misses_is_its_own_and_not_one_of_the_cache(run, shop):  # noqa: F811
+    with pytest.raises(HpsearchError, match=r"FileNotFoundError: .*nowhere"):
+        run("shop:reads", space={"path": ["nowhere/x", "shop.py"]}, trials=1)
+    assert (shop / "calls").read_text() == "x"
+
+
+def test_a_function_gets_the_place_of_its_data_which_may_not_change(run, shop):  # noqa: F811
+    (shop / "level.txt").write_text("3")
+    how = {"space": {"x": [1, 2]}, "data": "level.txt"}
+    assert run("shop:constant", trials=1, **how).trials[0].value == 4
+    assert [one.name for one in shop.iterdir() if one.suffix == ".db"] == ["hpsearch.db"]
+    (shop / "level.txt").write_text("4")
+    with pytest.raises(InputError, match=r"the data is level\.txt"):
+        run("shop:constant", trials=1, **how)
+    with pytest.raises(InputError, match="goes to a parameter called data, which shop:two does"):
+        run("shop:two", space={"x": [1, 2]}, data="level.txt")
+
+
+def test_other_commands_find_a_function_s_study_by_the_function(run, shop):  # noqa: F811
+    run("shop:profit", space=SPACE, name="named", trials=3)
+    assert hpsearch.load_study("shop:profit").study_name == "named"
+    assert hpsearch.enqueue("shop.py:profit", {"price": 2}) == ("named", 3)
+    status, out, _ = typed(shop, "show", "shop:profit", "--top", "1")
+    assert (status, "price" in out) == (0, True)
+    status, out, _ = typed(shop, "show", "shop:hints")
+    assert (status, "in dollars" in out) == (0, True)
 
 
 def test_a_training_that_is_no_trial_says_what_the_function_raised(run, console):

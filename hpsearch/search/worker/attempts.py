@@ -18,6 +18,7 @@ from hpsearch.search.plan.cohorts import trial_seed
 from hpsearch.search.speed.gpu_sharing import GpuFullError
 from hpsearch.search.worker.limits import free_memory
 from hpsearch.store.tables import attributes
+from hpsearch.study.trainers import is_own
 from hpsearch.trainers.contract import (
     Note,
     Prepared,
@@ -145,7 +146,8 @@ def _recover(bench: Bench, trial: optuna.Trial, error: Exception, attempt: Attem
         attempt.writes = False
         _note(bench, trial, "no-checkpoints", f"{_where()} {UNWRITABLE}")
         return True
-    if any(isinstance(one, FileNotFoundError) for one in _chain(error)):
+    of_cache = not is_own(bench.trainer.__name__)  # one's own code has no files there
+    if of_cache and any(isinstance(one, FileNotFoundError) for one in _chain(error)):
         return not attempt.prepared_again and _prepare_again(bench, trial, attempt)
     return False
 

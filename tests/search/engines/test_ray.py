@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from calls import run, verify
 from optuna.trial import TrialState
+from own_function import shop  # noqa: F401
 from run_processes import TESTS, wait_until
 from tiny_corpus import CLASSIFIER_TOML, write_reviews
 from tiny_table import STUDY, write_table
@@ -84,6 +85,19 @@ def test_data_and_stages_reach_the_nodes(nodes, tmp_path, monkeypatch, console):
         assert os.getpid() not in {row["pid"] for row in rows}
     hpsearch.run(tmp_path / "study.toml", storage="sqlite:///here.db", **options)
     assert losses("sqlite:///ray.db") == losses("sqlite:///here.db")
+
+
+def test_a_function_of_one_s_own_is_imported_on_the_nodes(cluster, shop, console):  # noqa: F811
+    study = hpsearch.run(
+        "shop:epochs", space={"lr": hpsearch.Float(1e-3, 1)}, trials=4, engine="ray",
+        cluster=Cluster(cluster.address), workers=2, storage="sqlite:///ray.db", console=console,
+    )  # fmt: skip
+    assert [one.value for one in study.trials] == [one.params["lr"] * 5 for one in study.trials]
+    with pytest.raises(InputError, match=r"Worker processes cannot import .*:mine"):
+        hpsearch.run(
+            lambda x: x, space={"x": [1, 2]}, name="mine", engine="ray",
+            cluster=Cluster(cluster.address), storage="sqlite:///ray.db",
+        )  # fmt: skip
 
 
 def losses(storage):
