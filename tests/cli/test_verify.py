@@ -59,7 +59,8 @@ def verify(*arguments):
 def test_a_learning_rate_that_learns_is_confirmed_against_one_that_does_not(folder):
     hpsearch.run("study.toml", preset="quick")
     contrast = ("--param", "lr", "--value", "0.01", "--against", "1e-6", "--pairs", "3")
-    status, out = verify("study.toml", *contrast, "--workers", "1")
+    contrast = (*contrast, "--workers", "1")
+    status, out = verify("study.toml", *contrast)
     assert status == 0
     assert "Planned and written down as verification 1: 3 pairs of lr 0.01" in out
     assert "Confirmed: `lr` 0.01 against" in out
