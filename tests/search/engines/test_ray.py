@@ -87,16 +87,16 @@ def test_data_and_stages_reach_the_nodes(nodes, tmp_path, monkeypatch, console):
     assert losses("sqlite:///ray.db") == losses("sqlite:///here.db")
 
 
-def test_a_function_of_one_s_own_is_imported_on_the_nodes(cluster, shop, console):  # noqa: F811
+def test_a_function_of_one_s_own_is_imported_on_the_nodes(nodes, shop, console):  # noqa: F811
     study = hpsearch.run(
         "shop:epochs", space={"lr": hpsearch.Float(1e-3, 1)}, trials=4, engine="ray",
-        cluster=Cluster(cluster.address), workers=2, storage="sqlite:///ray.db", console=console,
+        cluster=Cluster(nodes.address), workers=2, storage="sqlite:///ray.db", console=console,
     )  # fmt: skip
     assert [one.value for one in study.trials] == [one.params["lr"] * 5 for one in study.trials]
     with pytest.raises(InputError, match=r"Worker processes cannot import .*:mine"):
         hpsearch.run(
             lambda x: x, space={"x": [1, 2]}, name="mine", engine="ray",
-            cluster=Cluster(cluster.address), storage="sqlite:///ray.db",
+            cluster=Cluster(nodes.address), storage="sqlite:///ray.db",
         )  # fmt: skip
 
 
