@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,6 +24,7 @@ from hpsearch.data.named.places import in_hpsearch_data
 from hpsearch.data.named.wheels import member_of, read_member
 from hpsearch.data.own import csv_files
 from hpsearch.data.own.bad_rows import BadRows
+from hpsearch.data.own.class_folders import has_class_folders, read_class_folders
 from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.text_dataset import Kind, TextDataset
 from hpsearch.errors import HpsearchError, InputError
@@ -91,6 +93,11 @@ def _from_path(
     path = path.expanduser()
     origin = f"{path} ({given_by})"
     try:
+        is_acl = imdb.find_root(path) is not None if path.is_dir() else imdb.is_archive(path)
+        if not is_acl and (path.is_dir() or zipfile.is_zipfile(path)) and has_class_folders(path):
+            table, note = read_class_folders(path, bad)
+            mark = text_dataset.fingerprint(table)
+            return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
         if path.is_dir() or (path.is_file() and imdb.is_archive(path)):
             return _from_aclimdb(path, origin, "path", progress, say)
         if path.is_file() and csv_files.is_table(path):
@@ -102,7 +109,8 @@ def _from_path(
         raise InputError(f"{path} cannot be read: {short_reason(error)}.") from error
     raise InputError(
         f"{path} {'is of no known kind' if exists else 'does not exist'}: give the aclImdb folder,"
-        " its .tar.gz or .tar.xz, or a .csv or .parquet file."
+        " its .tar.gz or .tar.xz, a folder or zip with a folder of texts for each class, or a .csv"
+        " or .parquet file."
     )
 
 
@@ -112,7 +120,8 @@ def _from_aclimdb(path: Path, origin: str, kind: Kind, progress: Progress, say: 
         root = imdb.find_root(path)
         if root is None:
             raise InputError(
-                f"{path} is not the aclImdb folder: it has no train/pos and train/neg."
+                f"{path} is not the aclImdb folder: it has no train/pos and train/neg, nor a folder"
+                " of texts for each class."
             )
         path = root
 

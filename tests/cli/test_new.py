@@ -238,6 +238,13 @@ def test_published_layouts_archives_and_other_languages(folder, capsys):
             )
     new(Path("acl.toml"), data=Path("aclImdb"))
     assert load_spec("acl.toml").trainer == "text-classifier"
+    for label in ("sport", "science"):
+        (folder / "news" / label).mkdir(parents=True)
+        for i in range(4):
+            (folder / "news" / label / f"{i}.txt").write_text(f"the {label} of day {i}")
+    new(Path("news"))
+    assert load_spec("news.toml").trainer == "text-classifier"
+    assert "8 texts of 2 classes" in capsys.readouterr().out
     (folder / "ml").mkdir()
     rows = [f"{u},{i},{1 + i % 5},{u}" for u in range(4) for i in range(4)]
     (folder / "ml/ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))

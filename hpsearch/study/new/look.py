@@ -5,6 +5,7 @@ Data is a file, a folder, an archive, or what a query gives.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from hpsearch.core.words import how_many, nearest, quoted
 from hpsearch.data.cells import HELD_OUT
 from hpsearch.data.named import adult, imdb, movielens
 from hpsearch.data.named.bundles import is_bundle, read_files
+from hpsearch.data.own.class_folders import has_class_folders
 from hpsearch.data.own.csv_files import SPLITS, is_table
 from hpsearch.errors import InputError
 from hpsearch.study.new import roles
@@ -104,7 +106,10 @@ def _reviews(path: Path, progress: Progress) -> Found:
     dataset = load_text(data, path=None, progress=progress)
     n = int((dataset.table["split"] == "train").sum())
     what = f"{len(dataset.table):,} texts of {len(dataset.classes)} classes"
-    return Found("text-classifier", data, n, what, words=LONG_WORDS)
+    texts = dataset.table["text"].head(SAMPLE_ENGLISH).tolist()
+    words = sum(len(text.split()) for text in texts) / max(1, len(texts))
+    notes = _other_language(texts)
+    return Found("text-classifier", data, n, what, notes=notes, words=words)
 
 
 def _movielens(path: Path, progress: Progress) -> Found:
@@ -121,6 +126,13 @@ def _adult(path: Path, progress: Progress) -> Found:
     return Found("tabular", data, rows, f"classification of salary from {rows:,} rows of Adult")
 
 
+def _has_labels(path: Path) -> bool:
+    """Whether it is a folder or a zip with a folder of texts for each class."""
+    if path.is_dir():
+        return imdb.find_root(path) is not None or has_class_folders(path)
+    return zipfile.is_zipfile(path) and has_class_folders(path)
+
+
 def _holds(path: Path, wanted: Collection[str]) -> bool:
     return is_bundle(path) and bool(read_files(path, set(wanted)))
 
@@ -128,7 +140,7 @@ def _holds(path: Path, wanted: Collection[str]) -> bool:
 _LAYOUTS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path, Progress], Found]], ...] = (
     (
         "text-classifier",
-        lambda path: imdb.find_root(path) is not None if path.is_dir() else imdb.is_archive(path),
+        lambda path: imdb.is_archive(path) or _has_labels(path),
         _reviews,
     ),
     ("collab", lambda path: _holds(path, movielens.READER.wanted), _movielens),
