@@ -87,10 +87,11 @@ def run_shell(text, folder):
 
 
 def check_options(words):
-    """That the command of hpsearch has all options that are given to it."""
+    """That there is this command of hpsearch, and that it has all options that are given to it."""
     command = get_command(app.app)
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
+    assert not hasattr(command, "commands") or words[0].startswith("-"), words
     known = {name for one in command.params for name in one.opts} | {"--install-completion"}
     assert [one for one in words if one.startswith("--") and one not in known] == []
 
@@ -122,6 +123,15 @@ def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch):
             run_shell(text, tmp_path)
         elif language == "python" and runs:
             exec(compile(text, page, "exec"), names)
+
+
+def test_the_readme_names_commands_pages_and_options_that_there_are():
+    text = (ROOT / "README.md").read_text("utf-8")
+    typed_lines = re.findall(r"^hpsearch .*", text, re.MULTILINE)
+    assert len(typed_lines) > 5
+    check_syntax("sh", "\n".join(typed_lines))
+    missing = [link for link in re.findall(r"\]\(([^):]+)\)", text) if not (ROOT / link).exists()]
+    assert missing == []
 
 
 FILES = DOCS / "how-to/files"
