@@ -120,8 +120,7 @@ def _from_aclimdb(path: Path, origin: str, kind: Kind, progress: Progress, say: 
         root = imdb.find_root(path)
         if root is None:
             raise InputError(
-                f"{path} is not the aclImdb folder: it has no train/pos and train/neg, nor a folder"
-                " of texts for each class."
+                f"{path} is not the aclImdb folder: it has no train/pos and train/neg."
             )
         path = root
 
