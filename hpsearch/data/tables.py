@@ -17,6 +17,12 @@ from hpsearch.data.named.known_sets import ADULT
 from hpsearch.data.named.places import from_anywhere, from_path
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_files import STOP
+from hpsearch.data.own.datasets_folder import (
+    files_of,
+    is_datasets_folder,
+    read_splits,
+    together,
+)
 from hpsearch.data.own.typed_columns import fingerprint, read_typed, to_frame
 from hpsearch.data.text_dataset import Kind
 from hpsearch.errors import InputError
@@ -106,6 +112,8 @@ def _from_path(
     path: Path, data: Mapping[str, Any], given_by: str, progress: Progress
 ) -> TableDataset:
     origin = f"{path} ({given_by})"
+    if is_datasets_folder(path):
+        return _of_files(files_of(path), lambda: _of_splits(path, data), origin)
     if is_bundle(path):
         progress(f"reading {path.name}", 0, 1)
         (table, test), origin, note = from_path(path, adult.READER, ADULT, origin)
@@ -127,6 +135,14 @@ def _from_path(
         tables = read()
         return TableDataset(lambda: tables, origin, "path", fingerprint(*tables), bad=bad)
     return _of_files(files, read, origin)
+
+
+def _of_splits(path: Path, data: Mapping[str, Any]) -> Tables:
+    """The split "test" of a folder of `datasets` is set apart, all others are trained on."""
+    splits = read_splits(path)
+    apart = to_frame(splits.pop("test")) if len(splits) > 1 and "test" in splits else None
+    table = to_frame(together(list(splits.values()), path))
+    return table, _second_file(data, table, apart)
 
 
 def _of_files(files: Sequence[Path], read: Callable[[], Tables], origin: str) -> TableDataset:

@@ -26,6 +26,7 @@ from hpsearch.data.own import csv_files
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.class_folders import has_class_folders, read_class_folders
 from hpsearch.data.own.database import rows_of_query
+from hpsearch.data.own.datasets_folder import is_datasets_folder, read_labelled
 from hpsearch.data.text_dataset import Kind, TextDataset
 from hpsearch.errors import HpsearchError, InputError
 
@@ -93,25 +94,39 @@ def _from_path(
     path = path.expanduser()
     origin = f"{path} ({given_by})"
     try:
-        is_acl = imdb.find_root(path) is not None if path.is_dir() else imdb.is_archive(path)
-        if not is_acl and (path.is_dir() or zipfile.is_zipfile(path)) and has_class_folders(path):
-            table, note = read_class_folders(path, bad)
-            mark = text_dataset.fingerprint(table)
-            return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
+        if (found := _rows_of(path, columns, bad)) is not None:
+            mark = text_dataset.fingerprint(found[0])
+            return text_dataset.finish(
+                found[0], source=origin, kind="path", mark=mark, note=found[1]
+            )
         if path.is_dir() or (path.is_file() and imdb.is_archive(path)):
             return _from_aclimdb(path, origin, "path", progress, say)
-        if path.is_file() and csv_files.is_table(path):
-            table, note = csv_files.read_table(path, columns, bad)
-            mark = text_dataset.fingerprint(table)
-            return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
         exists = path.exists()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {short_reason(error)}.") from error
     raise InputError(
         f"{path} {'is of no known kind' if exists else 'does not exist'}: give the aclImdb folder,"
-        " its .tar.gz or .tar.xz, a folder or zip with a folder of texts for each class, or a .csv"
-        " or .parquet file."
+        " its .tar.gz or .tar.xz, a folder or zip with a folder of texts for each class, one of"
+        " save_to_disk, or a .csv or .parquet file."
     )
+
+
+def _rows_of(
+    path: Path, columns: csv_files.Columns, bad: BadRows
+) -> tuple[pa.Table, str | None] | None:
+    """(table, note) of a file or folder of one's own; None where it is the publisher's layout, or
+    of no known kind."""
+    if path.is_file() and csv_files.is_table(path):
+        return csv_files.read_table(path, columns, bad)
+    if is_datasets_folder(path):
+        raw = read_labelled(path)
+        if columns.split is None and "split" in raw.column_names:
+            columns = replace(columns, split="split")
+        return csv_files.labelled_texts(raw, columns, path, bad)
+    is_acl = imdb.find_root(path) is not None if path.is_dir() else imdb.is_archive(path)
+    if not is_acl and (path.is_dir() or zipfile.is_zipfile(path)) and has_class_folders(path):
+        return read_class_folders(path, bad)
+    return None
 
 
 def _from_aclimdb(path: Path, origin: str, kind: Kind, progress: Progress, say: Say) -> TextDataset:
