@@ -149,16 +149,19 @@ class StudySpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, content: Any) -> Any:  # noqa: ANN401
-        return own.fill_in(content) if own.is_own_content(content) else content
+        if own.is_own_content(content):
+            return own.fill_in(content)
+        trainer = content.get("trainer") if isinstance(content, dict) else None
+        if isinstance(trainer, str) and trainer not in TRAINERS:
+            raise ValueError(
+                f"trainer: {trainer!r} is none of {', '.join(TRAINERS)}, nor a function of "
+                "your own, module:function, nor an estimator, sklearn:package.Class"
+                f"{nearest(trainer, TRAINERS)}"
+            )
+        return content
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
-        if not is_own(self.trainer) and self.trainer not in TRAINERS:
-            raise ValueError(
-                f"trainer: {self.trainer!r} is none of {', '.join(TRAINERS)}, nor a function of "
-                "your own, module:function, nor an estimator, sklearn:package.Class"
-                f"{nearest(self.trainer, TRAINERS)}"
-            )
         if not self.space and not is_own(self.trainer):
             raise ValueError("space: there is nothing to search; declare a parameter")
         if self.trials is not None and (self.presets or not is_own(self.trainer)):

@@ -212,3 +212,9 @@ def test_a_study_without_presets_says_what_to_add(study):
     path.write_text(text)
     with pytest.raises(InputError, match=r"presets\.quick"):
         load_spec(path).resolve("auto")
+
+
+def test_a_function_with_a_dot_for_its_colon_is_told_how_it_is_written(tmp_path):
+    (tmp_path / "study.toml").write_text('name = "mine"\ntrainer = "shop.profit"\n')
+    with pytest.raises(InputError, match=r"trainer: 'shop\.profit' is none of .*module:function"):
+        load_spec(tmp_path / "study.toml")

@@ -96,7 +96,6 @@ def _reached(known: Definitions, name: str) -> set[str]:
             for one in ast.walk(statement)
             if isinstance(one, ast.Name)
         }
-        # With `from __future__ import annotations` or without: a quoted annotation is left out.
         new = (used & known.keys()) - reached
     return reached
 
