@@ -265,7 +265,8 @@ def read_ids(path: Path | str, raw: pa.Table, name: str) -> pd.Series[str]:
 def plain_ids(ids: pd.Series[str]) -> pd.Series[str]:
     """Ids without the ".0" that pandas writes behind whole numbers in a column with a gap, if all
     of them are numbers."""
-    if not ids.str.endswith(".0").any() or not ids.str.fullmatch(r"(-?\d+(\.0)?)?").all():
+    known = ids.dropna()
+    if not known.str.endswith(".0").any() or not known.str.fullmatch(r"(-?\d+(\.0)?)?").all():
         return ids
     return ids.str.removesuffix(".0")
 

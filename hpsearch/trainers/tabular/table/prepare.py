@@ -228,7 +228,9 @@ def _encode(dataset: TableDataset, given: TabularData, config: TabularConfig, fo
     columns = find_columns(usable, given, dataset.source)
     table = plainly(usable, columns.forms)
     test = None if dataset.test is None else plainly(dataset.test, columns.forms)
-    check_whole(given.target, coded_missing(table[given.target]))
+    goal = table[given.target]
+    missing = coded_missing(goal) if columns.task == "classification" else goal.isna().to_numpy()
+    check_whole(given.target, missing)
     if config.hold_out == "test" and test is not None:
         train, valid = table, test
     else:

@@ -41,10 +41,10 @@ def usable_rows(dataset: TableDataset, given: TabularData) -> pd.DataFrame:
             leave_out(f"no {kind} in {name!r}", wrong)
             columns[name] = read
     table = table.assign(**columns)
-    leave_out(f"no {given.target!r}", coded_missing(table[given.target]))
     target = table[given.target]
     if types.is_numeric_dtype(target.dtype):
         leave_out(f"a {given.target!r} too large", too_large(target))
+    leave_out(f"no {given.target!r}", coded_missing(target))
     if given.task == "classification" or not types.is_numeric_dtype(target.dtype):
         counts = target[~drop].astype(str).str.strip().value_counts()
         once = target.astype(str).str.strip().isin(counts.index[counts == 1]).to_numpy(bool)
