@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -13,8 +14,10 @@ from optuna.trial import TrialState, create_trial
 from optuna_dashboard import get_note
 from rich.console import Console
 
+import hpsearch
 from hpsearch.analysis import explain
 from hpsearch.analysis.report.json import json_schema
+from hpsearch.cli.output import format_of
 
 SPACE = {
     "x": FloatDistribution(0, 1),
@@ -142,3 +145,36 @@ def explained_by_name(key, name):
             create_trial(params={"x": i / 12}, distributions={"x": SPACE["x"]}, value=i)
         )
     return explain(study)
+
+
+def test_rules_of_every_objective_are_kept_and_pooled_by_the_one_that_all_have(tmp_path, explained):
+    url = f"sqlite:///{tmp_path / 'two.db'}"
+    optuna.copy_study(from_study_name="two", from_storage=two_objectives()._storage, to_storage=url)
+    hpsearch.explain("two", storage=url, keep=True)
+    kept = hpsearch.rules(storage=url)
+    assert {rule["metric"] for rule in kept} == {"gain", "seconds"}
+    other = optuna.create_study(study_name="other")
+    other.set_metric_names(["seconds"])
+    for trial in two_objectives().trials:
+        if trial.values is not None:
+            other.add_trial(
+                create_trial(
+                    params=trial.params, distributions=trial.distributions, value=trial.values[1]
+                )
+            )
+    assert {one.unit for one in hpsearch.pool([explained, explain(other)]).optima} == {"seconds"}
+
+
+def test_a_trials_parts_are_doubted_where_the_forest_is(studies):
+    rng = np.random.default_rng(0)
+    luck = explain(studies.uniform(lambda p: rng.normal(size=len(p)), 30, 3))
+    assert not luck.trusted
+    assert "Do not trust this" in luck.contributions(3).to_markdown()
+    assert not json.loads(luck.contributions(3).to_json())["trusted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("x.html", "html"), ("x.JSON", "json"), ("x.md", "md"), ("x.txt", "table")]
+)
+def test_the_ending_of_the_file_says_its_format(name, format):
+    assert format_of(Path(name)) == format
