@@ -54,6 +54,7 @@ class FakeSpec:
     search: Search = field(default_factory=Search)
     file: None = None
     code: None = None
+    given: None = None
 
     def resolve(self, preset):
         return self.preset
