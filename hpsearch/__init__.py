@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.api.models import (
     card,
+    export_model,
     find_lr,
     generate,
     load_classifier,
@@ -53,10 +54,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Choice", "Cluster", "Explanation", "Float", "HpsearchError", "InputError", "Int", "Limits",
-    "Rule", "Verification", "card", "delete_study", "doctor", "enqueue", "explain", "export_study",
-    "find_lr", "generate", "import_study", "join", "load_classifier", "load_recommender",
-    "load_spec", "load_study", "load_tabular", "pool", "predict", "pretrain", "rename_study",
-    "rules", "run", "train", "verify", "verify_rules",
+    "Rule", "Verification", "card", "delete_study", "doctor", "enqueue", "explain", "export_model",
+    "export_study", "find_lr", "generate", "import_study", "join", "load_classifier",
+    "load_recommender", "load_spec", "load_study", "load_tabular", "pool", "predict", "pretrain",
+    "rename_study", "rules", "run", "train", "verify", "verify_rules",
 ]  # fmt: skip
 
 _CLASSES = {

@@ -126,6 +126,40 @@ def card(model: str | Path) -> str:
     return read_card(Path(model))
 
 
+def export_model(model: str | Path, output: str | Path) -> None:
+    """Write a model as a torch.export program, which runs with torch alone.
+
+    A program takes batches of any size and gives what `predict` gives. Its inputs are numbers: the
+    codes and numbers of rows, the numbers of users and items, or the tokens of texts; the file
+    hpsearch.json in it says how a row becomes them.
+
+    Args:
+        model: a folder that `train` wrote of a classifier, a tabular model or a recommender.
+        output: a new file, such as model.pt2.
+
+    Raises:
+        InputError: if the folder holds no such model, or the file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from rich.console import Console
+        >>> rows = [f"{u},{i},{1 + u * i % 5}" for u in range(12) for i in range(12)]
+        >>> _ = Path("ratings.csv").write_text("\\n".join(["user,item,rating", *rows]))
+        >>> metrics = hpsearch.train(
+        ...     "movielens", "model", preset="quick", data="ratings.csv", sets=["epochs=1"],
+        ...     console=Console(quiet=True),
+        ... )
+        >>> hpsearch.export_model("model", "model.pt2")
+        >>> program = torch.export.load("model.pt2").module()
+        >>> program(torch.tensor([1, 2]), torch.tensor([3, 4])).shape
+        torch.Size([2])
+    """
+    from hpsearch.models.export_model import export_model as write
+
+    write(Path(model), Path(output))
+
+
 def predict(
     model: str | Path,
     file: str | Path,

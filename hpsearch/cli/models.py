@@ -35,6 +35,9 @@ def register(app: typer.Typer) -> None:
         "[bold]hpsearch train adult --preset quick --trial 7 --output seven[/]"
     )(train)
     app.command(epilog="Example: [bold]hpsearch card model > card.md[/]")(card)
+    app.command(epilog="Example: [bold]hpsearch export-model model --output model.pt2[/]")(
+        export_model
+    )
     app.command(
         epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
         "[bold]echo 'A fine film.' | hpsearch predict model -[/]; "
@@ -95,6 +98,15 @@ def card(
         console.print(Markdown(text, hyperlinks=False))
     else:
         print_lines(console, Text(text))
+
+
+def export_model(
+    model: Annotated[Path, typer.Argument(help="A folder that train wrote.")],
+    output: Annotated[Path, typer.Option(help="A new file whose name ends in .pt2.")],
+) -> None:
+    """Write a model as a torch.export program, which runs with torch alone."""
+    hpsearch.export_model(model, output)
+    say(console, f"Wrote {output}")
 
 
 def predict(

@@ -14,7 +14,7 @@ from hpsearch.cli.options import parse_duration
 FUNCTIONS = {
     "run": "run", "worker": "join", "explain": "explain", "rules": "rules", "verify": "verify",
     "train": "train", "card": "card", "predict": "predict", "pretrain": "pretrain",
-    "generate": "generate",
+    "generate": "generate", "export-model": "export_model",
     "lr-find": "find_lr", "doctor": "doctor", "enqueue": "enqueue", "import": "import_study",
     "export": "export_study", "delete": "delete_study", "rename": "rename_study",
 }  # fmt: skip
@@ -28,7 +28,7 @@ ONE_VALUE = {
     "search": {"try", "constraint"},
 }  # fmt: skip
 """Keywords whose value holds what are several options of the command line."""
-NO_RESULT = {"join", "delete_study", "rename_study"}
+NO_RESULT = {"export_model", "join", "delete_study", "rename_study"}
 RENAMED = {"set": "sets"}
 ONLY_TYPED = {
     "explain": {"studies", "study", "format", "output", "trial", "pool", "all"},
