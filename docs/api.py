@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hpsearch
-from hpsearch.api import models, rules, studies, trials
+from hpsearch.api import models, rules, studies, trained, trials
 
 PAGE = Path(__file__).with_name("api.md")
 CLASSES = (
@@ -33,7 +33,7 @@ page is made from the docstrings by `make api`.
 def page() -> str:
     """The whole page."""
     parts = [START]
-    for module in (trials, models, rules, studies):
+    for module in (trials, models, trained, rules, studies):
         title, _, what = (module.__doc__ or "").strip().partition(": ")
         parts.append(f"## {title}\n\n{what[:1].upper()}{what[1:]}\n")
         names = [name for name in vars(module) if name in hpsearch.__all__]

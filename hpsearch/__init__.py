@@ -19,18 +19,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:  # Python is still lookin
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.api.models import (
-    card,
-    export_model,
-    find_lr,
-    generate,
-    load_classifier,
-    load_recommender,
-    load_tabular,
-    predict,
-    pretrain,
-    train,
-)
+from hpsearch.api.models import find_lr, generate, predict, pretrain, train
 from hpsearch.api.rules import explain, pool, rules
 from hpsearch.api.studies import (
     delete_study,
@@ -41,6 +30,7 @@ from hpsearch.api.studies import (
     load_study,
     rename_study,
 )
+from hpsearch.api.trained import card, export_model, load_classifier, load_recommender, load_tabular
 from hpsearch.api.trials import enqueue, join, run, verify, verify_rules
 from hpsearch.errors import HpsearchError, InputError
 
