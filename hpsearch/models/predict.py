@@ -16,6 +16,7 @@ from hpsearch.core.terminal import new_console
 from hpsearch.data.own.unlabelled_texts import UnlabelledTexts, read_texts
 from hpsearch.data.write_tables import with_reasons
 from hpsearch.errors import InputError
+from hpsearch.models.plan_file import PLAN_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,11 @@ def predict_file(
 
         saved = load_classifier(folder, trust_code=trust_code)
         return _predict_texts(saved, file, text, progress, say)
+    if (folder / PLAN_FILE).is_file():
+        raise InputError(
+            f"{folder} is of your own objective, an estimator or a language model, which only your "
+            "own code can predict with: a function keeps what it needs in the folder `output`."
+        )
     raise InputError(
         f"{folder} holds no classifier, tabular model or recommender: give a folder that "
         "`hpsearch train` wrote."

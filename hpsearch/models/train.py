@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -258,10 +259,12 @@ def final_settings(
 
 
 def describe_epoch(record: EpochRecord) -> str:
-    """One line an epoch: stage, losses, metrics, time."""
+    """One line an epoch: stage, losses where the trainer has them, metrics, time."""
+    losses = record.train_loss, record.valid_loss
+    known = not all(map(math.isnan, losses))
     return (
         f"epoch {record.epoch}/{record.epochs}  {record.stage:<9}  "
-        f"loss {_loss(record.train_loss)} / {_loss(record.valid_loss)}  "
+        f"{f'loss {_loss(losses[0])} / {_loss(losses[1])}  ' if known else ''}"
         f"{describe_params(record.metrics)}  {duration(record.seconds)}"
     )
 

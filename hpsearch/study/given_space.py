@@ -69,6 +69,8 @@ def parse_spaces(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, sign, given = (part.strip() for part in text.partition("="))
         if not sign or not name or not given:
             raise InputError(f"--space {text!r} is not name=range: {HOW}.")
+        if name in space:
+            raise InputError(f"--space gives {name!r} twice: give it one range.")
         space[name] = parse_range(name, given)
     return space
 

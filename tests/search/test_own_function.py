@@ -22,7 +22,7 @@ def run(console):
     return lambda study, **how: hpsearch.run(study, console=console, **how)
 
 
-def test_a_function_alone_has_cohorts_replicates_and_a_best_trial(run, console):
+def test_a_function_alone_has_cohorts_replicates_and_a_best_trial(run, console, shop):  # noqa: F811
     """Its rules are explained, one is verified, and a trial comes out the same again."""
     study = run("shop:profit", space=SPACE, metric="profit", direction="maximize", trials=10)
     cohorts = [trial.user_attrs["hps_cohort"] for trial in study.trials]
@@ -43,6 +43,8 @@ def test_a_function_alone_has_cohorts_replicates_and_a_best_trial(run, console):
     assert done.gain == pytest.approx(16)  # a pair shares its seed, and so its noise
     found = hpsearch.train("shop:profit", output="m", trial=3, console=console)
     assert found == {"profit": hpsearch.load_study("shop.profit").trials[3].value}
+    said = typed(shop, "predict", "m", "m/training.json")[2]
+    assert "only your own code can predict with" in " ".join(said.split())
 
 
 def test_the_command_line_of_a_function_and_a_study_file_of_it_draw_the_same(run, shop):  # noqa: F811
@@ -67,6 +69,15 @@ def test_a_run_goes_on_without_saying_the_space_again(run):
     assert study.directions[0].name == "MAXIMIZE"
     with pytest.raises(InputError, match="price is 2 to 9"):
         run("shop:profit", space={**SPACE, "price": FloatDistribution(2, 9)}, trials=1)
+
+
+def test_what_to_do_next_names_a_study_that_is_not_called_as_its_function(run, shop):  # noqa: F811
+    run("shop:profit", space=SPACE, metric="profit", name="mine", trials=4)
+    (line,) = [one for one in typed(shop, "explain", "mine")[1].splitlines() if "Next: " in one]
+    command = line.removeprefix("Next: hpsearch ").partition("  # ")[0]
+    status, out, err = typed(shop, *command.split(), "--trials", "1", "--workers", "1")
+    assert status == 0, err
+    assert "mine: 1 trial to run" in out + err
 
 
 def test_reports_prune_exploit_trials_alone_and_bring_side_data(run, console):

@@ -7,6 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from hpsearch.errors import InputError
 from hpsearch.study.defaults import builtin_names
+from hpsearch.study.given_space import parse_spaces
 from hpsearch.study.spec import load_spec
 
 GOOD = """
@@ -154,6 +155,17 @@ def test_a_path_is_shown_without_detours(study, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
     (tmp_path / "far" / "house.csv").touch()
     assert Path(load_spec(tmp_path / "link").data["path"]).samefile(tmp_path / "far" / "house.csv")
+
+
+def test_a_python_file_is_asked_for_its_function(tmp_path):
+    (tmp_path / "mine.py").write_text("def f(x): return x")
+    with pytest.raises(InputError, match=r"Write .*mine\.py:FUNCTION"):
+        load_spec(tmp_path / "mine.py")
+
+
+def test_a_parameter_has_one_range():
+    with pytest.raises(InputError, match="--space gives 'a' twice"):
+        parse_spaces(["a=1..2", "b=1..2", "a=3..4"])
 
 
 def test_an_unreadable_file_is_said(tmp_path):

@@ -13,6 +13,7 @@ from hpsearch.analysis.read.axes import Axis
 from hpsearch.analysis.read.frame import Frame
 from hpsearch.analysis.rules.recommendation import Recommendation
 from hpsearch.analysis.rules.rules import FALSE_RATE, Rule
+from hpsearch.study.own import content_of, place_of
 from hpsearch.study.settings import ONLY
 
 POWER = 0.842
@@ -111,7 +112,16 @@ def _run(frame: Frame, more: int, *, spread: bool) -> str:
     study, preset = frame.made_by
     design = " --design-share 1" if spread else ""
     sized = "" if preset == ONLY else f" --preset {preset}"
-    return f"hpsearch run {shlex.quote(study)}{sized} --trials {more}{design}{why}"
+    named = _name_of_function(study, frame.study)
+    return f"hpsearch run {shlex.quote(study)}{named}{sized} --trials {more}{design}{why}"
+
+
+def _name_of_function(typed: str, study: str) -> str:
+    """The option without which the function means another study: the one of its own name."""
+    place = place_of(typed)
+    if place is None or content_of(place, {})["name"] == study:
+        return ""
+    return f" --name {shlex.quote(study)}"
 
 
 def _wider(axis: Axis, *, at_top: bool) -> tuple[float, float] | None:

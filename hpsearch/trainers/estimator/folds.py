@@ -82,12 +82,14 @@ def prepare_folds(
         encoding = Encoding(Preprocessor.fit(rows, columns, compress_tails=False), target)
         folds.append(_fold(encoding, rows, table.iloc[valid]))
     setup.progress("encoding folds", given.folds, given.folds)
-    kinds = f"{len(columns.categorical)} categorical and {len(columns.continuous)} continuous"
+    # As the estimator gets them: a date is several.
+    n_codes, n_numbers = len(folds[0].levels), folds[0].train.numbers.shape[1]
+    kinds = f"{n_codes} categorical and {n_numbers} continuous"
     summary = (
         f"{len(table):,} rows in {given.folds} folds, {kinds} columns, predicting {target.name}"
     )
     return PreparedFolds(
-        tuple(folds), target.classes, dataset.source, f"{summary}, predicting {target.name}",
+        tuple(folds), target.classes, dataset.source, summary,
         f"{dataset.fingerprint}-{given.folds}", METRICS[task],
     )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """An estimator as a trainer: what it measures is what scikit-learn's own cross-validation does."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hpsearch
 from hpsearch.errors import InputError
+from hpsearch.models.train import describe_epoch
 from hpsearch.study.trainers import trainer_module
 from hpsearch.trainers.contract import PrepareSetup, TrialSetup
 
@@ -97,6 +100,24 @@ def test_a_study_of_an_estimator_begins_with_its_defaults(tmp_path, table, monke
 def test_what_is_no_estimator_is_said(name, sentence):
     with pytest.raises(InputError, match=sentence):
         trainer_module(name).check({}, ["C"])
+
+
+def test_what_it_learns_from_is_said_once_with_the_parts_of_dates(tmp_path, table):
+    table.assign(seen=pd.date_range("2020-01-01", periods=120)).to_csv(
+        tmp_path / "table.csv", index=False
+    )
+    data = {"path": str(tmp_path / "table.csv"), "target": "label"}
+    found = trainer_module(f"{TREE}Classifier").prepare(data, {}, PrepareSetup(None, "cpu"))
+    assert found.folds[0].train.numbers.shape[1] == 5  # a, b, number, and two of the date
+    assert re.fullmatch(
+        r"120 rows in 5 folds, \d\d categorical and 5 continuous columns, predicting label",
+        found.summary,
+    )
+
+
+def test_a_fold_has_no_loss_to_print(tmp_path, table):
+    _, (first, *_) = train(tmp_path, f"{TREE}Classifier", {"target": "label"})
+    assert "nan" not in describe_epoch(first)
 
 
 def test_a_parameter_that_there_is_not_and_a_class_that_is_too_rare_are_said(tmp_path, table):

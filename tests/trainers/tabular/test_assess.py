@@ -44,7 +44,8 @@ def test_a_row_says_where_it_stands_and_what_it_holds(prepared):
         assert cells["plan"] == truth["plan"]
         assert ("age" in cells) == (truth["age"] == truth["age"])
         assert float(cells.get("age", 0)) == pytest.approx(np.nan_to_num(truth["age"]), abs=1e-3)
-        assert cells["seenYear"] == str(truth["seen"].year)
+        assert cells["seen"] == str(truth["seen"].date())
+        assert set(cells) <= {"age", "plan", "seen", "noise"}
         assert float(cells["noise"]) == pytest.approx(truth["noise"], abs=1e-4)
 
 

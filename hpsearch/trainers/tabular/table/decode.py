@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,24 @@ def row_text(
     ):
         if name not in missing:
             cells[name] = f"{_cell(column, number):.6g}"
+    for column in preprocessor.dates:
+        parts = part_names(column, preprocessor.prefixes.get(column))
+        found = {part: cells.pop(name) for name, part in parts.items() if name in cells}
+        if "Year" in found:
+            cells[column] = _date(found)
     return ", ".join(f"{name}={cell}" for name, cell in cells.items())
+
+
+def _date(parts: Mapping[str, Any]) -> str:
+    """A date of its parts: "2024-03-16", and the time of day unless it is midnight; ? stands for a
+    part that no training row had."""
+
+    def joined(sign: str, *names: str) -> str:
+        known = (parts.get(name) for name in names)
+        return sign.join("?" if one is None else f"{int(float(one)):02d}" for one in known)
+
+    time = joined(":", "Hour", "Minute", "Second")
+    return joined("-", "Year", "Month", "Day") + ("" if time == "00:00:00" else f" {time}")
 
 
 def _cell(column: Continuous, number: float) -> float:
