@@ -56,16 +56,16 @@ def row_text(
         )
         if code
     }
-    for (name, column), number in zip(
+    for (name, statistics), number in zip(
         preprocessor.continuous.items(), numbers.tolist(), strict=True
     ):
         if name not in missing:
-            cells[name] = f"{_cell(column, number):.6g}"
+            cells[name] = f"{_cell(statistics, number):.6g}"
     for column in preprocessor.dates:
-        parts = part_names(column, preprocessor.prefixes.get(column))
-        found = {part: cells.pop(name) for name, part in parts.items() if name in cells}
-        if "Year" in found:
-            cells[column] = _date(found)
+        names = part_names(column, preprocessor.prefixes.get(column))
+        parts = {part: cells.pop(name) for name, part in names.items() if name in cells}
+        if "Year" in parts:
+            cells[column] = _date(parts)
     return ", ".join(f"{name}={cell}" for name, cell in cells.items())
 
 
@@ -74,8 +74,8 @@ def _date(parts: Mapping[str, Any]) -> str:
     part that no training row had."""
 
     def joined(sign: str, *names: str) -> str:
-        known = (parts.get(name) for name in names)
-        return sign.join("?" if one is None else f"{int(float(one)):02d}" for one in known)
+        cells = [parts.get(name) for name in names]
+        return sign.join("?" if cell is None else f"{int(float(cell)):02d}" for cell in cells)
 
     time = joined(":", "Hour", "Minute", "Second")
     return joined("-", "Year", "Month", "Day") + ("" if time == "00:00:00" else f" {time}")
