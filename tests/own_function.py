@@ -95,9 +95,9 @@ def killed(trial, x):
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
-    """The folder of shop.py, which is the current one; what was imported is forgotten after."""
-    (tmp_path / "shop.py").write_text(SHOP)
+def own_folder(tmp_path, monkeypatch):
+    """An empty folder, which is the current one; what is imported from it is forgotten after, or
+    another test's module of the same name could not be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
@@ -109,3 +109,10 @@ def shop(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def shop(own_folder):
+    """The folder of shop.py, which is the current one."""
+    (own_folder / "shop.py").write_text(SHOP)
+    return own_folder

@@ -27,6 +27,7 @@ import pytest
 import yaml
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
+from own_function import own_folder  # noqa: F401
 from typed import typed
 from typer.main import get_command
 
@@ -108,11 +109,8 @@ def check_syntax(language, text):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
+def test_what_a_page_tells_to_type_works(page, own_folder, monkeypatch):  # noqa: F811
+    monkeypatch.syspath_prepend(str(own_folder))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     names = {"__name__": "page"}
     for language, text, title, runs in steps((DOCS / page).read_text("utf-8")):
@@ -120,7 +118,7 @@ def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch):
         if title and runs:
             Path(title).write_text(text, "utf-8")
         elif language == "sh" and runs:
-            run_shell(text, tmp_path)
+            run_shell(text, own_folder)
         elif language == "python" and runs:
             exec(compile(text, page, "exec"), names)
 

@@ -43,6 +43,18 @@ def place_of(text: str) -> Place | None:
     return Place(f"{found['module']}:{found['function']}", folder.absolute())
 
 
+def no_module(path: Path) -> Path:
+    """The path of a study file. Raises InputError for a Python file without one of its functions.
+
+    Example:
+        >>> no_module(Path("study.toml")).name
+        'study.toml'
+    """
+    if path.suffix == ".py":
+        raise InputError(f"Which function of {path} is it? Write {path}:FUNCTION.")
+    return path
+
+
 def content_of(place: Place, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a study.toml of a function alone would say, with what was `given` beside it."""
     name = place.name.removeprefix("__main__:").replace(":", ".")

@@ -292,9 +292,7 @@ def _find(study: str | Path) -> Path:
         return builtin_folder() / str(study) / "study.toml"
     with suppress(OSError):  # a name too long for a file
         if path.is_file():
-            if path.suffix == ".py":
-                raise InputError(f"Which function of {path} is it? Write {path}:FUNCTION.")
-            return path
+            return own.no_module(path)
         if (path / "study.toml").is_file():
             return path / "study.toml"
     raise InputError(

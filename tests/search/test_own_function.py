@@ -5,7 +5,7 @@ import importlib
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
-from own_function import shop  # noqa: F401
+from own_function import own_folder, shop  # noqa: F401
 from typed import typed
 
 import hpsearch

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from calls import run, verify
 from optuna.trial import TrialState
-from own_function import shop  # noqa: F401
+from own_function import own_folder, shop  # noqa: F401
 from run_processes import TESTS, wait_until
 from tiny_corpus import CLASSIFIER_TOML, write_reviews
 from tiny_table import STUDY, write_table
