@@ -38,13 +38,17 @@ def said(study: optuna.Study, seed: int) -> dict[str, Any]:
         "r2": float(found.quality.r2),
         "noise": float(found.noise.value),
         "more": found.more_trials,
-        "best": {name: unit(name, value) for name, value in found.best_params.items()},
+        "best": {
+            name: unit(name, value) for name, value in found.best_params.items() if name in axes
+        },
         "curves": {e.param: float(e.unit[np.argmax(sign * e.mean)]) for e in found.effects},
         "rules": [_rule(rule, unit) for rule in found.rules],
         "advised": None
         if advised is None
         else {
-            "at": {name: unit(name, value) for name, value in advised.params.items()},
+            "at": {
+                name: unit(name, value) for name, value in advised.params.items() if name in axes
+            },
             "predicted": _estimate(advised.predicted),
             "failures": float(advised.failures),
             "rules_hold": advised.rules_hold,
