@@ -209,9 +209,12 @@ def test_a_journal_and_several_objectives(tmp_path):
     backend = optuna.storages.journal.JournalFileBackend(str(path))
     fill(optuna.storages.JournalStorage(backend), directions=("maximize", "minimize"))
     before = state(tmp_path)
-    with pytest.raises(InputError, match="2 objectives: choose one as metric"):
-        explain("--storage", str(path))
-    assert "lower is better" in explain("--storage", str(path), "--metric", "1")
+    both = explain("--storage", str(path))
+    assert "higher is better" in both
+    assert "lower is better" in both
+    one = explain("--storage", str(path), "--metric", "1")
+    assert "lower is better" in one
+    assert "higher is better" not in one
     with pytest.raises(InputError, match="has no metric 'z'"):
         explain("--storage", str(path), "--metric", "z")
     assert state(tmp_path) == before
