@@ -379,5 +379,5 @@ def test_a_shell_completes_commands(tmp_path):
     status, found, _ = typed(
         tmp_path, _HPSEARCH_COMPLETE="complete_bash", COMP_WORDS="hpsearch ex", COMP_CWORD="1"
     )
-    assert (status, found.split()) == (0, ["explain", "export"])
+    assert (status, found.split()) == (0, ["explain", "export", "export-model"])
     assert "--install-completion" in typed(tmp_path, "--help")[1]
