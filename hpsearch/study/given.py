@@ -27,6 +27,8 @@ def study_of(study: str | Path | Callable[..., Any], given: Mapping[str, Any]) -
         given["space"] = space_content(given["space"])
     if callable(study):
         return spec_of_object(study, given)
+    if not isinstance(study, str | Path):
+        raise InputError(f"{study!r} is no study: give a name, a path, or a function.")
     place = None if is_there(study) else place_of(str(study))
     if place is not None:
         return spec_of_function(place, given)

@@ -24,7 +24,9 @@ HOW = "write a range as 1e-5..1e-1 or 1..8, with ,log behind it for a log scale,
 
 
 def space_content(space: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tables of all parameters: see `param_content`."""
+    """The tables of all parameters: see `param_content`. Raises InputError for what is no space."""
+    if not isinstance(space, Mapping):
+        raise InputError(f"space is {space!r}: give each parameter's range by its name, in a dict.")
     return {str(name): param_content(str(name), one) for name, one in space.items()}
 
 
@@ -45,12 +47,22 @@ def param_content(name: str, given: Any) -> dict[str, Any]:  # noqa: ANN401
         return _of_distribution(given)
     if hasattr(given, "to_space"):
         return dict(given.to_space())
+    if isinstance(given, tuple) and len(given) == 2 and all(map(_is_number, given)):
+        low, high = given
+        raise InputError(
+            f"space {name}: {given!r} may be a range or two choices: write hpsearch.Float({low}, "
+            f"{high}), hpsearch.Int({low}, {high}) or [{low}, {high}]."
+        )
     if isinstance(given, list | tuple) and given:
         return {"type": "choice", "choices": list(given)}
     raise InputError(
         f"space {name}: {given!r} is no range: give hpsearch.Float(low, high), hpsearch.Int(low, "
         "high), a list of choices, or a distribution of Optuna's."
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _of_distribution(one: BaseDistribution) -> dict[str, Any]:

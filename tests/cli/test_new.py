@@ -220,6 +220,12 @@ def test_what_names_do_not_say_is_asked_for(tmp_path, table, options, sentence):
         written(tmp_path, table, **options)
 
 
+def test_a_rating_that_cannot_be_read_leaves_ratings_ratings(tmp_path):
+    table = RATINGS.astype({"stars": object})
+    table.loc[3, "stars"] = "four"
+    assert written(tmp_path, table).data["rating"] == "stars"
+
+
 def test_the_data_alone_will_do(folder, capsys):
     TEXTS.to_csv("reviews.csv", index=False)
     new(Path("reviews.csv"))

@@ -7,6 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from hpsearch.errors import InputError
 from hpsearch.study.defaults import builtin_names
+from hpsearch.study.given import study_of
 from hpsearch.study.given_space import parse_spaces
 from hpsearch.study.spec import load_spec
 
@@ -161,6 +162,19 @@ def test_a_python_file_is_asked_for_its_function(tmp_path):
     (tmp_path / "mine.py").write_text("def f(x): return x")
     with pytest.raises(InputError, match=r"Write .*mine\.py:FUNCTION"):
         load_spec(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("study", "space", "said"),
+    [
+        (len, {"a": (1, 2)}, "a range or two choices: write hpsearch.Float"),
+        (len, [1], "give each parameter's range by its name"),
+        (5, None, "5 is no study"),
+    ],
+)
+def test_what_is_no_study_or_space_in_python_is_said(study, space, said):
+    with pytest.raises(InputError, match=said):
+        study_of(study, {"space": space})
 
 
 def test_a_parameter_has_one_range():

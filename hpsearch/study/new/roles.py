@@ -56,6 +56,13 @@ def _head(name: str) -> str:
     return (kept or words or [""])[-1]
 
 
+def _has_numbers(cells: pd.Series) -> bool:
+    """Whether most cells are numbers: a few that cannot be read make no other column of it."""
+    import pandas as pd
+
+    return bool(pd.to_numeric(cells, errors="coerce").notna().mean() > 0.5)
+
+
 def ratings_in(table: pd.DataFrame, target: str | None) -> dict[str, str] | None:
     """The keys of [data] that name a table's columns user, item, rating and time; None if it is not
     one of ratings: nobody in it comes twice, or its `target` is something else."""
@@ -64,7 +71,7 @@ def ratings_in(table: pd.DataFrame, target: str | None) -> dict[str, str] | None
     for key, words in (("user", _USERS), ("item", _ITEMS), ("rating", _RATINGS), ("time", _TIMES)):
         fitting = [name for name in names if _head(name) in words and name not in found.values()]
         if key == "rating":
-            fitting = [name for name in fitting if table[name].dtype.kind in "iuf"]
+            fitting = [name for name in fitting if _has_numbers(table[name])]
         if fitting:
             found[key] = fitting[0]
     if not {"user", "item"} <= found.keys() or (target not in (None, found.get("rating"))):
