@@ -102,7 +102,7 @@ DRAW = """
 import pandas as pd
 from pathlib import Path
 from hpsearch.trainers.collab.recommender.interpret import Components
-from hpsearch.trainers.collab.recommender.interpret import draw_png
+from hpsearch.trainers.collab.recommender.taste_map import draw_png
 from hpsearch.trainers.shared.lr_finder import LrCurve
 from hpsearch.trainers.shared.lr_plot import write_png
 lrs = [10 ** (n / 20 - 5) for n in range(100)]
