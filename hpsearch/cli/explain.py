@@ -53,7 +53,9 @@ def explain(
     metric: Annotated[
         str | None, typer.Option(help="Which objective alone, if the study has several.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the forests.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the random numbers; the same gives the same report.")
+    ] = 0,
     good_region: Annotated[
         float | None,
         typer.Option(

@@ -101,7 +101,10 @@ _function = panel_option("A function of your own")
 
 Space = Annotated[
     list[str] | None,
-    _function("name=range, such as lr=1e-5..1e-1,log or depth=1..8 or model=svm,forest; repeat."),
+    _function(
+        "name=range, such as lr=1e-5..1e-1,log or drop=0.0..0.5; depth=1..8 for whole numbers; "
+        "model=svm,forest for choices. Once for each parameter."
+    ),
 ]
 
 Metric = Annotated[str | None, _function("What its number is called. Default: value.")]

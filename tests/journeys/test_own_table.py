@@ -26,4 +26,4 @@ def test_from_a_table_to_a_prediction(me):
     assert 40_000 < float(first["prediction"]) < 110_000
     assert (second["prediction"], second["reason"]) == ("", "size: '?' is no number")
     me.table("short.csv", ["where"], [("south",)])
-    assert "no column 'rooms', 'size'" in me.is_told("predict", "model", "short.csv")
+    assert "no columns 'rooms', 'size'" in me.is_told("predict", "model", "short.csv")

@@ -74,5 +74,7 @@ def _values(c: ContributionResults, params: tuple[str, ...]) -> str:
 def _left(c: ContributionResults, most: int = SHOWN) -> str:
     others = c.parts[most:]
     rest = c.rest + sum(amount for _, amount in others)
+    if abs(rest) < 1e-12 * (abs(c.prediction) + abs(c.mean)):
+        rest = 0.0  # what adding leaves of rounding
     what = f"{len(others)} smaller parts and interactions" if others else "interactions"
     return f"{what} of three and more add {digits(rest, sign=True)}"

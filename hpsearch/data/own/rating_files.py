@@ -213,7 +213,10 @@ def _table(
     found: dict[str, Any] = dict(ids)
     usable = np.ones(len(whole), bool)
     if columns.rating:
-        hint = "correct it, or leave the key rating out for implicit feedback"
+        hint = (
+            "correct it, leave such rows out with --skip-bad-rows, or leave the key rating out for "
+            "implicit feedback"
+        )
         rating, wrong = _read_ratings(path, raw, columns.rating, hint, bad)
         usable[wrong] = False
         if infinite := np.flatnonzero(np.abs(rating) > LARGEST).tolist():

@@ -85,7 +85,7 @@ def test_classes_are_learnt_and_predicted_from_any_order_of_columns(prepare, tmp
     assert made.equals(turned)
     some = hpsearch.load_tabular(tmp_path / "model").predict(table.iloc[[7, 3]])
     pd.testing.assert_frame_equal(some, made.loc[[7, 3]])  # each with its own index
-    with pytest.raises(InputError, match=r"no column 'color', 'doors', which .* add them"):
+    with pytest.raises(InputError, match=r"no columns 'color', 'doors', which .* add them"):
         saved.predict(table.drop(columns=["color", "doors"]))
     # A word where numbers are taken: the row has a reason in the place of a prediction.
     odd = table.astype({"size": object}).assign(color=table.color.replace("red", "mauve"))

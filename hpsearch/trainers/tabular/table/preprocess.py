@@ -168,9 +168,10 @@ class Preprocessor:
     def check_columns(self, table: pd.DataFrame) -> None:
         """Raises InputError, which names all columns that are missing."""
         if missing := [name for name in self.columns if name not in table.columns]:
+            word, them = ("column", "it") if len(missing) == 1 else ("columns", "them")
             raise InputError(
-                f"The table has no column {quoted(missing)}, which the model was trained on: add "
-                f"{'it' if len(missing) == 1 else 'them'}, empty where nothing is known."
+                f"The table has no {word} {quoted(missing)}, which the model was trained on: add "
+                f"{them}, empty where nothing is known."
             )
 
     def readable(self, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str | None]]:
