@@ -84,7 +84,7 @@ def run_shell(text, folder):
             status, out, err = typed(folder, *arguments)
             assert status == 0, f"{line}\n{out[-1500:]}\n{err[-1500:]}"
         elif line and not line.startswith("#"):
-            subprocess.run(["bash", "-euc", line], cwd=folder, check=True, timeout=60)
+            subprocess.run(["bash", "-euc", line], cwd=folder, check=True, timeout=200)
 
 
 def check_options(words):
@@ -173,7 +173,7 @@ def test_the_first_task_of_the_array_runs_and_the_others_join_until_no_run_is_le
         "PATH": os.environ["PATH"], "HOME": str(tmp_path),
         "SLURM_ARRAY_TASK_ID": task, "SLURM_CPUS_PER_TASK": "4",
     }  # fmt: skip
-    subprocess.run(["bash", FILES / "slurm.sh"], env=environment, check=True, timeout=20)
+    subprocess.run(["bash", FILES / "slurm.sh"], env=environment, check=True, timeout=100)
     assert (tmp_path / "asked").read_text().splitlines() == commands
 
 
