@@ -3,7 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
-import hpsearch
+import hpsearch.search
+from hpsearch.api.study_view import Study
 from hpsearch.cli.app import app
 from hpsearch.cli.options import parse_config
 from hpsearch.errors import InputError
@@ -20,7 +21,8 @@ def test_configurations_are_read_as_people_write_them():
 
 def test_only_what_was_given_replaces_what_the_study_declares(monkeypatch):
     seen = {}
-    monkeypatch.setattr(hpsearch, "run", lambda study, **options: seen.update(options))
+    monkeypatch.setattr(hpsearch.search, "run", lambda choice, workers, **given: seen.update(given))
+    monkeypatch.setattr(Study, "of", lambda made: made)
     options = (
         "--sampler", "gp", "--fix", "bs=64", "--try", "lr=0.01 drop=0.2", "--try", "wd=0.1",
         "--also", "seconds", "--constraint", "seconds_per_epoch=2", "--target", "0.9",
