@@ -128,13 +128,15 @@ class Curve:
         rows, best = np.arange(len(copies)), np.argmax(self._to_choose(copies), axis=1)
         value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]
-        excess = claimed - (at_best[best] - at_worst[copies_against])
+        # The point `against` itself is no copy's choice: beside a jump, too, it is where it is.
+        shown = np.where(copies_against == against, score[against], at_worst[copies_against])
+        excess = claimed - (at_best[best] - shown)
         error = copies[:, self.best] - copies[:, against] - value
         low, high = tails(self.level)
         off = float(np.quantile(error, low))
         over = max(float(np.quantile(excess, high)), float(np.quantile(error, high)))
-        corrected = value - float(np.median(excess))
-        gain = Estimate(max(corrected, min(value, 0.0)), value - over, value - off)
+        corrected = max(value - float(np.median(excess)), min(value, 0.0))
+        gain = Estimate(corrected, value - over, value - off)
         return gain.within(*self._possible_gains(against))
 
     def _possible_gains(self, against: int) -> tuple[float, float]:

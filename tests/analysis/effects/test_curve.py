@@ -53,6 +53,18 @@ def test_gains_and_bands_stay_within_the_metrics_bounds(explained):
         assert -1 <= low <= value <= high <= 1
 
 
+def test_a_gain_over_a_point_beside_a_jump_lies_in_its_interval(explained):
+    """The jump says nothing against the point itself, which no copy chose."""
+    (curve,) = (one for one in explained.curves if one.param == "x0")
+    places = curve.grid.points
+    free = replace(curve, bounds=UNBOUNDED)
+    for cut in places[5:-5:4]:
+        jumping = replace(free, marginal=replace(curve.marginal, cut=float(cut)))
+        for against in range(len(places)):
+            gain = jumping.gain(against)
+            assert gain.low <= gain.value <= gain.high
+
+
 def test_without_bounds_the_same_curves_leave_them(explained):
     """Else the test above would prove nothing."""
     free = [replace(curve, bounds=UNBOUNDED) for curve in explained.curves]
