@@ -35,11 +35,23 @@ class Report(Protocol):
 
 
 def format_of(output: Path | None) -> Format:
-    """The format that the ending of a file says; a table where it says none."""
+    """The format that the ending of a file says; a table where there is no file or no ending.
+
+    Raises InputError for an ending of another format.
+    """
+    if output is None:
+        return "table"
     endings: dict[str, Format] = {
-        ".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md"
+        "": "table", ".txt": "table", ".html": "html", ".htm": "html", ".json": "json",
+        ".md": "md", ".markdown": "md",
     }  # fmt: skip
-    return "table" if output is None else endings.get(output.suffix.lower(), "table")
+    ending = output.suffix.lower()
+    if ending not in endings:
+        raise InputError(
+            f"--output {output}: {ending} is no format of a report: use .html, .md, .json or .txt, "
+            "or add --format."
+        )
+    return endings[ending]
 
 
 def show_reports(

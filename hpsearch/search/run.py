@@ -40,7 +40,7 @@ from hpsearch.store.tables.optuna_tables import quiet_optuna
 from hpsearch.store.unmade import UnmadeStore, open_or_await
 from hpsearch.study.conditions import check_complete
 from hpsearch.study.search_options import Search, merge
-from hpsearch.study.space import check_config
+from hpsearch.study.space import check_config, described
 from hpsearch.study.spec import ResolvedPreset, StudySpec
 from hpsearch.study.trainers import check_installed, is_own
 from hpsearch.trainers.contract import Prepared, PrepareSetup
@@ -146,6 +146,7 @@ def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:
     if is_own(record.spec.trainer):  # where nobody need have said so
         better = "higher" if record.spec.direction == "maximize" else "lower"
         say(console, f"{better} {record.spec.metric} is better")
+        say(console, f"searched: {described(record.preset.distributions)}")
     return prepared
 
 

@@ -128,6 +128,15 @@ def describe(distribution: BaseDistribution) -> str:
     raise TypeError(f"no such distribution: {distribution!r}")
 
 
+def described(space: Space) -> str:
+    """A space in one line, which tells whole numbers from others."""
+    whole = {name for name, one in space.items() if isinstance(one, IntDistribution)}
+    return "; ".join(
+        f"{name} {describe(one)}{' (whole numbers)' if name in whole else ''}"
+        for name, one in space.items()
+    )
+
+
 def describe_difference(old: Space, new: Space) -> list[str]:
     """What changed from one space to the other, a phrase for each parameter; empty if nothing."""
     phrases = []

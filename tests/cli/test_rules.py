@@ -90,6 +90,13 @@ def test_pooling_from_the_command_line(url):
     )
 
 
+def test_a_file_whose_ending_is_no_format_is_refused_before_anything_is_explained(url, tmp_path):
+    file = tmp_path / "report.pdf"
+    with pytest.raises(InputError, match=r"report\.pdf: \.pdf is no format of a report"):
+        invoke("explain", "one", "--storage", url, "--output", str(file))
+    assert not file.exists()
+
+
 def test_a_database_without_our_tables_keeps_no_rules(tmp_path):
     theirs = f"sqlite:///{tmp_path / 'theirs.db'}"
     optuna.create_study(storage=theirs, study_name="s")

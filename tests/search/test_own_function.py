@@ -36,6 +36,7 @@ def test_a_function_alone_has_cohorts_replicates_and_a_best_trial(run, console, 
     assert study.best_params["model"] == "tree"
     printed = console.file.getvalue()
     assert "higher profit is better" in printed
+    assert "searched: price " in printed
     assert "best profit" in printed
     done = hpsearch.verify(
         "shop.profit", param="price", value=5.0, against=9.0, pairs=5, console=console

@@ -13,6 +13,7 @@ from hpsearch.store.tables.space_json import space_from_json, space_to_json
 from hpsearch.study.space import (
     describe,
     describe_difference,
+    described,
     from_unit,
     to_unit,
 )
@@ -78,6 +79,11 @@ def test_descriptions():
     assert describe(FloatDistribution(1e-4, 0.1, log=True)) == "0.0001 to 0.1, log"
     assert describe(IntDistribution(8, 64, step=8)) == "8 to 64 in steps of 8"
     assert describe(CategoricalDistribution([True, False])) == "one of True, False"
+
+
+def test_a_space_in_one_line_tells_whole_numbers_from_others():
+    space = {"lr": FloatDistribution(1e-4, 1.0, log=True), "n": IntDistribution(0, 1)}
+    assert described(space) == "lr 0.0001 to 1, log; n 0 to 1 (whole numbers)"
 
 
 def test_differences_name_the_parameter_and_both_ranges():
