@@ -16,23 +16,16 @@ from hpsearch.store.queue.fence import StudyRef, is_there, lock_study
 from hpsearch.store.server.connections import begin
 from hpsearch.store.store import Store
 from hpsearch.store.summaries import StudySummary
-from hpsearch.store.tables import attributes, schema
+from hpsearch.store.tables import attributes
 from hpsearch.store.tables.optuna_tables import (
-    ATTRS,
-    BEATS,
     DIRECTIONS,
-    PARAMS,
-    REPORTS,
     STUDIES,
     STUDY_ATTRS,
     STUDY_SYSTEM_ATTRS,
-    SYSTEM_ATTRS,
-    TRIALS,
-    VALUES,
 )
+from hpsearch.store.trials import write
 
-_OF_TRIALS = (schema.epoch, PARAMS, VALUES, REPORTS, ATTRS, SYSTEM_ATTRS, BEATS)
-_OF_STUDY = (schema.trial, TRIALS, DIRECTIONS, STUDY_ATTRS, STUDY_SYSTEM_ATTRS, STUDIES)
+_OF_STUDY = (DIRECTIONS, STUDY_ATTRS, STUDY_SYSTEM_ATTRS, STUDIES)
 LONGEST_NAME = 100
 
 
@@ -75,11 +68,9 @@ def delete_rows(engine: sa.Engine, study: StudyRef) -> None:
 
     Raises StudyGoneError.
     """
-    trials = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study.study_id)
     with begin(engine) as connection:
         lock_study(connection, study)
-        for table in _OF_TRIALS:
-            connection.execute(sa.delete(table).where(table.c.trial_id.in_(trials)))
+        write.deleted.delete_trials(connection, study.study_id)
         for table in (*ownership.ABOUT, *_OF_STUDY):
             connection.execute(sa.delete(table).where(table.c.study_id == study.study_id))
 

@@ -93,7 +93,8 @@ class TrialSetup:
         number: The trial's number in its study, None for a training that is no trial.
         objectives: The names of what the study improves, its metric first, for a trainer whose
             results have no names.
-        note: note(key, value) gives the study's trial an attribute.
+        note: note(key, value) gives the study's trial an attribute; ValueError for a name that is
+            hpsearch's own.
     """
 
     seed: int

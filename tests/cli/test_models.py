@@ -124,8 +124,9 @@ def test_lines_of_standard_input_are_predicted_and_empty_ones_are_not(hpsearch, 
     done = hpsearch("predict", model, "-", stdin="w1 w2 good w3\n\nw4 bad w5\n")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "prediction,probability,p(neg),p(pos)"
+    assert lines[0] == "prediction,probability,p(neg),p(pos),reason"
     assert [line.split(",")[0] for line in lines[1:]] == ["pos", "", "neg"]
+    assert [bool(line.split(",")[-1]) for line in lines[1:]] == [False, True, False]
     assert "1 of 3 rows have no text" in done.stderr
 
 

@@ -199,7 +199,8 @@ print(json.dumps([ran, trained, refused, own, mended, explained, events]))
     assert events.count("no-checkpoints") == 2
     assert trained[0] == 0, trained
     assert refused[1] == "refused cannot be written: Permission denied."
-    assert "cannot be opened: check the permissions" in own[1]
+    assert "cannot be made" in own[1]
+    assert "is not yours to write in; name another place with --storage" in own[1]
     assert "is read-only" in mended[1]
     assert explained[0] in (0, 1)  # two trials support no rule: it says so
     assert all(one[2] for one in (ran, trained, refused, own, mended, explained))
@@ -227,4 +228,5 @@ print(json.dumps([typed(line) for line in lines]))
         assert status == 1
         assert sentence.startswith(f"The cache folder {folder / 'closed' / 'home'} cannot be read")
         assert "\n" not in sentence
-    assert [status for status, _, _ in answers[5:]] == [0, 0, 0], answers
+    assert "There is no store at" in answers[5][1]  # a run that is refused makes none
+    assert [status for status, _, _ in answers[5:]] == [1, 0, 0], answers

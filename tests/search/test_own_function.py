@@ -103,6 +103,7 @@ REASONS = {
     "none": "the objective returned None, which is not a number",
     "exit": "the objective called sys.exit(3)",
     "reports": "the objective reported inf at step 1",
+    "notes": "ValueError: the attribute 'hps_seed': such names are hpsearch's own",
 }
 
 

@@ -108,8 +108,17 @@ def checkpoint(bench: Bench, trial: optuna.Trial) -> Path | None:
 
 
 def noter(bench: Bench, trial: optuna.Trial) -> Note:
-    """What gives the trial an attribute, which is written when the trial ends."""
-    return lambda key, value: bench.storage.write_with_end(trial._trial_id, {key: value})
+    """What gives the trial an attribute, which is written when the trial ends.
+
+    It raises ValueError for a name that hpsearch's own attributes may have.
+    """
+
+    def note(key: str, value: Any) -> None:  # noqa: ANN401 (anything that JSON can hold)
+        if key.startswith(attributes.PREFIX):
+            raise ValueError(f"the attribute {key!r}: such names are hpsearch's own")
+        bench.storage.write_with_end(trial._trial_id, {key: value})
+
+    return note
 
 
 def _train(bench: Bench, trial: optuna.Trial, report: Report, attempt: Attempt) -> TrainResult:

@@ -20,8 +20,6 @@ from optuna.distributions import (
 from hpsearch.trainers.contract import DivergedError, EpochRecord, TrialSetup
 from hpsearch.trainers.own.call import FunctionError, number
 
-OURS = "hps_"
-"""What the names of hpsearch's own attributes begin with."""
 MOST_STEPS = 2**31 - 1
 SEPARATE = ("train_loss", "valid_loss", "lr")
 """Of the side data of a report: what has a column of its own in the store."""
@@ -115,8 +113,6 @@ class Trial(Suggests):
 
     def set_user_attr(self, key: str, value: Any) -> None:  # noqa: ANN401
         """Give the trial an attribute: anything that JSON can hold."""
-        if key.startswith(OURS):
-            raise FunctionError(f"set_user_attr({key!r}): names with {OURS} are hpsearch's own")
         try:
             kept = json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError) as error:

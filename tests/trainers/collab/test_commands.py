@@ -288,7 +288,7 @@ def test_a_model_of_one_factor_has_no_map(place, hpsearch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("recommend", "model"), "Give one of --user, --ratings and --like"),
+        (("recommend", "model"), "Give one of --user, --ratings, --like and --all-users"),
         (("recommend", "model", "--user", "u1", "--like", "i1"), "Give one of --user"),
         (("recommend", "model", "--user", "u99"), "no user 'u99' (did you mean"),
         (("recommend", "model", "--like", "Casablanca"), "is called 'Casablanca'"),

@@ -4,7 +4,7 @@
 - `states`: how trials change hands: planned, started, put back, given up, copied.
 - `finished`: many finished trials at once.
 - `rows`: the rows of any table, for the archive and the doctor.
-- `deleted`: what is left of trials and studies that Optuna's tools deleted.
+- `deleted`: a study's trials, and what is left of those that Optuna's tools deleted.
 
 What reads is in `trials/read`.
 """

@@ -1,4 +1,4 @@
-"""Removes what is left of trials and studies that Optuna's tools deleted."""
+"""Removes a study's trials, and what is left of trials and studies that Optuna's tools deleted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,26 @@ import sqlalchemy as sa
 
 from hpsearch.store.server.connections import begin
 from hpsearch.store.tables import attributes, schema
-from hpsearch.store.tables.optuna_tables import BEATS, STUDIES
+from hpsearch.store.tables.optuna_tables import (
+    ATTRS,
+    BEATS,
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    SYSTEM_ATTRS,
+    TRIALS,
+    VALUES,
+)
 from hpsearch.store.trials import read
+
+
+def delete_trials(connection: sa.Connection, study_id: int) -> None:
+    """Remove a study's trials, and all rows about them. The caller keeps others from planning."""
+    trials = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    for table in (schema.epoch, PARAMS, VALUES, REPORTS, ATTRS, SYSTEM_ATTRS, BEATS):
+        connection.execute(sa.delete(table).where(table.c.trial_id.in_(trials)))
+    for table in (schema.trial, TRIALS):
+        connection.execute(sa.delete(table).where(table.c.study_id == study_id))
 
 
 def drop_orphans(engine: sa.Engine) -> None:
