@@ -343,7 +343,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(folder):
     (folder / "study.toml").write_text(text.replace("train_reviews = 120", "train_reviews = 160"))
     command = [sys.executable, "-m", "hpsearch", "run", "study.toml", "--preset", "quick"]
     run = subprocess.Popen(
-        [*command, "--trials", "30", "--workers", "2"],
+        [*command, "--trials", "300", "--workers", "2"],  # half a minute: it cannot end meanwhile
         cwd=folder, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, text=True,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -359,7 +359,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(folder):
     db.close()
     assert states["COMPLETE"] >= 1
     assert "RUNNING" not in states
-    assert sum(states.values()) == 30
+    assert sum(states.values()) == 300
     status, out, _ = typed(
         folder, "run", "study.toml", "--preset", "quick", "--trials", "2", "--workers", "1"
     )

@@ -12,7 +12,7 @@ def test_a_killed_run_is_continued_by_the_same_command(me):
     me.table("stars.csv", ["user", "item", "rating"], stars())
     me.types("new", "stars.csv")
     me.shortens("stars.toml")
-    run = ["run", "stars.toml", *QUICK, "--trials", "20"]
+    run = ["run", "stars.toml", *QUICK, "--trials", "40"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hpsearch", *run],
         cwd=me.folder,
@@ -28,7 +28,7 @@ def test_a_killed_run_is_continued_by_the_same_command(me):
         else:
             raise AssertionError("no trial was complete")
     said = me.types(*run)
-    assert "20 trials to run" in said
+    assert "40 trials to run" in said
     assert "left over from an earlier run" in said
     assert "finished" in said
     assert "WRONG" not in me.types("doctor", "--mend")
