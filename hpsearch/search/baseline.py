@@ -48,7 +48,7 @@ def describe_baseline(
     tested = f"{TEST}{metric}" in metrics and f"{TEST}{metric}" in found.metrics
     name = f"{TEST}{metric}" if tested else metric
     shown = {key: v for key, v in found.metrics.items() if key.startswith(TEST) == tested}
-    text = f"baseline, {found.name} on the same data: {describe_params(shown)}"
+    text = f"for comparison, {found.name} on the same data: {describe_params(shown)}"
     if name not in metrics or name not in found.metrics:
         return text
     ours, theirs = metrics[name], found.metrics[name]

@@ -46,7 +46,7 @@ def test_the_best_trial_is_found_in_the_preset_that_ran(table, said):
     )
     assert metrics["accuracy"] == study.best_value  # the same seed, values and rows
     baseline = hpsearch.load_study("mine-quick").user_attrs["hps_baseline"]
-    assert f"baseline, {baseline['name']} on the same data" in text
+    assert f"for comparison, {baseline['name']} on the same data" in text
     kept = json.loads((table / "model" / "training.json").read_text())
     assert kept["baseline"] == baseline
     low, high = kept["assessment"]["intervals"]["accuracy"]
