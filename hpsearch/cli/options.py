@@ -55,7 +55,9 @@ StoredStudies = Annotated[
 
 Preset = Annotated[
     str,
-    typer.Option(help="How large a trial or a model is: quick, cpu, full; auto asks the device."),
+    typer.Option(
+        help="How large a trial or a model is: quick, cpu, full, or its own; auto asks the device."
+    ),
 ]
 
 Data = Annotated[

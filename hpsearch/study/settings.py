@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field
+
+from hpsearch.core import environment
 from hpsearch.errors import InputError
 
 ONLY = "only"
 """What the preset of a study without presets is called in the store."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What studies and presets may be called."""
+
+
+def _not_reserved(name: str) -> str:
+    if name in ("auto", ONLY):
+        raise ValueError(f"a preset cannot be called {name}")
+    return name
+
+
+PresetName = Annotated[str, Field(pattern=NAME, max_length=40), AfterValidator(_not_reserved)]
 
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,3 +64,10 @@ def parse_set(text: str, option: str = "--set") -> dict[str, Any]:
     for name in reversed(names):
         parsed = {name: parsed}
     return dict(parsed)
+
+
+def preset_for_device(have: tuple[str, ...]) -> str:
+    """The one of the presets `have` that "auto" stands for on this machine."""
+    has_gpu = environment.default_device().startswith("cuda")
+    wanted = ("full", "cpu", "quick") if has_gpu else ("cpu", "quick", "full")
+    return next((preset for preset in (*wanted, *have) if preset in have), wanted[0])

@@ -23,14 +23,22 @@ from pydantic import (
     model_validator,
 )
 
-from hpsearch.core import environment, own_code
+from hpsearch.core import own_code
 from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
 from hpsearch.study import own
 from hpsearch.study.conditions import in_order
 from hpsearch.study.defaults import builtin_folder, builtin_names, completed
 from hpsearch.study.search_options import Search
-from hpsearch.study.settings import ONLY, merge_settings, pretrained_of, without_pretrained
+from hpsearch.study.settings import (
+    NAME,
+    ONLY,
+    PresetName,
+    merge_settings,
+    preset_for_device,
+    pretrained_of,
+    without_pretrained,
+)
 from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, Strict, parse_param
 from hpsearch.study.trainers import (
     TRAINERS,
@@ -49,9 +57,6 @@ def _as_json(table: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonTable = Annotated[dict[str, Any], AfterValidator(_as_json)]
-
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class Changes(Strict):
@@ -130,7 +135,8 @@ class StudySpec(Strict):
     space: dict[str, dict[str, Any]]
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many trials a run has, in a study without presets."""
-    presets: dict[Literal["quick", "cpu", "full"], Preset] = Field(default_factory=dict)
+    presets: dict[PresetName, Preset] = Field(default_factory=dict)
+    """By name: quick, cpu and full, of which "auto" chooses, and any others."""
     search: Search = Field(default_factory=Search)
     _file: Path | None = PrivateAttr(None)
     _given: dict[str, Any] | None = PrivateAttr(None)
@@ -210,7 +216,7 @@ class StudySpec(Strict):
                 "give it one, such as [presets.quick] with trials = 20."
             )
         if preset == "auto":
-            preset = _preset_for_device(tuple(self.presets))
+            preset = preset_for_device(tuple(self.presets))
         if preset not in self.presets:
             raise InputError(
                 f"Study {self.name} has no preset {preset!r}; "
@@ -438,12 +444,6 @@ def _hint(error: ValidationError, declared: Any) -> str:  # noqa: ANN401
     if not first["type"].startswith("unexpected") or len(first["loc"]) != 1:
         return ""
     return nearest(str(first["loc"][0]), declared.__dataclass_fields__)
-
-
-def _preset_for_device(have: tuple[str, ...]) -> str:
-    has_gpu = environment.default_device().startswith("cuda")
-    wanted = ("full", "cpu", "quick") if has_gpu else ("cpu", "quick", "full")
-    return next((preset for preset in wanted if preset in have), wanted[0])
 
 
 def study_name(spec: StudySpec, preset: ResolvedPreset) -> str:

@@ -100,7 +100,7 @@ def test_a_study_becomes_optuna_distributions(study):
         ("trials = 5", "trials = 0", "presets.quick.trials"),
         ("bs = { high = 48 }", "bss = { high = 48 }", "did you mean bs?"),
         ("bs = { high = 48 }", "bs = { high = 8 }", "presets.quick.space.bs: low 16 is above"),
-        ("[presets.quick]", "[presets.huge]", "presets.huge"),
+        ("[presets.quick]", "[presets.auto]", "a preset cannot be called auto"),
         ('name = "mine"', 'name = "a b/c"', "name: "),
         ("[data]", "[data", "is not valid TOML"),
         # What the trainer would refuse later, in every trial.
