@@ -11,7 +11,7 @@ from hpsearch.analysis import explain
 from hpsearch.analysis.effects.one_subspace import Settings, analyse
 from hpsearch.analysis.read.frame import COMPLETE, read_study
 from hpsearch.analysis.read.subspaces import subspaces
-from hpsearch.analysis.rules.recommendation import recommend
+from hpsearch.analysis.rules.recommendation import of_one_run, recommend
 from hpsearch.analysis.rules.rules import rules_of
 
 
@@ -82,3 +82,23 @@ def test_where_runs_fail_is_said(studies):
     assert advised.params["x0"] > 0.8
     assert advised.failures == pytest.approx(0.2, abs=0.15)
     assert f"{advised.failures:.0%} of runs fail" in advised.statement
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.99])
+def test_the_interval_of_one_run_holds_as_many_runs_as_it_says(level):
+    """Of 20 normal errors and a run with another one: on average the level, whatever it is."""
+    rng, held = np.random.default_rng(0), []
+    for _ in range(4000):
+        errors, new = rng.normal(0, 1, 20), rng.normal(0, 1)
+        found = of_one_run(3.0, errors, level, (-np.inf, np.inf))
+        held.append(found.low <= 3.0 + new <= found.high)
+    assert np.mean(held) == pytest.approx(level, abs=0.02)
+
+
+def test_a_prediction_beyond_a_bound_is_what_runs_cut_there_are_on_average():
+    """Half of a standard normal law lies below 0: max(z, 0) is 1 / sqrt(2 pi) on average."""
+    errors = np.random.default_rng(0).normal(0, 1, 100_000)
+    found = of_one_run(0.0, errors, 0.9, (0.0, np.inf))
+    assert found.value == pytest.approx(1 / np.sqrt(2 * np.pi), abs=0.01)
+    assert (found.low, found.high) == pytest.approx((0.0, 1.645), abs=0.02)
+    assert of_one_run(50.0, errors, 0.9, (0.0, np.inf)).value == pytest.approx(50.0)
