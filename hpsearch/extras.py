@@ -14,6 +14,7 @@ EXTRAS = {
         "pooch": "Pooch",
         "safetensors": "safetensors",
     },
+    "onnx": {"onnx": "ONNX", "onnxscript": "ONNX Script"},
     "dashboard": {"optuna_dashboard": "the Optuna dashboard"},
     "postgres": {"psycopg": "the driver for postgresql://"},
     "mysql": {"pymysql": "the driver for mysql://"},

@@ -45,18 +45,20 @@ def card(model: str | Path) -> str:
 
 
 def export_model(model: str | Path, output: str | Path) -> None:
-    """Write a model as a torch.export program, which runs with torch alone.
+    """Write a model as a torch.export program, which runs with torch alone, or in ONNX.
 
     A program takes batches of any size and gives what `predict` gives. Its inputs are numbers: the
-    codes and numbers of rows, the numbers of users and items, or the tokens of texts; the file
-    hpsearch.json in it says how a row becomes them.
+    codes and numbers of rows, the numbers of users and items, or the tokens of texts. The file
+    hpsearch.json in a .pt2, and the metadata "hpsearch.json" of an ONNX file, say how a row becomes
+    them.
 
     Args:
         model: a folder that `train` wrote of a classifier, a tabular model or a recommender.
-        output: a new file, such as model.pt2.
+        output: a new file; its ending, .pt2 or .onnx, says which of both it is.
 
     Raises:
-        InputError: if the folder holds no such model, or the file cannot be written.
+        InputError: if the folder holds no such model, or the file cannot be written; for ONNX
+            without hpsearch[onnx], and for a model above 2 GB.
 
     Example:
         >>> from pathlib import Path

@@ -35,9 +35,10 @@ def register(app: typer.Typer) -> None:
         "[bold]hpsearch train adult --preset quick --trial 7 --output seven[/]"
     )(train)
     app.command(epilog="Example: [bold]hpsearch card model > card.md[/]")(card)
-    app.command(epilog="Example: [bold]hpsearch export-model model --output model.pt2[/]")(
-        export_model
-    )
+    app.command(
+        epilog="Examples: [bold]hpsearch export-model model --output model.pt2[/]; "
+        "[bold]hpsearch export-model model --output model.onnx[/]"
+    )(export_model)
     app.command(
         epilog="Examples: [bold]hpsearch predict model reviews.csv --output predicted.csv[/]; "
         "[bold]echo 'A fine film.' | hpsearch predict model -[/]; "
@@ -102,9 +103,9 @@ def card(
 
 def export_model(
     model: Annotated[Path, typer.Argument(help="A folder that train wrote.")],
-    output: Annotated[Path, typer.Option(help="A new file whose name ends in .pt2.")],
+    output: Annotated[Path, typer.Option(help="A new file whose name ends in .pt2 or .onnx.")],
 ) -> None:
-    """Write a model as a torch.export program, which runs with torch alone."""
+    """Write a model as a torch.export program, which runs with torch alone, or in ONNX."""
     hpsearch.export_model(model, output)
     say(console, f"Wrote {output}")
 

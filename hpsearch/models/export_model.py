@@ -1,4 +1,4 @@
-"""`export-model`: a trained model as a torch.export program, which runs without hpsearch.
+"""`export-model`: a trained model for torch.export or in ONNX, which runs without hpsearch.
 
 Each program is written in torch's own layers, takes batches of any size, and returns what `predict`
 does: probabilities, or numbers in units of the target. It computes in float32.
@@ -6,9 +6,12 @@ does: probabilities, or numbers in units of the target. It computes in float32.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +22,9 @@ from torch._higher_order_ops.scan import scan
 from torch.export import Dim, export, save
 from torch.nn import functional
 
-from hpsearch.core.files import atomic_path
+from hpsearch.core.files import write_atomically
 from hpsearch.errors import InputError
+from hpsearch.extras import require
 
 if TYPE_CHECKING:
     from hpsearch.trainers.collab.saved import SavedCollab
@@ -28,9 +32,10 @@ if TYPE_CHECKING:
     from hpsearch.trainers.text.classifier.saved import SavedClassifier
     from hpsearch.trainers.text.networks.classifier import TextClassifier
 
-EXPORTED = ".pt2"
 FACTS = "hpsearch.json"
-"""The file in the program's archive that says what its inputs and outputs are."""
+"""What the inputs and the output are: a file in a .pt2, an entry of the metadata of an .onnx."""
+MOST_OF_ONNX = 2**31
+"""How many bytes protobuf allows a message, which an ONNX file is."""
 BN_EPS = 1e-5
 ROWS = Dim("rows", min=1)
 STEPS = Dim("steps", min=2)
@@ -48,23 +53,53 @@ class Program:
 
 
 def export_model(folder: Path, output: Path) -> None:
-    """Write the model in `folder` to `output`, a .pt2 for torch.export.load.
+    """Write the model in `folder` to `output`: a .pt2 for torch.export.load, or an .onnx.
 
     Raises InputError if the folder holds no model that can be exported, for an `output` of another
     kind, and if it cannot be written.
     """
-    if output.suffix != EXPORTED:
-        raise InputError(f"{output} is no {EXPORTED}: give the program a name such as model.pt2.")
-    program = program_of(folder)
+    if output.suffix not in FORMATS:
+        raise InputError(
+            f"{output} ends in neither .pt2 nor .onnx: give the program a name such as "
+            f"{output.stem or 'model'}.onnx."
+        )
+    if output.suffix == ".onnx":
+        require("onnxscript")
+    write_atomically(output, FORMATS[output.suffix](program_of(folder)))
+
+
+def _as_torch_export(program: Program) -> bytes:
     with torch.no_grad():
         made = export(program.module.eval(), program.inputs, dynamic_shapes=program.sizes)
     buffer = io.BytesIO()
     save(made, buffer, extra_files={FACTS: json.dumps(program.facts, ensure_ascii=False)})
+    return buffer.getvalue()
+
+
+def _as_onnx(program: Program) -> bytes:
+    module = program.module.eval()
+    tensors = [*module.parameters(), *module.buffers()]
+    if sum(tensor.nbytes for tensor in tensors) >= MOST_OF_ONNX:
+        raise InputError("The model is above the 2 GB of an ONNX file: export it as .pt2.")
+    names = list(inspect.signature(module.forward).parameters)
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)  # it warns of torchvision's operators, which no model has
     try:
-        with atomic_path(output) as unfinished:
-            unfinished.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own use of what torch deprecates
+            made = torch.onnx.export(
+                module, program.inputs, dynamic_shapes=program.sizes, verbose=False,
+                input_names=names, output_names=["output"],
+            )  # fmt: skip
+    finally:
+        exporter.setLevel(level)
+    assert made is not None
+    made.model.metadata_props[FACTS] = json.dumps(program.facts, ensure_ascii=False)
+    return made.model_proto.SerializeToString()
+
+
+FORMATS: dict[str, Callable[[Program], bytes]] = {".pt2": _as_torch_export, ".onnx": _as_onnx}
 
 
 def program_of(folder: Path) -> Program:
