@@ -96,7 +96,8 @@ def _as_onnx(program: Program) -> bytes:
         exporter.setLevel(level)
     assert made is not None
     made.model.metadata_props[FACTS] = json.dumps(program.facts, ensure_ascii=False)
-    return made.model_proto.SerializeToString()
+    written: bytes = made.model_proto.SerializeToString()
+    return written
 
 
 FORMATS: dict[str, Callable[[Program], bytes]] = {".pt2": _as_torch_export, ".onnx": _as_onnx}
