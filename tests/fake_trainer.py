@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hpsearch.data import home
@@ -26,6 +26,7 @@ class Prepared:
     summary: str = "nothing was prepared"
     precision: str = "fp32"
     stages: tuple = ()
+    facts: dict = field(default_factory=dict)
     metrics: tuple = ()
 
     def check(self, settings):

@@ -1,6 +1,7 @@
 """A module of a user's own, with functions to search over, in a folder of its own."""
 
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -96,21 +97,29 @@ def killed(trial, x):
 '''
 
 
+@contextmanager
+def inside(folder):
+    """`folder` as the current one; what is imported from it is forgotten after, or another test's
+    module of the same name could not be imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HPSEARCH_HOME", str(folder / "home"))
+        patch.setenv("HPSEARCH_DEVICE", "cpu")
+        patch.setattr(own_code, "_folders", {})
+        patch.setattr(own_code, "_held", {})
+        patch.setattr(sys, "path", [*sys.path])
+        before = set(sys.modules)
+        yield folder
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+                del sys.modules[name]
+
+
 @pytest.fixture
-def own_folder(tmp_path, monkeypatch):
-    """An empty folder, which is the current one; what is imported from it is forgotten after, or
-    another test's module of the same name could not be imported."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HPSEARCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HPSEARCH_DEVICE", "cpu")
-    monkeypatch.setattr(own_code, "_folders", {})
-    monkeypatch.setattr(own_code, "_held", {})
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
+def own_folder(tmp_path):
+    """An empty folder, which is the current one."""
+    with inside(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture

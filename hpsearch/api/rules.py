@@ -24,6 +24,7 @@ def explain(
     worth: float | None = None,
     push: bool | None = None,
     keep: bool = False,
+    recorded: bool = False,
 ) -> Explanation:
     """Say what matters and which rules of thumb the trials of any Optuna study support.
 
@@ -46,6 +47,8 @@ def explain(
         push: put plots and rules into the study for the Optuna dashboard. None: into a named study
             that hpsearch ran.
         keep: if `study` is a name, keep its rules even in a database that hpsearch did not make.
+        recorded: explain the study's own trials together with those of it that come with hpsearch,
+            or those alone; `notes` says which are whose. Nothing is kept or pushed.
 
     Returns:
         Importances, effects and rules; `to_markdown()`, `to_json()` and `to_html()` write reports.
@@ -67,6 +70,13 @@ def explain(
     """
     from hpsearch.analysis import explain as analyse
     from hpsearch.analysis.explain_stored import explain_one
+    from hpsearch.errors import InputError
+    from hpsearch.exchange.together import with_recorded
+
+    if recorded:
+        if keep or push:
+            raise InputError("Rules of recorded trials are not kept: leave out keep and push.")
+        study, push = with_recorded(study, storage), False
 
     def analysed(one: optuna.Study) -> Explanation:
         chosen = None if metric is None else str(metric)

@@ -89,7 +89,7 @@ def import_study(
     types, ranges and scales are found out. A .zip that `export_study` wrote is taken in as it is.
 
     Args:
-        file: CSV, Parquet or JSON, or a .zip of `export_study`.
+        file: CSV, Parquet or JSON, or a .zip or folder of `export_study`.
         study: what the new study is called; a .zip knows its own name.
         metric: columns of the results, one for each objective.
         direction: "minimize" or "maximize" for each of them. Default: by the metric's name.
@@ -136,8 +136,10 @@ def export_study(study: str, output: str | Path, *, storage: str | None = None) 
 
     Args:
         study: a study in the store, by its own name or that of its study.toml.
-        output: a .csv or .parquet table of the trials, or a .zip that holds epochs, events, rules
-            and the queue, too, so that the study can be continued in another store.
+        output: a .csv or .parquet table of the trials; a .zip that holds epochs, events, rules and
+            the queue, too, so that the study can be continued in another store; or a folder (a
+            path without an ending) to be published, with tables of the trials and of the epochs
+            and where they come from.
         storage: database URL. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
 
     Returns:

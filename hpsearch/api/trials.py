@@ -81,7 +81,7 @@ def run(
         fix: parameters that keep one value in all trials of this run, such as {"bs": 32}.
         warm_start: studies in the store whose best configurations are tried first.
         prior: studies, or JSON files of explanations, whose rules say where to look first; "rules":
-            all others of the store.
+            all others of the store; "recorded": the studies whose trials come with hpsearch.
         also: further objectives: "seconds" or any metric, "+" in front if higher is better.
         target: end as soon as a trial is as good as this.
         until_stable: end once the rules no longer change.

@@ -86,12 +86,20 @@ def explain(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the rules in a database that is not ours, too.")
     ] = False,
+    recorded: Annotated[
+        bool,
+        typer.Option(
+            "--recorded",
+            help="Together with the trials of the study that come with hpsearch, or those alone.",
+        ),
+    ] = False,
 ) -> None:
     """Say what matters and which rules of thumb the trials of any Optuna study support."""
     from hpsearch.analysis.explain_stored import explain_all
     from hpsearch.analysis.pool_studies import pool_studies
     from hpsearch.cli.output import Report, format_of, show_reports
-    from hpsearch.store.sources import find_in, open_sources
+    from hpsearch.exchange.together import recorded_source
+    from hpsearch.store.sources import find_in, is_default_missing, open_sources
 
     format = format or format_of(output)
     names = [*(studies or []), *(study or [])]
@@ -103,8 +111,12 @@ def explain(
         good_region=good_region,
         worth=worth,
     )
-    with open_sources(storage or [None], keep=keep, push=bool(push)) as sources:
-        found = find_in(sources, names)
+    if recorded and (keep or push):
+        raise InputError("Rules of recorded trials are not kept: leave out --keep and --push.")
+    alone = recorded and is_default_missing(storage or [])
+    with open_sources([] if alone else storage or [None], keep=keep, push=bool(push)) as sources:
+        sources = [recorded_source(sources, names)] if recorded else sources
+        found = find_in(sources, [] if recorded else names)
         if trial is not None or (format in ("json", "html") and not pool):
             what = f"A {format} file holds" if trial is None else "A trial is of"
             _check_one_study([summary.name for _, summary in found], what)
@@ -114,7 +126,7 @@ def explain(
             analyse,
             push=push,
             of_all_trials=good_region is None,
-            named=bool(storage),
+            named=bool(storage) and not alone,
         )
         for problem in refused:
             print_error(str(problem))

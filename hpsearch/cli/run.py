@@ -77,8 +77,8 @@ WarmStart = Annotated[
 Prior = Annotated[
     list[str] | None,
     _search(
-        "Start the search from the rules of this study in the store, of all others (rules), or of "
-        "a .json file of explain."
+        "Start the search from the rules of this study in the store, of all others (rules), of "
+        "those whose trials come with hpsearch (recorded), or of a .json file of explain."
     ),
 ]
 

@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
     )(import_)
     app.command(
         epilog="Examples: [bold]hpsearch export imdb-clas-quick --output trials.parquet[/]; "
-        "[bold]hpsearch export imdb-clas-quick --output study.zip[/]"
+        "[bold]hpsearch export imdb-clas-quick --output study.zip[/]; "
+        "[bold]hpsearch export imdb-clas-quick --output studies/imdb-clas/results/quick[/]"
     )(export)
 
 
@@ -117,7 +118,9 @@ def rename(
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(help="CSV, Parquet or JSON, a row for each trial, or a .zip of export."),
+        typer.Argument(
+            help="CSV, Parquet or JSON, a row for each trial, or a .zip or folder of export."
+        ),
     ],
     study: Annotated[
         str | None,
@@ -153,8 +156,8 @@ def import_(
     """Make a study of somebody's trials: a table with a column for each parameter.
 
     Columns such as config/lr or params_lr are found by their prefix, others by what they hold.
-    Types, ranges and scales are found out and shown. A .zip that export wrote is taken in as it
-    is, with everything that hpsearch stored, and can be continued.
+    Types, ranges and scales are found out and shown. A .zip or a folder that export wrote is taken
+    in as it is, with everything that it holds, and can be continued.
     """
     from hpsearch.core.database_urls import parse_url, shown_url
     from hpsearch.core.words import how_many
@@ -193,7 +196,10 @@ def _print_imported(done: Imported, into: str) -> None:
 def export(
     study: StoredStudy,
     output: Annotated[
-        Path, typer.Option(help="A .csv or .parquet table, or a .zip with all that is stored.")
+        Path,
+        typer.Option(
+            help="A .csv or .parquet table, a .zip with all that is stored, or a folder to publish."
+        ),
     ],
     storage: Storage = None,
 ) -> None:
@@ -201,7 +207,8 @@ def export(
 
     A table (.csv, .parquet) has the trials, its cells as they are: a spreadsheet may take some of
     a stranger's study for formulas; a .zip also epochs, events, rules and the queue, so
-    that the study can be continued in another store.
+    that the study can be continued in another store; a folder, to be published beside the
+    study.toml in results/, tables of the trials and epochs and where they come from.
     """
     from hpsearch.core.words import how_many
     from hpsearch.exchange.export_trials import holds_formulas

@@ -57,10 +57,26 @@ def threads() -> int:
     return int(chosen) if chosen.isdigit() else cores()
 
 
+def processor() -> str:
+    """The processor's name and how many of its cores this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        name = next(named, name)
+    except OSError:
+        pass
+    return f"{name}, {cores()} cores"
+
+
 @cache
 def versions() -> dict[str, str]:
     """The versions of what can change a result."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+    }
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

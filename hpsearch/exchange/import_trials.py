@@ -78,7 +78,7 @@ def import_trials(
         space = {n: d for trial in trials for n, d in trial.distributions.items()}
         _check_lengths([*space, *(n for trial in trials for n in trial.user_attrs)])
         labels, aims = about["metric_names"], about["directions"]
-        study = _make(store, name, aims, labels, about["user_attrs"], trials)
+        study = make_filled(store, name, aims, labels, about["user_attrs"], trials)
         return _report(study, labels or value_columns(None, len(aims)), space, trials, ())
     table = read_table(columns, str(path), choice)
     _check_lengths([*table.space, *table.metrics, *(n for t in table.trials for n in t.user_attrs)])
@@ -92,7 +92,7 @@ def import_trials(
         for name in unsaid
     ]
     attrs = {"imported_from": path.name}
-    study = _make(store, name, aims, table.metrics, attrs, table.trials)
+    study = make_filled(store, name, aims, table.metrics, attrs, table.trials)
     return _report(study, table.metrics, table.space, table.trials, (*table.notes, *notes))
 
 
@@ -129,7 +129,7 @@ def _check_directions(directions: Sequence[str], metrics: Sequence[str]) -> None
         )
 
 
-def _make(
+def make_filled(
     store: Store,
     name: str,
     directions: Sequence[str],

@@ -155,7 +155,9 @@ def prior_of(record: StudyRecord, console: Console) -> Prior | None:
     if not (named := record.search.prior):
         return None
     with console.status("Reading the rules of earlier studies ..."):
-        prior = read_prior(record.store, named, record.preset.distributions, record.name)
+        prior = read_prior(
+            record.store, named, record.preset.distributions, record.name, record.spec.trainer
+        )
     say(console, prior.sentence)
     return prior
 

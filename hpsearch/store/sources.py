@@ -254,6 +254,13 @@ def open_source(
     return Source(shown, rdb, studies, None, reason, writable)
 
 
+def source_of(
+    shown: str, storage: optuna.storages.BaseStorage, reason: str, *, writable: bool = False
+) -> Source:
+    """The studies of a storage that is open, whatever its kind."""
+    return Source(shown, storage, _summaries(storage), None, reason, writable)
+
+
 def open_ours(storage: str | None) -> Store:
     """The store at `storage`, which must be one of ours: only there may tables of ours be changed.
 
@@ -284,6 +291,13 @@ def _no_missing_file(text: str) -> str:
             f"a database as {EXAMPLES}."
         )
     return text
+
+
+def is_default_missing(storages: Sequence[str | None]) -> bool:
+    """Whether nobody named a store and the default one is not there."""
+    named = any(storages) or os.environ.get("HPSEARCH_STORAGE")
+    path = sqlite_path(parse_url(DEFAULT_URL))
+    return not named and path is not None and not path.exists()
 
 
 @contextmanager

@@ -28,8 +28,9 @@ class Search(Strict):
     `sampler` and `pruner` apply to the exploit trials: the trials that `design_share` leaves over.
     `fix` holds values that parameters keep in every trial of the run. `tries` holds configurations
     that run first. `warm_start` names studies of the same space; their best configurations run
-    first, too. `prior` names studies ("rules": all others of the store) and JSON files of
-    `hpsearch explain`; the first exploit trials are drawn from their rules. `also` names further
+    first, too. `prior` names studies ("rules": all others of the store; "recorded": those whose
+    trials come with hpsearch) and JSON files of `hpsearch explain`; the first exploit trials are
+    drawn from their rules. `also` names further
     objectives, such as "seconds", with a + in front if higher is better. `constraints` holds upper
     limits of what a trial measures. The run ends at `target`; with `until_stable` it also ends once
     the rules no longer change. `log` names programs that show the epochs as they happen.

@@ -146,6 +146,10 @@ class Prepared(Protocol):
     def stages(self) -> tuple[str, ...]:
         """Names of the cached stages that trials read from disk: other machines need them, too."""
 
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """Numbers about what trials share, such as the perplexity of their language model."""
+
 
 class TrainSideBySide(Protocol):
     """Train several trials at the same time, which takes less time than one after the other."""

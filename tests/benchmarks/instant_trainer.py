@@ -26,6 +26,7 @@ class Prepared:
     summary: str = "nothing was prepared"
     precision: str = "fp64"
     stages: tuple = ()
+    facts: dict = field(default_factory=dict)
 
 
 def prepare(data, settings, setup):

@@ -21,7 +21,9 @@ from hpsearch.store.trials.read_columns import columns_of
 from hpsearch.study.metric_names import UNBOUNDED, bounds_of
 
 COMPLETE, PRUNED, FAILED = 0, 1, 2
-FACTS = (attributes.STUDY, attributes.PRESET, attributes.SETTINGS, attributes.DATA)
+FACTS = (
+    attributes.STUDY, attributes.PRESET, attributes.SETTINGS, attributes.DATA, attributes.SHARED,
+)  # fmt: skip
 OVERFLOW = 1e100  # a value beyond it has diverged, and its square would be infinite
 
 
@@ -134,13 +136,18 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
         default=default,
         default_given=given,
         constants=constants,
-        notes=(*silent, *_broken(trials, state), *notes),
+        notes=(*_whose(trials.study_attrs), *silent, *_broken(trials, state), *notes),
         made_by=_made_by(trials.study_attrs),
         facts=_facts(trials.study_attrs),
         bounds=bounds,
         drawn={name: _told_apart(param) for name, param in trials.params.items()},
         which=_which(trials),
     )
+
+
+def _whose(attrs: Mapping[str, Any]) -> list[str]:
+    """Which trials are the user's, where others' are among them."""
+    return [str(attrs[attributes.WHOSE])] if attributes.WHOSE in attrs else []
 
 
 def _seeds(trials: TrialColumns) -> Floats:

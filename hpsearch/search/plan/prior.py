@@ -23,8 +23,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hpsearch.core.words import first_problem, format_value
 from hpsearch.errors import HpsearchError, InputError
+from hpsearch.exchange.recorded import Recording
+from hpsearch.exchange.together import all_recorded, names_recorded
 from hpsearch.store import Store
 from hpsearch.study.space import Space, from_unit, to_unit
+from hpsearch.study.spec import load_spec
 
 if TYPE_CHECKING:
     from hpsearch.analysis import Explanation
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 ALL = "rules"
 """In place of a name: all other studies of the store."""
+RECORDED = "recorded"
+"""In place of a name: the studies of the same trainer whose trials come with hpsearch."""
 SHARE, MOST = 0.25, 10  # of the exploit trials; so many trials of a study
 LEFT_OPEN = 0.1  # chance that a draw leaves a parameter to the sampler
 LEAST, OF_ONE_STUDY = 0.05, 0.15  # smallest standard deviation, as a part of the range
@@ -119,17 +124,20 @@ def count_of(exploit: int, had: int) -> int:
     return max(min(math.ceil(exploit * SHARE), MOST - had), 0)
 
 
-def read_prior(store: Store, sources: Sequence[str], space: Space, own: str) -> Prior:
-    """What the `sources` say: studies of the store, ALL of its others, or JSON files of `explain`.
+def read_prior(store: Store, sources: Sequence[str], space: Space, own: str, trainer: str) -> Prior:
+    """What the `sources` say: studies of the store, ALL of its others, those RECORDED, or JSON
+    files of `explain`.
 
-    `own` is the name of the study that starts. Raises InputError for a source that there is not or
-    that cannot be read.
+    `own` is the name of the study that starts, `trainer` what trains its trials. Raises InputError
+    for a source that there is not or that cannot be read.
     """
     expected: list[Expected] = []
     names: list[str] = []
     for one in sources:
         if one.endswith(".json"):
             expected += read_file(Path(one))
+        elif one == RECORDED:
+            expected += _of_recorded(own, trainer)
         else:
             names += _others(store, own) if one == ALL else [one]
     if names:
@@ -197,7 +205,6 @@ def _of_studies(store: Store, names: Sequence[str], *, many: bool) -> list[Expec
     With `many`, a study that cannot be explained is passed over; else that is an InputError.
     """
     from hpsearch.analysis.explain import explain
-    from hpsearch.analysis.pool_studies import pool_studies
 
     known = {one.name: one for one in store.studies()}
     explanations: list[Explanation] = []
@@ -214,6 +221,28 @@ def _of_studies(store: Store, names: Sequence[str], *, many: bool) -> list[Expec
         except HpsearchError as error:
             if not many:
                 raise InputError(f"--prior {name}: {error}") from error
+    return _pooled_first(explanations)
+
+
+def _of_recorded(own: str, trainer: str) -> list[Expected]:
+    """The rules of the recorded studies of the trainer, those of the study itself first."""
+    from hpsearch.analysis.explain import explain
+
+    found = [one for one in all_recorded() if load_spec(one.declared).trainer == trainer]
+    if not found:
+        raise InputError(
+            f"--prior {RECORDED}: no trials of the trainer {trainer} come with hpsearch, but of "
+            f"{', '.join(names_recorded()) or 'no study'}."
+        )
+    largest: dict[str, Recording] = {}
+    for one in sorted(found, key=lambda one: (one.study != own, -one.count)):
+        largest.setdefault(one.study, one)
+    return _pooled_first([explain(one.load()) for one in largest.values()])
+
+
+def _pooled_first(explanations: Sequence[Explanation]) -> list[Expected]:
+    from hpsearch.analysis.pool_studies import pool_studies
+
     single = [rule for one in explanations for rule in _of_rules(one.rules)]
     pooled = pooled_rules(pool_studies(explanations)) if len(explanations) > 1 else []
     return pooled + single

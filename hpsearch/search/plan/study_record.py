@@ -219,6 +219,8 @@ class StudyRecord:
         before = replace(self, study=recorded(self.store, self.name))
         note = before._correct(prepared)
         study = make_study(self.store, self._new_study(prepared, seed))
+        if attributes.SHARED not in study.user_attrs:
+            study.set_user_attr(attributes.SHARED, _shared(prepared))  # of an earlier hpsearch
         if self.accept_code and self._has_other_code(study.user_attrs):
             study.set_user_attr(attributes.CODE, self.spec.code)
         now = replace(self, study=recorded(self.store, self.name))
@@ -263,6 +265,7 @@ class StudyRecord:
                 attributes.SETTINGS: preset.settings,
                 attributes.DATA: {"declared": without_password(spec.data), **facts},
                 attributes.SEED: seed,
+                attributes.SHARED: _shared(prepared),
                 attributes.LANGUAGE_MODEL: preset.language_model,
                 attributes.FROM_SCRATCH: preset.is_from_scratch,
                 attributes.ALSO: also,
@@ -289,6 +292,10 @@ class StudyRecord:
             "preset": self.preset.name,
             "device": device,
         }
+
+
+def _shared(prepared: Prepared) -> dict[str, Any]:
+    return {"stages": [*prepared.stages], **prepared.facts}
 
 
 def recorded(store: Store, name: str) -> StudySummary | None:

@@ -34,8 +34,13 @@ LANGUAGE_MODEL = "hps_language_model"
 """The language model that a run was given for it."""
 FROM_SCRATCH = "hps_from_scratch"
 """Whether its language model starts from nothing."""
+SHARED = "hps_shared"
+"""Of what its trials share: the cached stages, such as its language model, by names that are
+digests of all that made them, and numbers, such as that model's perplexity."""
 BASELINE = "hps_baseline"
 """What a simple model makes of its data: its name and its metrics."""
+WHOSE = "hps_whose"
+"""Of a study in memory: which of its trials are the user's and which are recorded ones."""
 VERIFIES = "hps_verifies"
 """Of a study of pairs: the name of the study whose rule they verify."""
 

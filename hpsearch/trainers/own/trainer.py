@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class PreparedFunction:
     fingerprint: str
     precision: str = "the function's own"
     stages: tuple[str, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
 
     def check(self, settings: Mapping[str, Any]) -> None:

@@ -41,6 +41,13 @@ class PreparedTexts:
         return tuple(stage.name for stage in self.language_models)
 
     @property
+    def facts(self) -> dict[str, float]:
+        """The perplexity of the language model; of two that of the one that reads forwards."""
+        if not self.language_models:
+            return {}
+        return {"perplexity": self.language_models[0].perplexity}
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         if "train" not in self.texts.labels:
             return ("perplexity", "accuracy")
