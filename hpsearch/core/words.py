@@ -31,6 +31,12 @@ def quoted(names: Iterable[str], show: int = 12) -> str:
     return ", ".join(shown[:show] + more)
 
 
+def one_of(names: Iterable[str]) -> str:
+    """'one', 'one or two', 'one, two or three'."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def how_many(count: int, thing: str) -> str:
     """'1 row', '2,000 rows'."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"

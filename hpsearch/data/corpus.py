@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hpsearch.core.console import Progress, Say
+from hpsearch.core.words import one_of
 from hpsearch.data.own.csv_files import is_table
 from hpsearch.data.own.unlabelled_texts import read_texts
 from hpsearch.data.text_dataset import TextDataset
@@ -96,7 +97,7 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist: give a folder, an archive, a .txt, CSV or Parquet file, or "
-            f"{' or '.join(TEXT_SOURCES)}."
+            f"{one_of(TEXT_SOURCES)}."
         ) from None
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}); is it whole?") from error

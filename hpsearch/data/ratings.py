@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.console import Progress, Say
-from hpsearch.core.words import nearest
+from hpsearch.core.words import nearest, one_of
 from hpsearch.data.cache.fingerprints import content_key, read_fingerprint, write_fingerprint
-from hpsearch.data.named import movielens
+from hpsearch.data.named import in_wheels, movielens
 from hpsearch.data.named.bundles import is_bundle
-from hpsearch.data.named.known_sets import MOVIELENS_100K, MOVIELENS_SMALL, FileSource
+from hpsearch.data.named.known_sets import MOVIELENS_100K, MOVIELENS_SMALL
 from hpsearch.data.named.places import from_anywhere, from_path
 from hpsearch.data.own import rating_files
 from hpsearch.data.own.bad_rows import BadRows
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-RATING_SOURCES = {source.name: source for source in (MOVIELENS_100K, MOVIELENS_SMALL)}
+RATING_SOURCES = {
+    **{source.name: (source, movielens.READER) for source in (MOVIELENS_100K, MOVIELENS_SMALL)},
+    **in_wheels.RATINGS,
+}
 
 
 @dataclass(frozen=True)
@@ -82,22 +85,17 @@ def load_ratings(
         return _from_path(own, data, "the study's path", progress)
     if data.get("source") is None:
         raise InputError(
-            f"The [data] section names no ratings: add source ({' or '.join(RATING_SOURCES)}) or"
+            f"The [data] section names no ratings: add source ({one_of(RATING_SOURCES)}) or"
             " path, a CSV or Parquet file of yours."
         )
-    source = _source(data)
-    if source is None:
-        name = str(data.get("source"))
+    name = str(data.get("source"))
+    if name not in RATING_SOURCES:
         raise InputError(
             f"There is no source {name!r} of ratings{nearest(name, RATING_SOURCES)}: use"
-            f" {' or '.join(RATING_SOURCES)}, or name your own file with path."
+            f" {one_of(RATING_SOURCES)}, or name your own file with path."
         )
-    found = from_anywhere(source, movielens.READER, progress, say)
+    found = from_anywhere(*RATING_SOURCES[name], progress, say)
     return _finish(found.content, found.source, found.kind, found.note)
-
-
-def _source(data: Mapping[str, Any]) -> FileSource | None:
-    return RATING_SOURCES.get(str(data.get("source")))
 
 
 def _from_path(
@@ -106,7 +104,8 @@ def _from_path(
     origin, note = f"{path} ({given_by})", None
     progress(f"reading {path.name}", 0, 1)
     if is_bundle(path):
-        parts, origin, note = from_path(path, movielens.READER, _source(data), origin)
+        source, reader = RATING_SOURCES.get(str(data.get("source")), (None, movielens.READER))
+        parts, origin, note = from_path(path, reader, source, origin)
         progress(f"reading {path.name}", 1, 1)
         return _finish(parts, origin, "path", note)
     columns, bad = OwnColumns.of(data), BadRows.of(data)

