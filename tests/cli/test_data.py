@@ -78,7 +78,8 @@ def test_a_data_set_that_is_none_is_one_sentence(folder, command):
     assert (status, out) == (2, "")
     assert err == (
         "Error: There is no data set 'imbd' (did you mean imdb?): give one of imdb, rt, "
-        "newsgroups, adult, diamonds, bikeshare, spotify, movielens-100k, movielens-small, epinions.\n"
+        "newsgroups, adult, diamonds, bikeshare, spotify, movielens-100k, movielens-small, "
+        "epinions.\n"
     )
 
 
