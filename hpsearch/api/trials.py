@@ -166,9 +166,11 @@ def join(
     language_model: str | None = None,
     wait: float = 120.0,
     console: Console | None = None,
-) -> None:
+) -> int:
     """Work on a study that another process runs, here or on another machine, until no trial is
     left.
+
+    Returns how many trials of the run are left: none, unless it was stopped.
 
     Args:
         study: the study that is being run: a built-in name, the path of a study.toml, or
@@ -188,7 +190,7 @@ def join(
 
     Example:
         >>> try:
-        ...     hpsearch.join("adult", storage="sqlite:///shared.db", wait=0)
+        ...     left = hpsearch.join("adult", storage="sqlite:///shared.db", wait=0)
         ... except hpsearch.InputError:
         ...     print("Nobody runs it.")
         Nobody runs it.
@@ -199,7 +201,7 @@ def join(
     from hpsearch.study.spec import load_spec
 
     path = None if data is None else Path(data)
-    join_run(
+    return join_run(
         StudyChoice(load_spec(study), preset, storage, path, language_model),
         Workers(workers, devices),
         wait=wait,

@@ -231,6 +231,10 @@ def run(
     )
 
 
+STOPPED = 75
+"""The exit status of a worker whose run was stopped: EX_TEMPFAIL of sysexits.h, "try again"."""
+
+
 def worker(
     study: Annotated[str, typer.Argument(help="The study that is being run, as for run.")],
     storage: RunStorage = None,
@@ -246,8 +250,11 @@ def worker(
     ] = None,
     wait: Annotated[str, typer.Option(help="How long to wait for a run: 90s, 30m, 2h.")] = "2m",
 ) -> None:
-    """Join a running study from another process or machine, until no trial is left."""
-    hpsearch.join(
+    """Join a running study from another process or machine, until no trial is left.
+
+    Exit status 75 if the run was stopped before its trials were done.
+    """
+    left = hpsearch.join(
         study,
         storage=storage,
         preset=preset,
@@ -258,3 +265,5 @@ def worker(
         wait=parse_duration(wait, "--wait"),
         console=console,
     )
+    if left:
+        raise typer.Exit(STOPPED)

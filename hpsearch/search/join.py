@@ -14,18 +14,19 @@ from rich.console import Console
 from hpsearch.core.console import say
 from hpsearch.core.home import CHECKPOINTS, study_folder
 from hpsearch.core.terminal import new_console
-from hpsearch.core.words import duration
+from hpsearch.core.words import duration, how_many
 from hpsearch.errors import InputError
 from hpsearch.search.display import Display, say_waits, shown_run
 from hpsearch.search.engines import WorkerPool, Workers, choose_pool
 from hpsearch.search.job import Job
+from hpsearch.search.plan.plan_run import unfinished
 from hpsearch.search.plan.stored_function import as_stored, is_open
 from hpsearch.search.plan.study_record import StudyChoice, StudyRecord, check_complete
 from hpsearch.search.run import decide, prepare
 from hpsearch.search.worker.bench import STORE_ERRORS, store_lost
 from hpsearch.search.worker.signals import Stopper
 from hpsearch.search.worker.workload import Workload
-from hpsearch.store import Store
+from hpsearch.store import Store, summaries
 from hpsearch.store.queue import fence, runs
 from hpsearch.store.queue.fence import StudyRef
 from hpsearch.store.server.open import NoStoreError, translated
@@ -68,8 +69,9 @@ def join(
     *,
     wait: float = 120.0,
     console: Console | None = None,
-) -> None:
-    """Help the runs of a study until they have no trials left.
+) -> int:
+    """Help the runs of a study until they have no trials left; returns how many the last run has
+    left, which are some where it was stopped.
 
     If there is no run yet, this prepares the data and then waits `wait` seconds for one. When a run
     ends (by Ctrl-C, or because its time is over), this stops after the trial that it is training.
@@ -98,8 +100,9 @@ def join(
             if ready is None or ready.settings != found.record.preset.settings:
                 ready = _prepare(found.record, pool, console)
             found.record.check_same_data(ready.prepared)
-            _work_on(found, ready, stop, console)
+            left = _work_on(found, ready, stop, console)
             found = find()
+    return left
 
 
 @contextmanager
@@ -114,7 +117,7 @@ def _open(storage: str | None, wait: float, console: Console) -> Iterator[Store]
             if time.monotonic() > deadline:
                 raise
             if not told:
-                say(console, f"{error} Waiting {duration(wait)} for it.")
+                say(console, f"No store at {error.place} yet; waiting {duration(wait)} for one.")
                 told = True
         time.sleep(LOOK_S)
     with store:
@@ -175,8 +178,9 @@ def _prepare(record: StudyRecord, pool: WorkerPool, console: Console) -> ReadyDa
     return ReadyData(record.preset.settings, prepared, pool)
 
 
-def _work_on(found: OpenRun, ready: ReadyData, stop: Stopper, console: Console) -> None:
-    """Work on the run until nothing of it is left to do."""
+def _work_on(found: OpenRun, ready: ReadyData, stop: Stopper, console: Console) -> int:
+    """Work on the run until nothing of it is left to do, or it is stopped; returns how many trials
+    it has left."""
     run, study, store = found.run, found.study, found.record.store
     job = _job(found, ready.pool.devices[0])
     say(console, f"{job.study}: joined run {run.run_id} of {run.trials} trials")
@@ -186,9 +190,13 @@ def _work_on(found: OpenRun, ready: ReadyData, stop: Stopper, console: Console) 
         with Display(store, shown, console, from_now=True):
             ready.pool.work(workload, found.ref)
         fence.check_there(store.engine, found.ref)
+        counts = store.retry(summaries.states, store.engine, found.ref.study_id, run.run_id)
     except STORE_ERRORS as error:
         raise store_lost(store, error) from error
-    say(console, f"{job.study}: nothing left to do in run {run.run_id}")
+    left = unfinished(counts)
+    stopped = f"run {run.run_id} was stopped with {how_many(left, 'trial')} to run"
+    say(console, f"{job.study}: {stopped if left else f'nothing left to do in run {run.run_id}'}")
+    return left
 
 
 def _job(found: OpenRun, device: str) -> Job:

@@ -1,6 +1,7 @@
 """Workers that join a running study: from another process, at its start, and until its end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,7 @@ def test_a_worker_leaves_when_the_run_is_interrupted(start, spec, storage):
     head.send_signal(signal.SIGINT)
     out, err = helper.communicate(timeout=30)
     assert helper.returncode == 0, out + err
+    assert re.search(r"run 1 was stopped with \d+ trials to run$", out.rstrip())
     assert head.wait(30) == 130
     with Store.open(storage) as store:
         assert set(store.studies()[0].counts) == {"complete", "waiting"}

@@ -27,7 +27,11 @@ from hpsearch.store.tables import migrate
 
 
 class NoStoreError(InputError):
-    """There is no store at that place, and none was to be made."""
+    """There is no store at that `place`, and none was to be made."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(no_store(url))
+        self.place = shown_url(url)
 
 
 HEARTBEAT_S = 30
@@ -158,7 +162,7 @@ def _check_studies(url: URL) -> None:
     finally:
         engine.dispose()
     if not found:
-        raise NoStoreError(no_store(url))
+        raise NoStoreError(url)
 
 
 def check_path(url: URL, *, create: bool) -> None:
@@ -178,7 +182,7 @@ def check_path(url: URL, *, create: bool) -> None:
             "make it first."
         )
     if not create and not exists:
-        raise NoStoreError(no_store(url))
+        raise NoStoreError(url)
 
 
 def no_store(url: URL) -> str:
