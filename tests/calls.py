@@ -11,8 +11,10 @@ from hpsearch.search.plan.study_record import StudyChoice
 from hpsearch.verification import Contrast, Design
 
 
-def run(spec, *, trials=None, timeout=None, limits=None, seed=0, search=None, **options):
-    budget = searching.Budget(trials, timeout)
+def run(
+    spec, *, trials=None, total=None, timeout=None, limits=None, seed=0, search=None, **options
+):
+    budget = searching.Budget(trials, timeout, total)
     choice, workers, others = _split(spec, 1, options)
     return searching.run(
         choice, workers, budget=budget, limits=limits or Limits(), seed=seed, search=search,

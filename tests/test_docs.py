@@ -153,24 +153,29 @@ def test_the_kubernetes_jobs_run_commands_that_there_are_and_mount_what_they_dec
 
 
 @pytest.mark.parametrize(
-    ("task", "commands"), [("0", ["run 2000"]), ("1", ["worker 1h", "worker 5m", "worker 5m"])]
+    ("task", "restarts", "commands"),
+    [
+        ("0", "0", ["run 2000"]),
+        ("1", "0", ["worker 1h", "worker 5m", "worker 5m"]),
+        ("1", "2", ["worker 5m", "worker 5m", "worker 5m"]),
+    ],
 )
-def test_the_first_task_of_the_array_runs_and_the_others_join_until_no_run_is_left(
-    tmp_path, task, commands
+def test_the_first_task_of_the_array_runs_and_the_others_join_until_it_is_done(
+    tmp_path, task, restarts, commands
 ):
-    """With a hpsearch that notes what it is asked for, and finds nothing to join the third time."""
+    """With a hpsearch that notes what it is asked for, and whose run is stopped twice."""
     place = tmp_path / "hpsearch-env/bin"
     place.mkdir(parents=True)
     (place / "activate").write_text(f"PATH={place}:$PATH")
     (place / "hpsearch").write_text(
         '#!/bin/sh\necho "$1" "$(echo "$*" | grep -o "[^ ]*$")" >>"$HOME/asked"\n'
-        'test "$(wc -l <"$HOME/asked")" -lt 3\n'
+        'test "$1" = run || test "$(wc -l <"$HOME/asked")" = 3 || exit 75\n'
     )
     (place / "srun").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
     for name in ("hpsearch", "srun"):
         (place / name).chmod(0o755)
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "SLURM_RESTART_COUNT": restarts,
         "SLURM_ARRAY_TASK_ID": task, "SLURM_CPUS_PER_TASK": "4",
     }  # fmt: skip
     subprocess.run(["bash", FILES / "slurm.sh"], env=environment, check=True, timeout=100)
@@ -187,11 +192,11 @@ def test_the_image_installs_extras_that_there_are_and_runs_hpsearch():
     lines = (FILES / "Containerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
     commands = dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
     assert next(iter(commands)) == "FROM"
-    assert set(commands) <= {"FROM", "RUN", "USER", "WORKDIR", "ENV", "ENTRYPOINT"}
+    assert set(commands) <= {"FROM", "COPY", "RUN", "USER", "WORKDIR", "ENV", "ENTRYPOINT"}
     for line in lines:
         if line.startswith("RUN "):
             subprocess.run(["bash", "-n"], input=line[4:], text=True, check=True)
-    (extras,) = re.findall(r"hpsearch\[(.+)\]", "\n".join(lines))
+    (extras,) = re.findall(r"hpsearch-\*.whl\)\[(.+)\]", "\n".join(lines))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert set(extras.split(",")) <= set(project["optional-dependencies"])
     assert json.loads(commands["ENTRYPOINT"]) == list(project["scripts"])

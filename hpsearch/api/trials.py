@@ -23,6 +23,7 @@ def run(
     direction: str | None = None,
     name: str | None = None,
     trials: int | None = None,
+    total: int | None = None,
     timeout: float | None = None,
     preset: str = "auto",
     storage: str | None = None,
@@ -62,6 +63,8 @@ def run(
             "minimize".
         name: of a function: what the study is called. None: as the function is.
         trials: how many more trials to run. None: the preset's budget.
+        total: how many trials the study is to have in the end, in place of `trials`: the same call
+            again does what is left.
         timeout: seconds after which no trial is started.
         preset: how large a trial is: "quick", "cpu" or "full"; "auto" asks the device.
         storage: database URL. None: HPSEARCH_STORAGE, else sqlite:///hpsearch.db.
@@ -146,7 +149,7 @@ def run(
     made = run_search(
         StudyChoice(spec, preset, storage, path, language_model, accept_code),
         Workers(workers, devices, engine, cluster),
-        budget=Budget(trials, timeout),
+        budget=Budget(trials, timeout, total),
         limits=limits or Limits(),
         search={**(search or {}), **chosen},
         seed=seed,

@@ -154,6 +154,10 @@ def run(
         int | None,
         typer.Option(help="How many more trials to run. Default: the preset's budget."),
     ] = None,
+    total: Annotated[
+        int | None,
+        typer.Option(help="Run what the study lacks of so many trials, in place of --trials."),
+    ] = None,
     timeout: Annotated[
         str | None, typer.Option(help="Start no trial after this time: 90s, 30m, 2h, 1h30m.")
     ] = None,
@@ -203,6 +207,7 @@ def run(
         direction=direction,
         name=name,
         trials=trials,
+        total=total,
         timeout=None if timeout is None else parse_duration(timeout, "--timeout"),
         storage=storage,
         preset=preset,

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hpsearch.core.console import say, shown_progress
 from hpsearch.core.terminal import new_console
-from hpsearch.core.words import describe_params, duration, number
+from hpsearch.core.words import describe_params, duration, how_many, number
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.baseline import make_baseline, note_baseline
 from hpsearch.search.display import Display, say_waits, shown_run
@@ -52,18 +52,24 @@ MOST_TRIALS = 1_000_000
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a run does: `trials` more trials (None: as many as the preset says), none of which
-    starts after `seconds`."""
+    """How much a run does: `trials` more trials (None: as many as the preset says), or as many as
+    the study lacks of a `total`, none of which starts after `seconds`."""
 
     trials: int | None = None
     seconds: float | None = None
+    total: int | None = None
 
     def check(self, preset: ResolvedPreset) -> int:
-        """The number of trials. Raises InputError for what is not possible."""
-        trials = preset.trials if self.trials is None else self.trials
+        """The most trials that it can be. Raises InputError for what is not possible."""
+        if self.total is not None and self.trials is not None:
+            raise InputError("--trials and --total do not go together: give one of them.")
+        name, trials = (
+            ("--total", self.total) if self.total is not None else ("--trials", self.trials)
+        )
+        trials = preset.trials if trials is None else trials
         if not 1 <= trials <= MOST_TRIALS:
             raise InputError(
-                f"--trials {trials} is not possible: give a whole number from 1 to {MOST_TRIALS}."
+                f"{name} {trials} is not possible: give a whole number from 1 to {MOST_TRIALS}."
             )
         if self.seconds is not None and not self.seconds > 0:
             raise InputError(f"--timeout {self.seconds:g} is not possible: give a time above zero.")
@@ -110,6 +116,9 @@ def run(
             if (known := record.reached()) is not None:
                 say(console, f"{known.study_name} has reached its target already.")
                 return known
+            if budget.total is not None and (trials := record.lacks(budget.total)) < 1:
+                say(console, f"{record.name} has its {how_many(budget.total, 'trial')} already.")
+                return record.load()
             prior = prior_of(record, console)
         with pool.prestarted() as processes:
             for process in processes:

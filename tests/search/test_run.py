@@ -69,6 +69,21 @@ def test_running_again_adds_trials(spec, storage, console):
     assert cohorts.count("baseline") == 1
 
 
+def test_a_total_counts_the_trials_that_there_are(spec, storage, console):
+    """Those of an interrupted run too: done, or waiting to be taken over."""
+    with pytest.raises(KeyboardInterrupt):
+        run(spec.but(bad="interrupt once"), total=6, storage=storage, console=console)
+    again = spec.but(bad="interrupt once")
+    for total, there in ((6, 6), (6, 6), (4, 6), (9, 9)):
+        study = run(again, total=total, storage=storage, console=console)
+        assert [trial.state.is_finished() for trial in study.trials] == [True] * there
+    assert "fake-quick has its 4 trials already." in console.file.getvalue()
+    with pytest.raises(InputError, match="--trials and --total do not go together"):
+        run(again, trials=1, total=9, storage=storage, console=console)
+    with pytest.raises(InputError, match="--total 0 is not possible"):
+        run(again, total=0, storage=storage, console=console)
+
+
 def test_the_budget_of_the_preset_is_the_default(spec, storage, console):
     assert len(run(spec, storage=storage, console=console).trials) == 6
 

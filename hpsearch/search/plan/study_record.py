@@ -122,6 +122,15 @@ class StudyRecord:
         study = self.load()
         return study if is_reached(self.store, study, self.search.target) else None
 
+    def lacks(self, total: int) -> int:
+        """How many trials a run is to do for the study to have `total` of them: those too that wait
+        and that no other run is going to do."""
+        if self.study is None:
+            return total
+        counts, others = self.study.counts, living(self.store.engine, self.study.study_id)
+        left_over = 0 if others else counts.get("waiting", 0)
+        return total - self.study.trials + left_over
+
     def check_for_run(self) -> None:
         """As `check_unchanged`, but for a study that `make` may begin anew."""
         if not self.may_begin_anew():
