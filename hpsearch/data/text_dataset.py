@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +26,8 @@ class TextDataset:
     "test" or "unsup"; a row is "unsup" exactly when its label is NA). `classes` are the labels,
     sorted. `source` says to people where the texts came from and `kind` says it to code.
     `fingerprint` is a sha256 of the content: equal content, equal fingerprint. `note` holds what
-    the user should know about the data, if anything.
+    the user should know about the data, if anything. Where a text may have `several` labels, label
+    holds them all, as `set_of` reads them.
     """
 
     table: pd.DataFrame
@@ -33,6 +36,23 @@ class TextDataset:
     kind: Kind
     fingerprint: str
     note: str | None = None
+    several: bool = False
+
+
+def set_text(names: Iterable[str]) -> str:
+    """Labels as one string, the same for the same set: without blanks around them, sorted.
+
+    Example:
+        >>> set_text(["drama", " comedy", "", "drama"]), set_text([])
+        ('["comedy", "drama"]', '[]')
+    """
+    return json.dumps(sorted({name.strip() for name in names} - {""}), ensure_ascii=False)
+
+
+def set_of(text: str) -> list[str]:
+    """The labels that `set_text` wrote, sorted."""
+    found: list[str] = json.loads(text)
+    return found
 
 
 def make_table(text: pa.Array, label: pa.Array, split: pa.Array) -> pa.Table:
@@ -64,12 +84,18 @@ def fingerprint(table: pa.Table) -> str:
 
 
 def finish(
-    table: pa.Table, *, source: str, kind: Kind, mark: str, note: str | None = None
+    table: pa.Table,
+    *,
+    source: str,
+    kind: Kind,
+    mark: str,
+    note: str | None = None,
+    several: bool = False,
 ) -> TextDataset:
     """A `TextDataset` of an Arrow table whose fingerprint is `mark`."""
-    labels = table["label"].unique().to_pylist()
-    classes = tuple(sorted(label for label in labels if label is not None))
-    return TextDataset(table.to_pandas(), classes, source, kind, mark, note)
+    found = (label for label in table["label"].unique().to_pylist() if label is not None)
+    labels = {name for one in found for name in set_of(one)} if several else found
+    return TextDataset(table.to_pandas(), tuple(sorted(labels)), source, kind, mark, note, several)
 
 
 def set_test_apart(table: pa.Table, share: float = TEST_SHARE) -> tuple[pa.Table, int]:

@@ -22,11 +22,12 @@ from hpsearch.data.named.download import UnavailableError, download
 from hpsearch.data.named.known_sets import IMDB, TEXT_SOURCES, TextSource
 from hpsearch.data.named.places import in_hpsearch_data
 from hpsearch.data.named.wheels import members_of, read_members
-from hpsearch.data.own import csv_files
+from hpsearch.data.own import csv_files, labelled_texts
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.class_folders import has_class_folders, read_class_folders
 from hpsearch.data.own.database import rows_of_query
 from hpsearch.data.own.datasets_folder import is_datasets_folder, read_labelled
+from hpsearch.data.own.label_sets import Several
 from hpsearch.data.text_dataset import Kind, TextDataset
 from hpsearch.errors import HpsearchError, InputError
 
@@ -47,9 +48,10 @@ def load_text(
 ) -> TextDataset:
     """The texts of a study's `[data]` section, from the first source that has them.
 
-    `data` is {"source": "imdb"} or {"path": ..., "text": column or columns, "label": column,
-    "split": column (optional)}, or a database and a query in the place of path; `path` is the
-    `--data` option and goes before all else. Relative paths count from the current folder.
+    `data` is {"source": "imdb"} or {"path": ..., "text": column or columns, "label": column (or
+    "labels": see hpsearch.trainers.text.config.TextData), "split": column (optional)}, or a
+    database and a query in the place of path; `path` is the `--data` option and goes before all
+    else. Relative paths count from the current folder.
     `progress(what, done, total)` is called during long work, `say(sentence)` when a source is
     passed over. Raises InputError where a file given is wrong, HpsearchError where no source of a
     named data set works.
@@ -59,10 +61,13 @@ def load_text(
         return _from_path(path, columns, "--data", progress, say, bad)
     if data.get("database") is not None:
         rows, shown = rows_of_query(data, progress)
-        table, note = csv_files.labelled_texts(rows, columns, f"The query on {shown}", bad)
+        table, note = labelled_texts.labelled_texts(rows, columns, f"The query on {shown}", bad)
         mark = text_dataset.fingerprint(table)
         origin = f"{shown} (the study's query)"
-        return text_dataset.finish(table, source=origin, kind="path", mark=mark, note=note)
+        several = columns.several is not None
+        return text_dataset.finish(
+            table, source=origin, kind="path", mark=mark, note=note, several=several
+        )
     if data.get("path") is not None:
         return _from_path(Path(str(data["path"])), columns, "the study's path", progress, say, bad)
     name = str(data.get("source"))
@@ -74,17 +79,27 @@ def load_text(
     return _from_anywhere(TEXT_SOURCES[name], progress, say)
 
 
-def _columns(data: Mapping[str, Any]) -> csv_files.Columns:
+def _columns(data: Mapping[str, Any]) -> labelled_texts.Columns:
     text = data.get("text", "text")
     names = (text,) if isinstance(text, str) else tuple(text)
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError("The key text in [data] names no column: give a name or a list of names.")
-    return csv_files.Columns(names, str(data.get("label", "label")), data.get("split"))
+    several = _several(data) if data.get("labels") is not None else None
+    return labelled_texts.Columns(
+        names, str(data.get("label", "label")), data.get("split"), several
+    )
+
+
+def _several(data: Mapping[str, Any]) -> Several:
+    labels, empty = data["labels"], data.get("empty_labels", "unlabelled")
+    if isinstance(labels, str):
+        return Several((labels,), separator=data.get("label_separator"), empty=empty)
+    return Several(tuple(map(str, labels)), flags=True, empty=empty)
 
 
 def _from_path(
     path: Path,
-    columns: csv_files.Columns,
+    columns: labelled_texts.Columns,
     given_by: str,
     progress: Progress,
     say: Say,
@@ -96,8 +111,9 @@ def _from_path(
     try:
         if (found := _rows_of(path, columns, bad)) is not None:
             mark = text_dataset.fingerprint(found[0])
+            several = columns.several is not None
             return text_dataset.finish(
-                found[0], source=origin, kind="path", mark=mark, note=found[1]
+                found[0], source=origin, kind="path", mark=mark, note=found[1], several=several
             )
         if path.is_dir() or (path.is_file() and imdb.is_archive(path)):
             return _from_aclimdb(path, origin, "path", progress, say)
@@ -112,19 +128,24 @@ def _from_path(
 
 
 def _rows_of(
-    path: Path, columns: csv_files.Columns, bad: BadRows
+    path: Path, columns: labelled_texts.Columns, bad: BadRows
 ) -> tuple[pa.Table, str | None] | None:
     """(table, note) of a file or folder of one's own; None where it is the publisher's layout, or
     of no known kind."""
     if path.is_file() and csv_files.is_table(path):
-        return csv_files.read_table(path, columns, bad)
+        return labelled_texts.read_table(path, columns, bad)
     if is_datasets_folder(path):
         raw = read_labelled(path)
         if columns.split is None and "split" in raw.column_names:
             columns = replace(columns, split="split")
-        return csv_files.labelled_texts(raw, columns, path, bad)
+        return labelled_texts.labelled_texts(raw, columns, path, bad)
     is_acl = imdb.find_root(path) is not None if path.is_dir() else imdb.is_archive(path)
     if not is_acl and (path.is_dir() or zipfile.is_zipfile(path)) and has_class_folders(path):
+        if columns.several is not None:
+            raise InputError(
+                f"{path} holds a folder for each label, so that a text has one: leave labels out "
+                "of [data]."
+            )
         return read_class_folders(path, bad)
     return None
 

@@ -44,6 +44,7 @@ def render_card(content: Mapping[str, Any]) -> str:
     for title, part in (
         ("Classes", _classes(found)),
         ("Confusion matrix", _confusion(found)),
+        ("Labels", _labels(found)),
         ("Columns", _columns(content, found)),
         ("Most wrong", _wrong(found)),
         ("Settings", _settings(content)),
@@ -111,6 +112,24 @@ def _confusion(found: Mapping[str, Any]) -> list[str]:
     rows = [(name, *(f"{n:,}" for n in row)) for name, row in zip(classes, confusion, strict=True)]
     header = ("true \\ predicted", *map(escaped, classes))
     return as_table(header, rows)
+
+
+def _labels(found: Mapping[str, Any]) -> list[str]:
+    """Precision, recall, F1 and average precision of each label."""
+    rows = []
+    for one in found.get("labels") or ():
+        hits, given, truly = one["hits"], one["given"], one["truly"]
+        f1 = 2 * hits / (given + truly) if given + truly else 0.0
+        shares = hits / given if given else 0.0, hits / truly if truly else 0.0, f1
+        ap = one["average_precision"]
+        said = (*(f"{share:.3f}" for share in shares), "" if ap is None else f"{ap:.3f}")
+        rows.append((one["name"], *said, f"{truly:,}"))
+    if not rows:
+        return []
+    header = ("label", "precision", "recall", "F1", "average precision", "how many")
+    threshold = f"{found['threshold']:.3f}"
+    text = f"The model gives a text the labels whose probability is at least {threshold}."
+    return [*as_table(header, rows), "", escaped(text)]
 
 
 def _columns(content: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

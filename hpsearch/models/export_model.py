@@ -210,6 +210,7 @@ class TextsProgram(nn.Module):
         super().__init__()
         self.ways = nn.ModuleList(_TextWay(model) for model in saved.models)
         self.backward_ways = list(saved.backward)
+        self.several = saved.several
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         found = []
@@ -217,7 +218,8 @@ class TextsProgram(nn.Module):
         for way, backward in zip(self.ways, self.backward_ways, strict=True):
             turned = (lengths - 1 - step).clamp(min=0)
             given = tokens.gather(0, turned) if backward else tokens
-            found.append(torch.softmax(way(given, lengths), 1))
+            logits = way(given, lengths)
+            found.append(torch.sigmoid(logits) if self.several else torch.softmax(logits, 1))
         return torch.stack(found).mean(0)
 
 
@@ -273,6 +275,7 @@ def _of_texts(saved: SavedClassifier) -> Program:
         "vocabulary": saved.vocab.tokens,
         "max_tokens": saved.config.max_tokens,
         "output": list(saved.classes),
+        **({"thresholds": list(saved.thresholds)} if saved.several else {}),
     }
     sizes = ({0: STEPS, 1: ROWS}, {0: ROWS})
     return Program(TextsProgram(saved).eval(), (tokens, lengths), sizes, facts)

@@ -13,6 +13,7 @@ from rich.console import Console
 from hpsearch.core.console import Progress, Say, say, shown_progress
 from hpsearch.core.environment import default_device
 from hpsearch.core.terminal import new_console
+from hpsearch.data.own.label_sets import SEPARATORS
 from hpsearch.data.own.unlabelled_texts import UnlabelledTexts, read_texts
 from hpsearch.data.write_tables import with_reasons
 from hpsearch.errors import InputError
@@ -112,17 +113,21 @@ def predict_table(
     saved: SavedClassifier, read: UnlabelledTexts, *, progress: Progress
 ) -> pd.DataFrame:
     """A table with prediction, probability and one column for each class, row by row as in `read`;
-    rows without a text have none of them, but a `reason`."""
+    rows without a text have none of them, but a `reason`.
+
+    Where a text may have several labels, the prediction holds all that it is given, as in
+    drama|comedy, and is empty where it is given none.
+    """
     import pandas as pd
 
     if not read.texts:
         raise InputError("There are no texts to predict: the file has no rows.")
     probabilities = saved.predict(read.texts, device=default_device(), progress=progress)
-    best = np.nan_to_num(probabilities).argmax(1)
+    between = _separator(saved.classes)
     made = pd.DataFrame(
         {
-            "prediction": [saved.classes[i] for i in best],
-            "probability": probabilities.max(1),
+            "prediction": [between.join(one or ()) for one in saved.choose(probabilities)],
+            **({} if saved.several else {"probability": probabilities.max(1)}),
             **{f"p({name})": probabilities[:, i] for i, name in enumerate(saved.classes)},
         }
     )
@@ -130,6 +135,12 @@ def predict_table(
     for row in read.empty:
         reasons[row] = "no text"
     return with_reasons(made, reasons)
+
+
+def _separator(labels: Sequence[str]) -> str:
+    """A sign between labels that stands in none of them."""
+    free = (one for one in SEPARATORS if not any(one in label for label in labels))
+    return next(free, "\n")
 
 
 def _predict_rows(

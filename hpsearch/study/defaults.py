@@ -135,6 +135,8 @@ def _aim(trainer: str, model: Mapping[str, Any], data: dict[str, Any]) -> _Aim:
         return _Aim("rmse", "minimize")
     if trainer == "collab" and data.get("source") is None and data.get("rating") is None:
         return _Aim("ndcg", "maximize")
+    if trainer in ("text-classifier", "ulmfit") and data.get("labels") is not None:
+        return _Aim("f1_micro", "maximize")
     return _Aim(model["metric"], model["direction"])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hpsearch.core.words import short_reason
-from hpsearch.data.own.csv_files import SPLITS, Columns, labelled_texts
+from hpsearch.data.own.labelled_texts import SPLITS, Columns, labelled_texts
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,16 +9,13 @@ import csv
 import gzip
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from hpsearch.core.words import closest, how_many, quoted, row_numbers, short_reason
+from hpsearch.core.words import closest, how_many, quoted, short_reason
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_header import LONGEST_ROW, read_header
-from hpsearch.data.text_dataset import make_table
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,51 +106,12 @@ def _read_strictly(path: Path, delimiter: str) -> None:
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
-SPLITS = ("train", "test", "unsup")
-HINT = "name yours as text and label in the [data] section of a study.toml."
 STOP = BadRows(skip=False)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns hold what. Several text columns are joined with `xxfld 1 … xxfld 2 …`."""
-
-    text: tuple[str, ...] = ("text",)
-    label: str = "label"
-    split: str | None = None
-
-    def all(self) -> tuple[str, ...]:
-        return (*self.text, self.label, *((self.split,) if self.split else ()))
 
 
 def is_table(path: Path) -> bool:
     """Whether the name is that of a CSV or Parquet file."""
     return path.name.lower().endswith(CSV + PARQUET)
-
-
-def read_table(path: Path, columns: Columns, bad: BadRows = STOP) -> tuple[pa.Table, str | None]:
-    """(table of text, label and split in the file's order, what to tell the user about it).
-
-    Labels and texts stay what the file says: "NA", "0" and "True" are themselves; only an empty
-    cell (or one of spaces) is missing. Rows without a label become "unsup", and those of them
-    without a text are dropped. Raises InputError, one sentence that names file, column and rows.
-    """
-    return labelled_texts(read_columns(path, columns.all(), HINT, bad=bad), columns, path, bad)
-
-
-def labelled_texts(
-    raw: pa.Table, columns: Columns, where: Path | str, bad: BadRows = STOP
-) -> tuple[pa.Table, str | None]:
-    """As `read_table`, of a table that was read already; `where` is what people call it."""
-    import pyarrow.compute as pc
-
-    check_columns(where, raw.column_names, columns.all(), HINT)
-    texts, blank = join_columns(where, raw, columns.text)
-    # Blanks around a label make no class: nobody sees them.
-    labels = pc.utf8_trim_whitespace(strings(where, raw, columns.label))
-    splits = strings(where, raw, columns.split) if columns.split else None
-    rows = _Rows(labels.to_pylist(), None if splits is None else splits.to_pylist(), blank)
-    return _checked(where, columns, texts, rows, bad)
 
 
 def read_columns(
@@ -293,53 +251,6 @@ def _without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.int64()) if whole else column
 
 
-@dataclass
-class _Rows:
-    """Labels and splits row by row, and which rows have no text."""
-
-    labels: list[str]
-    splits: list[str] | None
-    blank: list[int]
-
-
-def _checked(
-    where: Path | str, columns: Columns, texts: pa.ChunkedArray, rows: _Rows, bad: BadRows
-) -> tuple[pa.Table, str | None]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    label, blank = rows.labels, rows.blank
-    split, unread = ["train"] * len(label), list[int]()
-    if rows.splits is not None:
-        split, unread = _read_splits(where, columns.split, rows.splits, bad)
-    label = ["" if part == "unsup" else name for name, part in zip(label, split, strict=True)]
-    without_text = [row for row in blank if label[row]]
-    if without_text and not bad.skip:
-        raise InputError(
-            f"{where}, column {quoted(columns.text)} has no text in {row_numbers(without_text)},"
-            f" which {'has a label' if len(without_text) == 1 else 'have labels'}: fill in or"
-            f" remove {'that row' if len(without_text) == 1 else 'those rows'} (row 1 follows the"
-            " header), or leave them out with --skip-bad-rows."
-        )
-    bad.add("no text", without_text)
-    dropped = _flags([*blank, *unread], len(label))
-    once = _label_once(where, columns.label, label, dropped, bad)
-    dropped = _flags([*blank, *unread, *once], len(label))
-    kept = [(n, part) for n, part, out in zip(label, split, dropped, strict=True) if not out]
-    _check_classes(where, columns.label, kept)
-    keep = pa.array([not out for out in dropped])
-    label_of = pa.array([name for name, _ in kept], pa.large_string())
-    table = make_table(
-        texts.filter(keep),
-        pc.if_else(pc.equal(label_of, ""), None, label_of),
-        pa.array([part if name else "unsup" for name, part in kept], pa.large_string()),
-    )
-    unlabelled, empty = table["label"].null_count, len(blank) - len(without_text)
-    notes = [f"{how_many(unlabelled, 'row')} without a label"] if unlabelled else []
-    notes += [f"dropped {how_many(empty, 'row')} without text or label"] if empty else []
-    return table, "; ".join(filter(None, [*notes, bad.note])) or None
-
-
 def join_columns(
     path: Path | str, table: pa.Table, columns: Sequence[str]
 ) -> tuple[pa.ChunkedArray, list[int]]:
@@ -357,73 +268,8 @@ def join_columns(
     return pc.binary_join_element_wise(*fields, pa.scalar(" ", pa.large_string())), blank
 
 
-def _read_splits(
-    path: Path | str, name: str | None, splits: list[str], bad: BadRows
-) -> tuple[list[str], list[int]]:
-    """(train, test or unsup for each row, the rows that say none of these).
-
-    "valid" and "true" (as in is_valid) say test.
-    """
-    from hpsearch.data.cells import HELD_OUT
-
-    values = [value.strip().lower() for value in splits]
-    known = {one: one for one in SPLITS} | {
-        word: "test" if held else "train" for word, held in HELD_OUT.items()
-    }
-    unread = [row for row, value in enumerate(values) if value not in known]
-    if unread and not bad.skip:
-        raise InputError(
-            f"{path}, column {name!r} has {values[unread[0]][:40]!r} in row {unread[0] + 1}:"
-            f" use {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, or true (held out) and false."
-        )
-    bad.add(f"a {name} that says nothing", unread)
-    return [known.get(value, "train") for value in values], unread
-
-
-def _label_once(
-    path: Path | str, column: str, label: list[str], dropped: list[bool], bad: BadRows
-) -> list[int]:
-    """The rows whose label no other row has. Raises InputError if they may not be left out."""
-    used = [name for name, out in zip(label, dropped, strict=True) if name and not out]
-    counted = Counter(used)
-    if not counted:
-        raise InputError(f"{path}, column {column!r} has no labels: name the column that has them.")
-    once = [name for name, times in counted.items() if times == 1]
-    if once and not bad.skip:
-        are = "is a label that occurs" if len(once) == 1 else "are labels that occur"
-        raise InputError(
-            f"{path}, column {column!r}: {quoted(once)} {are} only once, and one text can not be"
-            " both learnt from and tested on: give it more rows, or remove it, or leave it out with"
-            " --skip-bad-rows."
-        )
-    rows = [i for i, name in enumerate(label) if counted[name] == 1 and not dropped[i]]
-    bad.add("a label that occurs once", rows)
-    return rows
-
-
-def _check_classes(path: Path | str, column: str, rows: list[tuple[str, str]]) -> None:
-    """Raises InputError if the labels and splits of the `rows` leave no two classes to learn."""
-    counted = Counter(name for name, _ in rows if name)
-    here = f"{path}, column {column!r}"
-    if not counted:
-        raise InputError(f"{here} has no labels that occur twice: name another column.")
-    if len(counted) == 1:
-        raise InputError(
-            f"{here} has only the label {next(iter(counted))!r}: a classifier needs two or more."
-        )
-    if missing := sorted(counted.keys() - {name for name, part in rows if part == "train"}):
-        raise InputError(f"{here}: {quoted(missing)} has no row in the split 'train': add some.")
-
-
 def _empty_rows(column: pa.ChunkedArray) -> list[int]:
     import pyarrow.compute as pc
 
     rows: list[int] = pc.indices_nonzero(pc.equal(column, "")).to_pylist()
     return rows
-
-
-def _flags(rows: Iterable[int], length: int) -> list[bool]:
-    flags = [False] * length
-    for row in rows:
-        flags[row] = True
-    return flags

@@ -18,7 +18,8 @@ from hpsearch.data.cells import HELD_OUT
 from hpsearch.data.named import adult, imdb, movielens
 from hpsearch.data.named.bundles import is_bundle, read_files
 from hpsearch.data.own.class_folders import has_class_folders
-from hpsearch.data.own.csv_files import SPLITS, is_table
+from hpsearch.data.own.csv_files import is_table
+from hpsearch.data.own.labelled_texts import SPLITS
 from hpsearch.errors import InputError
 from hpsearch.study.new import roles
 from hpsearch.study.trainers import table_looker

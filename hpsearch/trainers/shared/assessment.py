@@ -50,6 +50,18 @@ class Wrong:
 
 
 @dataclass(frozen=True)
+class LabelCounts:
+    """How many rows have a label, were given it, and both; and its average precision, None where no
+    row has it."""
+
+    name: str
+    truly: int
+    given: int
+    hits: int
+    average_precision: float | None
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What a card says of a model beside its metrics.
 
@@ -61,6 +73,8 @@ class Assessment:
         intervals: The ends of the interval of a metric, at LEVEL.
         classes: Of a classifier.
         confusion: How often each class (row) was taken for each (column).
+        labels: Where a row may have several labels, what came of each.
+        threshold: There: the probability from which on a row is given a label.
         wrong: What it is most wrong about, the worst first.
         importance: Of a table's columns: the name, by how much the metric gets worse if the
             column's cells change places among the rows, and the deviation of that.
@@ -73,6 +87,8 @@ class Assessment:
     intervals: Mapping[str, tuple[float, float]]
     classes: Sequence[str] = ()
     confusion: Sequence[Sequence[int]] = ()
+    labels: Sequence[LabelCounts] = ()
+    threshold: float | None = None
     wrong: Sequence[Wrong] = ()
     importance: Sequence[tuple[str, float, float]] = ()
 
@@ -150,7 +166,7 @@ def class_intervals(confusion: npt.NDArray[np.int64]) -> dict[str, tuple[float, 
     hits = np.diagonal(drawn, axis1=1, axis2=2)
     either = drawn.sum(1) + drawn.sum(2)
     f1 = np.ma.masked_array(2 * hits, either == 0) / np.ma.masked_array(either, either == 0)
-    return _percentiles({"accuracy": hits.sum(1) / total, "f1": f1.mean(1).filled(0.0)})
+    return percentiles({"accuracy": hits.sum(1) / total, "f1": f1.mean(1).filled(0.0)})
 
 
 def error_intervals(predicted: Floats, truth: Floats) -> dict[str, tuple[float, float]]:
@@ -160,10 +176,11 @@ def error_intervals(predicted: Floats, truth: Floats) -> dict[str, tuple[float, 
     for _ in range(min(RESAMPLES, max(100, DRAWN // n))):
         rows = rng.integers(n, size=n)
         samples.append(errors(predicted[rows], truth[rows]))
-    return _percentiles({name: [one[name] for one in samples] for name in samples[0]})
+    return percentiles({name: [one[name] for one in samples] for name in samples[0]})
 
 
-def _percentiles(samples: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+def percentiles(samples: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The ends of the interval of each metric, of its values in the samples of a bootstrap."""
     ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     found = {name: np.quantile(values, ends) for name, values in samples.items()}
     return {name: (float(low), float(high)) for name, (low, high) in found.items()}

@@ -27,6 +27,10 @@ from hpsearch.trainers.shared.config_fields import (
 class TextData:
     """The [data] of a study: a data set known by name, one's own file with its columns, or a query.
 
+    `label` is the column of the label that each text has. Where a text may have several, `labels`
+    is their column in its place, with `label_separator` between two of them or as lists; or a list
+    of columns that say 0 or 1. An empty cell there means that nobody has labelled the text, or, as
+    `empty_labels` says, that it has none of the labels.
     `tokenizer` splits texts into words: a spaCy language ("en", "de"), "whitespace", or your own
     function as "package.module:function" (str -> list of str) of a file in the folder of the
     study.toml (hpsearch.core.own_code). `on_error` "skip" leaves out rows that cannot be used, such
@@ -39,6 +43,9 @@ class TextData:
     query: str | None = None
     text: str | Annotated[list[str], Field(min_length=1)] = "text"
     label: str = "label"
+    labels: str | Annotated[list[str], Field(min_length=1)] | None = None
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    empty_labels: Literal["unlabelled", "none"] = "unlabelled"
     split: str | None = None
     tokenizer: Annotated[str, Field(min_length=1)] = "en"
     on_error: OnError = "stop"
@@ -46,6 +53,16 @@ class TextData:
     @model_validator(mode="after")
     def _check(self) -> TextData:
         check_one_place(self)
+        if self.labels is not None and self.label != "label":
+            raise ValueError(
+                "label and labels: give label where each text has one, labels where it may have "
+                "several"
+            )
+        if self.label_separator is not None and not isinstance(self.labels, str):
+            raise ValueError(
+                "label_separator: name the column that it stands in as labels, such as "
+                f'labels = "{self.label}"'
+            )
         return self
 
 
@@ -136,7 +153,9 @@ class ClassifierConfig:
     The classifier reads the last `max_tokens` tokens of each text; 0 means all here, too.
     `hold_out` says where held-out texts come from: a part of the training texts, or (for a final
     model) the test texts, all training texts being trained on. With `class_weights` "balanced"
-    texts of rare classes count more in training; what is measured does not change.
+    texts of rare classes count more in training; what is measured does not change. Where a text
+    may have several labels, it is given those whose probability is at least `threshold`; "auto" is
+    the threshold of the highest f1_micro on the held-out texts.
     """
 
     SHARED: ClassVar = (
@@ -172,6 +191,7 @@ class ClassifierConfig:
     wd: NotNegative = 0.01
     bs: Annotated[Whole, Field(ge=2)] = 48
     class_weights: ClassWeights = "none"
+    threshold: Literal["auto"] | Annotated[float, Field(gt=0, lt=1)] = "auto"
     pct_start: Share = 0.25
     unfreeze: Annotated[bool, Field(strict=True)] = True
     epochs: Count = 1

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hpsearch.core.console import Progress
 from hpsearch.data import TextDataset
 from hpsearch.data.cache.stages import cached_stage, reading
+from hpsearch.data.text_dataset import set_of
 from hpsearch.trainers.text.batches import Documents
 from hpsearch.trainers.text.split_texts import Rows
 from hpsearch.trainers.text.tokens.tokenizer import TokenisedTexts, Tokenizer
@@ -21,7 +22,9 @@ from hpsearch.trainers.text.tokens.vocab import Vocab
 
 _VERSION = 3
 """Raise it when tokens change, so that cached stages are made anew."""
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
+"""Whole numbers: (texts,) of classes, -1 where there is none; or, where a text may have several
+labels, (texts, labels) of 1 and 0, and -1 in the whole row of a text that nobody has labelled."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Texts:
     total: int
     rows: Mapping[str, Rows] = field(default_factory=dict)
 
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return any(labels.ndim == 2 for labels in self.labels.values())
+
     def last(self, n: int) -> Texts:
         """The same texts, of which a classifier sees only the last `n` tokens; what a language
         model reads stays whole."""
@@ -56,9 +64,26 @@ class Texts:
 
 
 def codes(dataset: TextDataset) -> Labels:
-    """Every row's class number, -1 where it has no label."""
+    """Every row's class number or set, see `Labels`."""
     code = {name: i for i, name in enumerate(dataset.classes)}
+    if dataset.several:
+        return _sets(dataset, code)
     return np.array([code.get(label, -1) for label in dataset.table["label"]], dtype=np.int64)
+
+
+def _sets(dataset: TextDataset, code: Mapping[str, int]) -> Labels:
+    cells = dataset.table["label"]
+    places = {cell: [code[name] for name in set_of(cell)] for cell in cells.dropna().unique()}
+    found = np.zeros((len(cells), len(code)), dtype=np.int8)
+    for row, cell in enumerate(cells):
+        found[row, places.get(cell, slice(None))] = 1 if cell in places else -1
+    return found
+
+
+def are_labelled(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Which texts somebody has labelled (texts,)."""
+    flags: npt.NDArray[np.bool_] = (labels if labels.ndim == 1 else labels[:, 0]) >= 0
+    return flags
 
 
 def number_texts(
@@ -86,6 +111,7 @@ def number_texts(
         "tokenizer": tokeniser.cache_key,
         "rows": {name: hashlib.sha256(part.tobytes()).hexdigest() for name, part in rows.items()},
         "vocab": vocab.fingerprint if vocab else [max_vocab, min_freq],
+        **({"several": True} if dataset.several else {}),
     }
 
     def build(folder: Path) -> None:
@@ -113,7 +139,7 @@ def number_texts(
             parts={name: _load(folder, name) for name in rows},
             labels={name: np.load(folder / f"{name}_labels.npy") for name in rows},
             fingerprint=folder.name.removeprefix("texts-"),
-            total=int((labels >= 0).sum()) if "train" in rows else len(labels),
+            total=int(are_labelled(labels).sum()) if "train" in rows else len(labels),
             rows=rows,
         )
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from hpsearch.core.console import new_table
 from hpsearch.core.terminal import one_line
 from hpsearch.data import TextDataset, load_text
+from hpsearch.data.text_dataset import set_of
 from hpsearch.trainers.contract import PrepareSetup
 from hpsearch.trainers.text.config import LanguageModelConfig, TextData
 from hpsearch.trainers.text.tokens.tokenizer import SPECIALS, Tokenizer
@@ -80,7 +81,11 @@ def preview_texts(
     vocab = Vocab.build(encoded.ids, encoded.strings, **sizes)
     numbers = vocab.numericalise(encoded)
     labels = dataset.table["label"].astype(object).where(dataset.table["label"].notna(), None)
-    counted = dataset.table.groupby(["label", "split"]).size()
+    table = dataset.table[["label", "split"]].dropna()
+    if dataset.several:
+        labels = labels.map(lambda one: one and (", ".join(set_of(one)) or "(none of the labels)"))
+        table = table.assign(label=table["label"].map(set_of)).explode("label")
+    counted = table.groupby(["label", "split"]).size()
     return TextPreview(
         dataset=dataset,
         tokenizer=tokenizer.name,
@@ -135,8 +140,12 @@ def _document(document: Document) -> Text:
 
 
 def _classes(preview: TextPreview) -> Table:
-    table = new_table("Classes", "class", "training texts", "share", "test texts", wrap=True)
-    total = sum(train for train, _ in preview.classes.values())
+    several = preview.dataset.several
+    names = (
+        ("Labels, of which a text may have several", "label") if several else ("Classes", "class")
+    )
+    table = new_table(*names, "training texts", "share", "test texts", wrap=True)
+    total = int((preview.dataset.table["split"] == "train").sum())
     for name, (train, test) in preview.classes.items():
         table.add_row(escape(name), f"{train:,}", f"{train / total:.1%}", f"{test:,}")
     return table

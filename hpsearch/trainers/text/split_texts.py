@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,10 +11,11 @@ from hpsearch.errors import InputError
 from hpsearch.trainers.text.config import ClassifierConfig, LanguageModelTrialConfig
 
 Rows = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
 
-def classifier_rows(labels: Rows, is_test: Flags, config: ClassifierConfig) -> dict[str, Rows]:
+def classifier_rows(labels: Labels, is_test: Flags, config: ClassifierConfig) -> dict[str, Rows]:
     """Divide the rows into the parts train, valid, read and test; the trial's seed changes nothing.
 
     Held-out rows (valid) are drawn from the labelled rows that are not test rows: at most a fifth,
@@ -20,8 +23,12 @@ def classifier_rows(labels: Rows, is_test: Flags, config: ClassifierConfig) -> d
     are held out. The language model reads (read) the classifier's training texts, then others, but
     no held-out and no test texts.
 
+    Where a row may have several labels, it is divided by the rarest of them (Sechidis et al. 2011
+    begin with it, too), and every label stays among the training texts.
+
     Args:
-        labels: The class of each row (rows,), -1 where there is none.
+        labels: The class of each row (rows,), -1 where there is none; or its labels (rows, labels)
+            as 0 and 1.
 
     Returns:
         The row numbers of each part.
@@ -30,6 +37,8 @@ def classifier_rows(labels: Rows, is_test: Flags, config: ClassifierConfig) -> d
         InputError: There are too few labelled texts, or fewer than two classes.
     """
     rng = np.random.default_rng(0)
+    sets = None if labels.ndim == 1 else labels
+    labels = labels if sets is None else _rarest(sets)
     labelled = rng.permutation(np.flatnonzero(~is_test & (labels >= 0)))
     if len(labelled) < 5:
         raise InputError(
@@ -46,8 +55,12 @@ def classifier_rows(labels: Rows, is_test: Flags, config: ClassifierConfig) -> d
     else:
         n_valid = min(config.valid_reviews, len(labelled) // 5)
         valid, rest = labelled[:n_valid], labelled[n_valid:]
+        if sets is not None:
+            valid, rest = _keep_every_label(sets, valid, rest)
+    if sets is not None:
+        rest = _every_label_first(sets, rest, config.train_reviews)
     train = rest[: config.train_reviews or None]
-    if len(np.unique(labels[train])) < len(np.unique(labels[labelled])):
+    if _count_labels(sets, labels, train) < _count_labels(sets, labels, labelled):
         raise InputError(
             f"{len(train)} training texts do not hold every class; raise train_reviews."
         )
@@ -59,6 +72,42 @@ def classifier_rows(labels: Rows, is_test: Flags, config: ClassifierConfig) -> d
         "test": test,
         "read": read[: config.language_model.n_reviews or None],
     }
+
+
+def _rarest(sets: Labels) -> Rows:
+    """(rows,): the rarest label of each row, one number more where it has none, -1 where nobody has
+    labelled it."""
+    counts = (sets > 0).sum(0)
+    order = np.argsort(counts, kind="stable")
+    has = sets[:, order] > 0
+    rarest = np.where(has.any(1), order[has.argmax(1)], sets.shape[1])
+    return np.where(sets[:, 0] < 0, -1, rarest).astype(np.int64)
+
+
+def _keep_every_label(sets: Labels, valid: Rows, rest: Rows) -> tuple[Rows, Rows]:
+    """Held-out and other rows; those held-out ones change sides that have a label which no other
+    row has, the first for each label."""
+    lacking = np.flatnonzero((sets[valid] > 0).any(0) & ~(sets[rest] > 0).any(0))
+    back = np.unique((sets[valid][:, lacking] > 0).argmax(0))
+    if len(back) == len(valid) > 0:
+        raise InputError(
+            f"{len(valid) + len(rest)} labelled texts are too few to hold some out and learn every "
+            "label from the others: give more."
+        )
+    return np.delete(valid, back), np.concatenate([valid[back], rest])
+
+
+def _every_label_first(sets: Labels, rows: Rows, n: int) -> Rows:
+    """The rows in an order whose first `n` (0: all) have every label, where so many can."""
+    has = sets[rows] > 0
+    if has[: n or None].any(0).sum() == has.any(0).sum():
+        return rows
+    first = np.unique(has.argmax(0)[has.any(0)])
+    return np.concatenate([rows[first], np.delete(rows, first)])
+
+
+def _count_labels(sets: Labels | None, labels: Rows, rows: Rows) -> int:
+    return len(np.unique(labels[rows])) if sets is None else int((sets[rows] > 0).any(0).sum())
 
 
 def language_model_rows(is_test: Flags, config: LanguageModelTrialConfig) -> dict[str, Rows]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpsearch.data.own import csv_files
-from hpsearch.data.own.csv_files import Columns, check_quotes, read_table
+from hpsearch.data.own.csv_files import check_quotes
+from hpsearch.data.own.labelled_texts import Columns, read_table
 from hpsearch.data.own.typed_columns import read_typed
 from hpsearch.errors import InputError
 

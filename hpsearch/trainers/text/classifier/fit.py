@@ -20,6 +20,12 @@ from hpsearch.trainers.step.optimiser import GroupedAdamW
 from hpsearch.trainers.step.param_groups import discriminative_lrs, freeze_to, optimiser_groups
 from hpsearch.trainers.step.schedule import OneCycle, parse_moms
 from hpsearch.trainers.text.batches import DocumentBatches, training_order
+from hpsearch.trainers.text.classifier.label_metrics import (
+    choose,
+    label_loss,
+    label_scores,
+    label_weights,
+)
 from hpsearch.trainers.text.classifier.saved import Probabilities, build_classifier, predict_batches
 from hpsearch.trainers.text.config import ClassifierConfig
 from hpsearch.trainers.text.language_model.files import load_language_model
@@ -80,7 +86,9 @@ class ClassifierFit:
         self.config, self.seed, self.device = config, seed, device
         self.backward = saved.config.backward
         self.sizes = saved.config.sizes
-        self.model = build_classifier(config, saved.model.encoder, len(texts.classes))
+        self.model = build_classifier(
+            config, saved.model.encoder, len(texts.classes), several=texts.several
+        )
         self.model.head.init_weights(torch.Generator().manual_seed(seed))
         self.model.to(device)
         self.train, self.valid = (
@@ -91,7 +99,11 @@ class ClassifierFit:
         self.labels = torch.from_numpy(labels).to(device)
         self.class_weights: Tensor | None = None
         if config.class_weights == "balanced":
-            weights = balanced_weights(labels, len(texts.classes))
+            weights = (
+                label_weights(labels)
+                if texts.several
+                else balanced_weights(labels, len(texts.classes))
+            )
             self.class_weights = torch.from_numpy(weights).to(device)
         self.groups = self.model.layer_groups()
         self.n_groups = len(self.groups)
@@ -177,9 +189,15 @@ class _Gradients:
         self.weights, self.class_weights = fit.optimiser.weights, fit.class_weights
 
     def __call__(self, tokens: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        """Documents (T, B) and their classes (B,) -> cross-entropy, a gradient for each weight."""
+        """Documents (T, B) and their classes (B,), or their labels (B, labels) as 0 and 1 ->
+        cross-entropy, a gradient for each weight."""
         logits, penalty = self.read(tokens, lengths, self.masks, self.dtype)
-        if self.class_weights is None:
+        if labels.ndim == 2:
+            weights = None
+            if self.class_weights is not None:
+                weights = torch.where(labels > 0, self.class_weights[1], self.class_weights[0])
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, labels.float(), weights)
+        elif self.class_weights is None:
             loss = nn.functional.cross_entropy(logits, labels)
         else:  # not divided by the batch's weights: a batch without the rare class counts less
             each = nn.functional.cross_entropy(logits, labels, reduction="none")
@@ -192,6 +210,9 @@ def measure(fits: Sequence[ClassifierFit], truth: Labels) -> tuple[dict[str, flo
     directions also the accuracy of each alone."""
     each = [fit.predict() for fit in fits]
     probabilities = np.mean(each, axis=0)
+    if truth.ndim == 2:
+        chosen = choose(probabilities, truth, fits[0].config.threshold)
+        return label_scores(probabilities, truth, chosen), label_loss(probabilities, truth)
     metrics = scores(probabilities, truth)
     if len(fits) > 1:
         for fit, alone in zip(fits, each, strict=True):

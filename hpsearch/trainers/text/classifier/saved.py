@@ -46,7 +46,9 @@ class SavedClassifier:
     """A classifier with what is needed to feed it: one model for each direction that it reads in.
 
     `sizes` are embedding width, hidden width and layers of each model. `facts` says to people what
-    it was trained on and how good it is.
+    it was trained on and how good it is. Where a text may have several labels, `classes` are the
+    labels and `thresholds` the probability of each from which on a text is given it; else there are
+    no thresholds.
     """
 
     models: Sequence[TextClassifier] = field(repr=False)
@@ -58,6 +60,29 @@ class SavedClassifier:
     config: ClassifierConfig
     text_columns: tuple[str, ...] = ("text",)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return bool(self.thresholds)
+
+    def choose(self, probabilities: Probabilities) -> list[tuple[str, ...] | None]:
+        """The labels of each text, of the probabilities (texts, classes) that `predict` gives.
+
+        Of a classifier of several labels these are all that reach their thresholds, maybe none; of
+        another the most probable class alone. None for a text of nothing but blanks.
+        """
+        blank: npt.NDArray[np.bool_] = np.isnan(probabilities).max(1)
+        if self.several:
+            chosen = probabilities >= np.array(self.thresholds, dtype=np.float32)
+        else:
+            best = np.nan_to_num(probabilities).argmax(1)
+            chosen = np.arange(len(self.classes)) == best[:, None]
+        return [
+            None if empty else tuple(self.classes[i] for i in np.flatnonzero(row))
+            for row, empty in zip(chosen, blank, strict=True)
+        ]
 
     def predict(
         self,
@@ -67,7 +92,7 @@ class SavedClassifier:
         progress: Progress = silent,
     ) -> Probabilities:
         """Class probabilities (texts, classes) in the order of the texts; of a text of nothing but
-        blanks they are NaN."""
+        blanks they are NaN. They sum to 1 unless a text may have several labels."""
         keep_freed_memory()
         tokenised = Tokenizer(self.tokenizer).encode(
             list(texts), lambda done, total: progress("tokenise", done, total)
@@ -102,10 +127,12 @@ class SavedClassifier:
         return sum(parts[1:], parts[0]) / np.float32(len(parts))
 
 
-def build_classifier(config: ClassifierConfig, encoder: AWDLSTM, n_classes: int) -> TextClassifier:
+def build_classifier(
+    config: ClassifierConfig, encoder: AWDLSTM, n_classes: int, *, several: bool = False
+) -> TextClassifier:
     """A classifier on `encoder` with a head whose weights are still to be drawn or loaded."""
     encoder.drop = CLASSIFIER_DROPOUTS.times(config.drop_mult)
-    return TextClassifier(
+    model = TextClassifier(
         encoder,
         n_classes,
         lin_ftrs=config.lin_ftrs,
@@ -115,6 +142,8 @@ def build_classifier(config: ClassifierConfig, encoder: AWDLSTM, n_classes: int)
         alpha=config.alpha,
         beta=config.beta,
     )
+    model.several = several
+    return model
 
 
 def predict_documents(
@@ -168,7 +197,7 @@ def _predicted(
         tokens, lengths = docs.pad(which)
         with torch.no_grad():
             logits, _ = model(tokens, lengths, None, dtype)
-        return torch.softmax(logits, dim=1)
+        return model.probabilities(logits)
 
     parts, done = [], 0
     with one_thread_each(docs.device.type) as side_by_side:
@@ -216,6 +245,7 @@ def save_classifier(folder: Path, saved: SavedClassifier) -> None:
             if key in ClassifierConfig.__dataclass_fields__
         },
         "facts": saved.facts,
+        **({"thresholds": saved.thresholds} if saved.several else {}),
     }
     write_atomically(folder / CONTENT, json.dumps(content, indent=1))
 
@@ -231,6 +261,7 @@ def load_classifier(folder: Path, *, trust_code: bool = False) -> SavedClassifie
         content = json.loads((folder / CONTENT).read_text("utf-8"))
         config = parse_config(ClassifierConfig, content["config"])
         vocab = Vocab.load(folder / "vocab.json")
+        thresholds = _thresholds(content)
         models = []
         for backward, (emb, hidden, layers) in zip(
             content["backward"], content["sizes"], strict=True
@@ -239,7 +270,9 @@ def load_classifier(folder: Path, *, trust_code: bool = False) -> SavedClassifie
             parse_config(LanguageModelConfig, {"emb": emb, "hidden": hidden, "layers": layers})
             with torch.device("meta"):  # to draw weights first would take as long
                 encoder = AWDLSTM(len(vocab), emb, hidden, layers, _NONE)
-                model = build_classifier(config, encoder, len(content["classes"]))
+                model = build_classifier(
+                    config, encoder, len(content["classes"]), several=bool(thresholds)
+                )
             model.to_empty(device="cpu")
             load_state(model, load_weights(folder / _weights_name(backward)))
             models.append(model)
@@ -253,6 +286,7 @@ def load_classifier(folder: Path, *, trust_code: bool = False) -> SavedClassifie
             config=config,
             text_columns=_names(content["text_columns"]),
             facts=content["facts"],
+            thresholds=thresholds,
         )
     except Exception as error:
         raise InputError(
@@ -267,6 +301,15 @@ def _names(columns: list[object]) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in columns):
         raise TypeError("the columns of the texts are no names")
     return tuple(map(str, columns)) or ("text",)
+
+
+def _thresholds(content: Mapping[str, Any]) -> tuple[float, ...]:
+    found = content.get("thresholds", [])
+    if found and len(found) != len(content["classes"]):
+        raise ValueError("there is not one threshold for each label")
+    if not all(isinstance(one, float) and 0 <= one <= 1 for one in found):
+        raise ValueError("a threshold is no probability")
+    return tuple(found)
 
 
 def _weights_name(backward: bool) -> str:

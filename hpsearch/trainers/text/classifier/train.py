@@ -21,6 +21,7 @@ from hpsearch.trainers.step.param_groups import discriminative_lrs
 from hpsearch.trainers.step.schedule import OneCycle
 from hpsearch.trainers.text.batches import training_order
 from hpsearch.trainers.text.classifier.fit import ClassifierFit, measure, plan_stages
+from hpsearch.trainers.text.classifier.label_metrics import best_threshold
 from hpsearch.trainers.text.classifier.saved import SavedClassifier, save_classifier
 from hpsearch.trainers.text.config import ClassifierConfig
 from hpsearch.trainers.text.language_model.prepared_texts import PreparedTexts
@@ -134,7 +135,21 @@ def _content(
         config=config,
         text_columns=texts.columns,
         facts=facts,
+        thresholds=_thresholds(config, texts, fits),
     )
+
+
+def _thresholds(
+    config: ClassifierConfig, texts: Texts, fits: Sequence[ClassifierFit]
+) -> tuple[float, ...]:
+    """One for each label where a text may have several: the best for the held-out texts."""
+    if not texts.several:
+        return ()
+    one = config.threshold
+    if isinstance(one, str):
+        probabilities = np.mean([fit.predict() for fit in fits], axis=0)
+        one = best_threshold(probabilities, texts.labels["valid"])
+    return (one,) * len(texts.classes)
 
 
 def lr_test(

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hpsearch.data import TextDataset
+from hpsearch.errors import InputError
 from hpsearch.trainers.text.batches import Documents
 from hpsearch.trainers.text.language_model.stage import LanguageModelStage
-from hpsearch.trainers.text.numbered_texts import Texts
+from hpsearch.trainers.text.numbered_texts import Labels, Texts
+
+SEVERAL = ("f1_micro", "f1_macro", "average_precision", "subset_accuracy")
+"""What is measured where a text may have several labels."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,16 @@ class PreparedTexts:
     def metrics(self) -> tuple[str, ...]:
         if "train" not in self.texts.labels:
             return ("perplexity", "accuracy")
-        return ("accuracy", "f1", *(() if self.language_models else ("lm_perplexity",)))
+        own = SEVERAL if self.texts.several else ("accuracy", "f1")
+        return (*own, *(() if self.language_models else ("lm_perplexity",)))
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        pass  # all that depends on the texts was checked while they were prepared
+        """All that depends on the texts was checked while they were prepared."""
+        if settings.get("threshold", "auto") != "auto" and not self.texts.several:
+            raise InputError(
+                "threshold is for texts of several labels, and each of these has one: drop it, or "
+                "name the labels as labels in [data]."
+            )
 
     @property
     def summary(self) -> str:
@@ -78,13 +87,16 @@ def describe_texts(texts: Texts) -> str:
     return f"{sentence}, {len(texts.vocab):,} tokens in the vocabulary"
 
 
-def _class_shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
+def _class_shares(labels: Labels, classes: tuple[str, ...]) -> str:
     """'neg 50%, pos 50%', the most common classes first, at most five of them."""
-    shares = np.bincount(labels, minlength=len(classes)) / max(1, len(labels))
+    counts = np.bincount(labels, minlength=len(classes)) if labels.ndim == 1 else labels.sum(0)
+    shares = counts / max(1, len(labels))
     order = np.argsort(-shares, kind="stable")
     named = [f"{classes[i]} {shares[i]:.0%}" for i in order[:5]]
     if len(order) > 5:
         named.append(f"{len(order) - 5} more down to {shares[order[-1]]:.1%}")
+    if labels.ndim == 2:
+        named.append(f"none of them {np.mean(labels.sum(1) == 0):.0%}")
     return ", ".join(named)
 
 

@@ -41,7 +41,8 @@ class Head(nn.Module):
 
 class TextClassifier(nn.Module):
     """Reads whole documents in chunks of `seq_len`, carrying the state, and pools the outputs of
-    the last `max_len` tokens into [last, max, mean]."""
+    the last `max_len` tokens into [last, max, mean]. With `several` labels a text, each has a
+    probability of its own; else those of the classes sum to 1."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class TextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.alpha, self.beta = alpha, beta
+        self.several = False
         drop = CLASSIFIER_DROPOUTS.times(drop_mult)
         self.encoder, self.seq_len, self.max_len = encoder, seq_len, max_len
         self.head = Head(3 * encoder.emb, lin_ftrs, n_classes, (drop.output, 0.1))
@@ -123,6 +125,10 @@ class TextClassifier(nn.Module):
         if out.requires_grad:
             penalty.add(out, inside)
         return self._result(pools, penalty, lengths, masks)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of logits (B, classes)."""
+        return torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)
 
     def _inside(self, start: int, stop: int, lengths: Tensor) -> Tensor:
         """Where the steps `start` to `stop` count (T, B, 1): in the last `max_len` tokens."""
