@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from hpsearch.core.console import Progress, Say
 from hpsearch.core.words import one_of
 from hpsearch.data.own.csv_files import is_table
+from hpsearch.data.own.datasets_folder import is_datasets_folder
 from hpsearch.data.own.unlabelled_texts import read_texts
 from hpsearch.data.text_dataset import TextDataset
 from hpsearch.data.texts import TEXT_SOURCES, load_text
@@ -48,7 +49,8 @@ def read_corpus(
 ) -> Corpus:
     """The documents of `corpus`: a data set known by name (`split`: only that part of it), a
     folder or archive of text files (a document each, in the order of their names), one text file
-    (documents between empty lines), or a CSV or Parquet file with the column `text_columns`.
+    (documents between empty lines), or a CSV or Parquet file, or a folder that `datasets` saved,
+    with the column `text_columns`.
 
     Documents of nothing but spaces are left out. Raises InputError if nothing is left.
     """
@@ -76,10 +78,10 @@ def read_corpus(
 
 def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
     try:
-        if path.is_dir():
+        if path.is_dir() and not is_datasets_folder(path):
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             return [_decode(file.read_bytes(), file) for file in files if file.is_file()]
-        if is_table(path):
+        if is_table(path) or path.is_dir():
             found = read_texts(str(path), text_columns or ("text",))
             without = set(found.empty)
             return [text for i, text in enumerate(found.texts) if i not in without]

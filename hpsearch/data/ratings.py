@@ -18,6 +18,7 @@ from hpsearch.data.named.places import from_anywhere, from_path
 from hpsearch.data.own import rating_files
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.database import rows_of_query
+from hpsearch.data.own.datasets_folder import files_of, is_datasets_folder
 from hpsearch.data.own.rating_files import OwnColumns, Parts
 from hpsearch.data.own.typed_columns import fingerprint
 from hpsearch.data.text_dataset import Kind
@@ -109,7 +110,8 @@ def _from_path(
         progress(f"reading {path.name}", 1, 1)
         return _finish(parts, origin, "path", note)
     columns, bad = OwnColumns.of(data), BadRows.of(data)
-    files = [path, *(Path(one).expanduser() for one in (columns.users, columns.items) if one)]
+    own = files_of(path) if is_datasets_folder(path) else [path]
+    files = [*own, *(Path(one).expanduser() for one in (columns.users, columns.items) if one)]
     before = content_key(files, f"ratings {columns} {bad.skip}")
     parts = rating_files.read_own(path, columns, bad)
     progress(f"reading {path.name}", 1, 1)

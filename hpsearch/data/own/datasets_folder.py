@@ -109,22 +109,36 @@ def _read(folder: Path) -> pa.Table:
     table = together(parts, folder)
     features = _json(folder / INFO).get("features") or {}
     for name, feature in features.items():
-        names = feature.get("names") if isinstance(feature, dict) else None
-        if isinstance(names, list) and name in table.column_names:
+        names = _names(feature)
+        if names is not None and name in table.column_names:
             place = table.column_names.index(name)
             table = table.set_column(place, name, _named(table[name], names))
     return table
 
 
-def _named(numbers: pa.ChunkedArray, names: list[Any]) -> pa.Array:
+def _names(feature: object) -> list[str] | None:
+    """What the numbers of a ClassLabel are called, or of a sequence of such; None of another."""
+    if isinstance(feature, list) and len(feature) == 1:  # a sequence as older versions write it
+        feature = feature[0]
+    if isinstance(feature, dict) and isinstance(feature.get("feature"), dict):
+        feature = feature["feature"]
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return list(map(str, names)) if isinstance(names, list) else None
+
+
+def _named(numbers: pa.ChunkedArray, names: list[str]) -> pa.Array:
+    """The names of numbers, or of lists of numbers; none of a number that has none."""
     import pyarrow as pa
 
-    known = [str(name) for name in names]
-    found = [
-        known[number] if isinstance(number, int) and 0 <= number < len(known) else None
-        for number in numbers.to_pylist()
-    ]
-    return pa.array(found, pa.string())
+    known = dict(enumerate(names))
+    kind = numbers.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        lists = [
+            None if cell is None else [known[number] for number in cell if number in known]
+            for cell in numbers.to_pylist()
+        ]
+        return pa.array(lists, pa.list_(pa.string()))
+    return pa.array([known.get(number) for number in numbers.to_pylist()], pa.string())
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.core.words import how_many, quoted, row_numbers
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_files import strings
+from hpsearch.data.own.typed_columns import is_list
 from hpsearch.data.text_dataset import set_of, set_text
 from hpsearch.errors import InputError
 
@@ -43,12 +44,6 @@ class Several:
     def what(self) -> str:
         """For people."""
         return f"column{'s' if len(self.columns) > 1 else ''} {quoted(self.columns)}"
-
-
-def is_of_lists(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return any(is_one(kind) for is_one in (pa.types.is_list, pa.types.is_large_list))
 
 
 def read_sets(
@@ -124,7 +119,7 @@ def _of_cells(
     where: Path | str, raw: pa.Table, several: Several, bad: BadRows
 ) -> tuple[list[str], list[int]]:
     name = several.columns[0]
-    if is_of_lists(raw[name].type):
+    if is_list(raw[name].type):
         cells: list[Any] = raw[name].to_pylist()
         return ["" if cell is None else _set_of_list(where, name, cell) for cell in cells], []
     texts = strings(where, raw, name).to_pylist()

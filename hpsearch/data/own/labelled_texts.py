@@ -14,10 +14,10 @@ from hpsearch.data.own.csv_files import STOP, check_columns, join_columns, read_
 from hpsearch.data.own.label_sets import (
     Several,
     check_sets,
-    is_of_lists,
     read_sets,
     without_rare,
 )
+from hpsearch.data.own.typed_columns import is_list
 from hpsearch.data.text_dataset import make_table
 from hpsearch.errors import InputError
 
@@ -69,7 +69,7 @@ def labelled_texts(
     if columns.several is not None:
         labels, unread = read_sets(where, raw, columns.several, blank, bad)
     else:
-        if is_of_lists(raw[columns.label].type):
+        if is_list(raw[columns.label].type):
             raise InputError(
                 f"{where}, column {columns.label!r} holds lists of labels: say labels = "
                 f'"{columns.label}" in the place of label.'

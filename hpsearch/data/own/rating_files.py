@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.core.words import how_many, quoted, row_numbers, short_reason
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_files import STOP, check_columns, is_table, read_columns, strings
+from hpsearch.data.own.datasets_folder import is_datasets_folder, read_splits, together
 from hpsearch.data.own.typed_columns import read_typed
 from hpsearch.errors import InputError
 
@@ -142,12 +143,15 @@ class OwnColumns:
 
 
 def read_own(path: Path, columns: OwnColumns, bad: BadRows = STOP) -> Parts:
-    """The ratings of a CSV or Parquet file, each pair of user and item once.
+    """The ratings of a CSV or Parquet file, or of a folder that `datasets` saved, each pair of user
+    and item once.
 
     Rows without a user, an item or a rating are left out, and of ratings of one item by one user
     the latest stays (by time if there is one, else in the file): the note says so. Raises
     InputError, one sentence that names file, column and rows.
     """
+    if is_datasets_folder(path):
+        return parts_of(together([*read_splits(path).values()], path), columns, path, bad)
     raw = read_strings(path, columns.all(), HINT, "or a folder or zip of MovieLens", bad=bad)
     return parts_of(raw, columns, path, bad)
 

@@ -56,7 +56,7 @@ def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     if pa.types.is_duration(kind) or pa.types.is_time(kind):
         column = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
         return pc.divide(column.cast(pa.float64(), safe=False), _IN_A_SECOND[kind.unit])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         if not _holds_text(kind.value_type):
             return None
         parts = column.cast(pa.large_list(pa.large_string()))
@@ -250,12 +250,14 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     categories where values repeat (fewer distinct ones than half the rows), else `str`; of text an
     empty cell or one of spaces is missing. A column without any value is float64, all NaN, and so
     is one of a type that `as_plain` knows nothing of: `attrs["unread"]` says its type by its name.
+    `attrs["lists"]` names the columns whose cells were lists of texts.
     """
     import pandas as pd
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
     unread: dict[str, str] = {}
+    lists = [field.name for field in table.schema if is_list(field.type)]
     for name in table.column_names:
         kind, column = str(table.schema.field(name).type), as_plain(table[name])
         if column is None:
@@ -266,7 +268,15 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     frame = pd.DataFrame(columns, copy=False)
     if unread:
         frame.attrs["unread"] = unread
+    if lists := [name for name in lists if name not in unread]:
+        frame.attrs["lists"] = lists
     return frame
+
+
+def is_list(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _convert(column: pa.ChunkedArray) -> Any:  # noqa: ANN401

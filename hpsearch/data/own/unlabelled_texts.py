@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data.own.csv_files import is_table, join_columns, read_columns
+from hpsearch.data.own.csv_files import check_columns, is_table, join_columns, read_columns
+from hpsearch.data.own.datasets_folder import is_datasets_folder, read_labelled
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class UnlabelledTexts:
 
 
 def read_texts(file: str, columns: Sequence[str]) -> UnlabelledTexts:
-    """Of a CSV or Parquet file the text `columns`, of any other file (or of standard input, "-")
-    the lines.
+    """Of a CSV or Parquet file, or a folder that `datasets` saved, the text `columns`; of any other
+    file (or of standard input, "-") the lines.
 
     Raises InputError if the file cannot be read or lacks a column.
     """
@@ -42,6 +43,11 @@ def read_texts(file: str, columns: Sequence[str]) -> UnlabelledTexts:
         if not path.is_file():
             raise InputError(f"{file} does not exist: give a CSV, Parquet or text file.")
         table = read_columns(path, columns, HINT, others=True)
+        texts, empty = join_columns(path, table, columns)
+        return UnlabelledTexts(texts.to_pylist(), empty, table)
+    if is_datasets_folder(path):
+        table = read_labelled(path)
+        check_columns(path, table.column_names, columns, HINT)
         texts, empty = join_columns(path, table, columns)
         return UnlabelledTexts(texts.to_pylist(), empty, table)
     try:

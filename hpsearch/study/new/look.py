@@ -19,6 +19,7 @@ from hpsearch.data.named import adult, imdb, movielens
 from hpsearch.data.named.bundles import is_bundle, read_files
 from hpsearch.data.own.class_folders import has_class_folders
 from hpsearch.data.own.csv_files import is_table
+from hpsearch.data.own.datasets_folder import is_datasets_folder
 from hpsearch.data.own.labelled_texts import SPLITS
 from hpsearch.errors import InputError
 from hpsearch.study.new import roles
@@ -27,7 +28,9 @@ from hpsearch.study.trainers import table_looker
 if TYPE_CHECKING:
     import pandas as pd
 
-Task = Literal["texts", "language-model", "table", "classification", "regression", "ratings"]
+Task = Literal[
+    "texts", "multi-label", "language-model", "table", "classification", "regression", "ratings"
+]
 SAMPLE_ENGLISH = 500  # texts
 ENGLISH = frozenset(("the", "of", "and", "to", "a", "in", "is", "it", "that", "this", "for", "was"))
 DOUBTFUL = 100
@@ -78,6 +81,8 @@ def look(
         path = Path(str(where["path"])).expanduser()
         if not path.exists():
             raise InputError(f"{path} does not exist: give a file, a folder or an archive.")
+        if is_datasets_folder(path):
+            return _look_at_table({"path": str(path)}, _saved_rows(path, task), task, target)
         if path.is_dir() or not is_table(path):
             found = _bundle(path, task, progress)
             if isinstance(found, Found):
@@ -175,6 +180,14 @@ def _rows(where: Mapping[str, Any], progress: Progress) -> pd.DataFrame:
     return load_table(where, path=None, progress=progress).table
 
 
+def _saved_rows(path: Path, task: Task | None) -> pd.DataFrame:
+    """All rows of a folder that `datasets` saved; its splits are no column, as they are known."""
+    from hpsearch.data.own.datasets_folder import read_splits, together
+    from hpsearch.data.own.typed_columns import to_frame
+
+    return to_frame(together([*read_splits(path).values()], path))
+
+
 def _look_at_table(
     where: Mapping[str, Any], table: pd.DataFrame, task: Task | None, target: str | None
 ) -> Found:
@@ -191,11 +204,11 @@ def _look_at_table(
         if task == "ratings":
             return _ratings(where, table, _named_by_place(names))
     texts = roles.texts_in(table, target)
-    if task in ("texts", "language-model") and texts is None:
+    of_texts = ("texts", "multi-label", "language-model")
+    if task in of_texts and texts is None:
         raise InputError(f"No column holds texts of several words: it has {quoted(names)}.")
     if texts is not None and (
-        task in ("texts", "language-model")
-        or (task is None and roles.are_texts(table, texts, target))
+        task in of_texts or (task is None and roles.are_texts(table, texts, target))
     ):
         return _texts(where, table, texts, task, target)
     return _table(where, table, task, target)
@@ -237,6 +250,16 @@ def _texts(
     data = {**where, "text": text}
     sample = table[texts.columns[0]].dropna().astype(str).head(SAMPLE_ENGLISH).tolist()
     notes = _other_language(sample)
+    if task not in ("texts", "language-model"):
+        wanted = task == "multi-label"
+        several = roles.several_in(table, texts.columns, target, wanted=wanted)
+        if several is not None:
+            return _several_labels(data, table, texts, several, notes)
+        if wanted:
+            raise InputError(
+                "No column holds several labels a text: name it with --target, or give columns of "
+                "0 and 1."
+            )
     label = target or (roles.label_in(table, texts) if task != "language-model" else None)
     if task == "language-model" or (label is None and len(table.columns) == len(texts.columns)):
         if "path" not in where:
@@ -256,6 +279,47 @@ def _texts(
     classes = table[label].nunique()
     what = f"{len(table):,} texts of {classes} classes ({quoted(texts.columns)}: {label!r})"
     return Found("text-classifier", data, len(table), what, notes=notes, words=texts.words)
+
+
+def _several_labels(
+    data: dict[str, Any],
+    table: pd.DataFrame,
+    texts: roles.Texts,
+    found: roles.Several,
+    notes: tuple[str, ...],
+) -> Found:
+    """Texts that may have several labels each."""
+    flags = len(found.columns) > 1
+    data["labels"] = found.columns if flags else found.columns[0]
+    if found.separator is not None:
+        data["label_separator"] = found.separator
+    split = roles.split_in(table, {*SPLITS, *HELD_OUT})
+    if split is not None:
+        data["split"] = split
+    where = "0 or 1 in" if flags else "several in a cell of"
+    counts = found.counts
+    labels = f"{how_many(len(counts), 'label')}" if counts else "labels"
+    what = f"{len(table):,} texts, each of which may have several of {labels} "
+    what += f"({quoted(texts.columns)}: {where} {quoted(found.columns)})"
+    notes += ("If each text has one label, add --task texts and --target COLUMN.",)
+    if found.empty:
+        notes += (
+            f"{how_many(found.empty, 'row')} with nothing in {quoted(found.columns)} "
+            f"{'counts' if found.empty == 1 else 'count'} as not labelled: if "
+            f"{'it has' if found.empty == 1 else 'they have'} none of the labels, say so with "
+            'empty_labels = "none" in [data].',
+        )
+    if rare := sorted(name for name, times in counts.items() if times == 1):
+        data["on_error"] = "skip"
+        notes += (
+            f"{how_many(len(rare), 'label')} of one text ({quoted(rare[:5])}"
+            f"{' and others' if len(rare) > 5 else ''}) will be left out, as on_error in the study "
+            "says.",
+        )
+    return Found(
+        "text-classifier", data, len(table), what, notes=notes, words=texts.words,
+        reasons={"labels": "a text may have several"},
+    )  # fmt: skip
 
 
 def _other_language(texts: list[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.study.metric_names import words_of
@@ -33,9 +34,14 @@ _LABELS = _words(
     "label sentiment class category target y stars rating score topic polarity tag intent "
     "emotion spam language genre stance"
 )
+_SEVERAL = frozenset(f"{word}s" for word in _LABELS) | _words("classes categories labelset")
+_FLAGS = ({"0", "1"}, {"true", "false"}, {"yes", "no"})
 _TARGETS = frozenset(("target", "label", "class", "y", "outcome"))
 _SPLITS = _words("split valid is_valid set fold partition is_test")
 MOST_CLASSES = 50
+SEPARATORS = ("|", ";", ",")
+A_SHARE = 0.05
+"""From so many of the cells on that hold a separator, it parts labels."""
 SAMPLE = 2000  # cells whose words are counted
 A_TEXT, A_LONG_TEXT = 4, 10  # words on average
 MOST_BESIDE_TEXTS = 3
@@ -104,7 +110,9 @@ def texts_in(table: pd.DataFrame, target: str | None) -> Texts | None:
 
 def are_texts(table: pd.DataFrame, texts: Texts, target: str | None) -> bool:
     """Whether the texts are what a table is about, not one column among facts."""
-    beside = len(table.columns) - len(texts.columns) - (target is not None)
+    others = [str(name) for name in table.columns if name not in texts.columns]
+    flags = flags_in(table, others)
+    beside = len(others) - (target is not None) - (len(flags) if len(flags) > 1 else 0)
     number = target is not None and table[target].nunique() > MOST_CLASSES
     return not number and (texts.words >= A_LONG_TEXT or beside <= MOST_BESIDE_TEXTS)
 
@@ -120,6 +128,93 @@ def label_in(table: pd.DataFrame, texts: Texts) -> str | None:
     ]
     named = [name for name in few if _head(name) in _LABELS]
     return named[0] if named else few[0] if len(few) == 1 else None
+
+
+class Several(NamedTuple):
+    """Where several labels a text are: in one column, with `separator` between them or as lists
+    (None), or in `columns` of 0 and 1. `counts` says how many texts have each, where that is known,
+    and `empty` how many rows say nothing."""
+
+    columns: list[str]
+    separator: str | None
+    counts: dict[str, int]
+    empty: int
+
+
+def several_in(
+    table: pd.DataFrame, texts: list[str], target: str | None, *, wanted: bool
+) -> Several | None:
+    """Several labels a text, if that is what columns beside the texts hold; None if not.
+
+    A column that is called so goes before columns of 0 and 1, and these before any other; where a
+    column is called so and holds one label a text, it is the label, unless several are `wanted`.
+    """
+    others = [
+        str(name)
+        for name in table.columns
+        if name not in texts and _head(str(name)) not in _SPLITS and target in (None, name)
+    ]
+    called = [name for name in others if target or _head(name) in _LABELS | _SEVERAL]
+    found = [one for name in called if (one := _in_cells(table, name, wanted=wanted))]
+    if found:
+        return found[0]
+    flags = flags_in(table, others)
+    if len(flags) > 1 and (wanted or not set(called) - set(flags)):
+        yes = {name: int(_says_yes(table[name]).sum()) for name in flags}
+        return Several(flags, None, yes, int(table[flags].isna().all(axis=1).sum()))
+    if called and not wanted:
+        return None
+    found = [one for name in others if (one := _in_cells(table, name, wanted=wanted))]
+    return found[0] if len(found) == 1 else None
+
+
+def flags_in(table: pd.DataFrame, names: list[str]) -> list[str]:
+    """Those of the columns that say 0 or 1 (or true or false), and both."""
+    found = []
+    for name in names:
+        column = table[name]
+        distinct = column.dropna().unique() if column.nunique() == 2 else []
+        if {str(one).strip().lower().removesuffix(".0") for one in distinct} in _FLAGS:
+            found.append(name)
+    return found
+
+
+def _says_yes(column: pd.Series) -> pd.Series:
+    said = column.astype(object).astype(str).str.strip().str.lower()
+    return said.isin(("1", "1.0", "true", "yes"))
+
+
+def _in_cells(table: pd.DataFrame, name: str, *, wanted: bool) -> Several | None:
+    """The labels in the cells of one column; None if they do not look like several."""
+    unread = str(table.attrs.get("unread", {}).get(name, ""))
+    if "list<" in unread and "int" in unread:
+        return Several([name], None, {}, 0)
+    cells = table[name]
+    filled = cells.dropna()
+    if filled.dtype.kind in "iufbM" or not len(filled):
+        return None
+    counted: Counter[str] = Counter()
+    texts = filled.astype(str)
+    if name in table.attrs.get("lists", ()):
+        for cell, times in texts.value_counts().items():
+            counted.update(dict.fromkeys(set(str(cell).split("|")) - {""}, int(times)))
+        return Several([name], None, dict(counted), int(cells.isna().sum()))
+    lists = texts.str.startswith("[") & texts.str.endswith("]")
+    if lists.mean() > 0.5:
+        bare = texts.str.strip("[]").str.split(",").explode().str.strip(" '\"")
+        found = bare[bare != ""].value_counts()
+        return Several([name], None, dict(found), int(cells.isna().sum()))
+    for separator in SEPARATORS:
+        has = texts.str.contains(separator, regex=False)
+        if not has.any():
+            continue
+        parts = texts.str.split(separator, regex=False).explode().str.strip()
+        found = parts[parts != ""].value_counts()
+        many = len(found) <= len(filled) / 2 and found.mean() >= 2
+        short = parts.str.split().str.len().mean() <= A_TEXT
+        if wanted or (has.mean() >= A_SHARE and many and short):
+            return Several([name], separator, dict(found), int(cells.isna().sum()))
+    return None
 
 
 def target_in(names: list[str]) -> str | None:

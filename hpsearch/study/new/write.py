@@ -24,6 +24,7 @@ SMALL_TEXTS = 3000  # fewer need other batches and epochs than the built-in stud
 MAX_TOKENS = 400  # of long texts, in a small study
 METRICS = {
     "text-classifier": "accuracy or f1",
+    "multi-label": "f1_micro, f1_macro, average_precision or subset_accuracy",
     "language-model": "perplexity or accuracy",
     "classification": "accuracy or f1",
     "regression": "rmse, mse, mae or r2",
@@ -97,6 +98,8 @@ def path_from(path: Path, file: Path) -> str:
 def _aim(found: Found) -> str:
     if found.trainer == "tabular":
         return str(found.data["task"])
+    if found.trainer == "text-classifier" and "labels" in found.data:
+        return "multi-label"
     return "choices" if found.trainer == "collab" and "rating" not in found.data else found.trainer
 
 
