@@ -99,6 +99,7 @@ def predict(
     text: Sequence[str] = (),
     users: str | Path | None = None,
     items: str | Path | None = None,
+    threshold: float | Mapping[str, float] | None = None,
     output: str | Path | None = None,
     columns: bool = False,
     trust_code: bool = False,
@@ -112,6 +113,9 @@ def predict(
         text: columns of the texts. Default: those that the classifier was trained on.
         users: of a recommender: a file that describes new users.
         items: of a recommender: a file that describes new items.
+        threshold: of a classifier of several labels a text: the probability from which on a text is
+            given a label, for all of them, or for those that are named, as in {"drama": 0.3}.
+            Default: that of the training.
         output: where to write the predictions: a .csv, .json or .parquet file. None: nowhere.
         columns: keep the file's own columns in front of the predictions.
         trust_code: import and run the tokenizer "module:function" that the model names.
@@ -119,7 +123,8 @@ def predict(
 
     Returns:
         One row for each row of `file`, in its order. Where there can be no prediction it is empty,
-        and a column `reason` says why.
+        and a column `reason` says why. Several labels of a text are one prediction, as in
+        drama|comedy, which is empty where it is given none.
 
     Raises:
         InputError: if the folder holds no such model, or the file does not fit it.
@@ -139,15 +144,16 @@ def predict(
     """
     require("torch")
     from hpsearch.data.write_tables import check_output, write_table
-    from hpsearch.models.predict import Metadata
+    from hpsearch.models.predict import PredictOptions
     from hpsearch.models.predict import predict as predict_rows
 
     paths = (None if one is None else Path(one) for one in (users, items, output))
     new_users, new_items, written = paths
     check_output(written)
     table = predict_rows(
-        Path(model), str(file), text=text, metadata=Metadata(new_users, new_items),
-        columns=columns, trust_code=trust_code, console=console,
+        Path(model), str(file),
+        PredictOptions(text, new_users, new_items, threshold, trust_code),
+        columns=columns, console=console,
     )  # fmt: skip
     if written is not None:
         write_table(table, written)

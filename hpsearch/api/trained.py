@@ -92,7 +92,7 @@ def load_classifier(folder: str | Path, *, trust_code: bool = False) -> SavedCla
 
     Returns:
         The model; its `predict(texts)` gives probabilities of shape (texts, classes), in the order
-        of its `classes`.
+        of its `classes`, and `choose` of these the class of each text, or its several labels.
 
     Raises:
         InputError: if the folder holds no classifier, or its tokenizer is not trusted.

@@ -31,7 +31,9 @@ data_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Task = Literal["texts", "language-model", "table", "classification", "regression", "ratings"]
+Task = Literal[
+    "texts", "multi-label", "language-model", "table", "classification", "regression", "ratings"
+]
 
 Name = Annotated[str, typer.Argument(help="A data set that `hpsearch data list` names.")]
 

@@ -25,6 +25,7 @@ from hpsearch.cli.options import (
 )
 from hpsearch.cli.output import console, notes
 from hpsearch.core.console import print_lines, say
+from hpsearch.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -118,6 +119,13 @@ def predict(
     text: TextColumns = None,
     users: NewUsers = None,
     items: NewItems = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[LABEL=]NUMBER",
+            help="Of several labels a text: it is given those of at least this probability.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="CSV, JSON or Parquet, by its ending. Default: CSV to stdout."),
@@ -131,13 +139,30 @@ def predict(
     from hpsearch.data.write_tables import write_table
 
     predicted = hpsearch.predict(
-        model, file, text=text or (), users=users, items=items, output=output, columns=columns,
+        model, file, text=text or (), users=users, items=items,
+        threshold=_threshold(threshold or []), output=output, columns=columns,
         trust_code=trust_code, console=notes,
     )  # fmt: skip
     if output is None:
         write_table(predicted, None)
     else:
         say(console, f"Wrote {len(predicted):,} predictions to {output}")
+
+
+def _threshold(given: list[str]) -> float | dict[str, float] | None:
+    """One number for all labels, or one for each label that is named."""
+    parts = [one.rpartition("=") for one in given]
+    try:
+        named = {name: float(number) for name, _, number in parts}
+    except ValueError:
+        raise InputError(
+            "--threshold takes a number from 0 to 1, or LABEL=NUMBER, as in --threshold drama=0.3."
+        ) from None
+    if "" not in named:
+        return named or None
+    if len(parts) > 1:
+        raise InputError("--threshold takes one number for all labels, or LABEL=NUMBER for some.")
+    return named[""]
 
 
 def pretrain(

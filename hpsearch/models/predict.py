@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """Files that describe a recommender's new users and items."""
+class PredictOptions:
+    """What a prediction may be given beside model and file; see hpsearch.predict."""
 
+    text: Sequence[str] = ()
     users: Path | None = None
     items: Path | None = None
+    threshold: float | Mapping[str, float] | None = None
+    trust_code: bool = False
 
 
 def predict(
     folder: Path,
     file: str,
+    options: PredictOptions = PredictOptions(),
     *,
-    text: Sequence[str] = (),
-    metadata: Metadata = Metadata(),
     columns: bool = False,
-    trust_code: bool = False,
     console: Console | None = None,
 ) -> pd.DataFrame:
     """What `predict_file` predicts; with `columns` beside those of the file."""
@@ -50,8 +51,7 @@ def predict(
     console = console or new_console(stderr=True)
     with shown_progress(console) as progress:
         table, made = predict_file(
-            folder, file, text=text, metadata=metadata, trust_code=trust_code, progress=progress,
-            say=lambda sentence: say(console, sentence),
+            folder, file, options, progress=progress, say=lambda sentence: say(console, sentence)
         )  # fmt: skip
     return pd.concat([table, made], axis=1) if columns else made
 
@@ -59,21 +59,19 @@ def predict(
 def predict_file(
     folder: Path,
     file: str,
+    options: PredictOptions,
     *,
-    text: Sequence[str] = (),
-    metadata: Metadata = Metadata(),
-    trust_code: bool = False,
     progress: Progress,
     say: Say,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict for the rows of `file` with the model that `train` wrote to `folder`.
 
-    Returns (the columns of `file`, the predictions), row by row. `text` names the columns of a
-    classifier's texts if the training had other columns. `trust_code` allows importing a tokenizer
-    that is somebody's code. If a row can have no prediction, its prediction is empty and a column
-    `reason` says why; `say` gets the number of such rows. Raises InputError if the folder holds no
-    such model, or the file does not fit the model.
+    Returns (the columns of `file`, the predictions), row by row. If a row can have no prediction,
+    its prediction is empty and a column `reason` says why; `say` gets the number of such rows.
+    Raises InputError if the folder holds no such model, or the file does not fit the model.
     """
+    if options.threshold is not None and not (folder / "classifier.json").is_file():
+        raise InputError("threshold is for classifiers of texts of several labels: drop it.")
     if file == "-" and not (folder / "classifier.json").is_file():
         raise InputError("Only texts are read from stdin: give a CSV or Parquet file.")
     if (folder / "tabular.json").is_file():
@@ -81,13 +79,15 @@ def predict_file(
     if (folder / "recommender.json").is_file():
         from hpsearch.trainers.collab.recommender.recommend import load_recommender
 
-        loaded = load_recommender(folder, users=metadata.users, items=metadata.items)
+        loaded = load_recommender(folder, users=options.users, items=options.items)
         return _predict_pairs(loaded.saved, file, say)
     if (folder / "classifier.json").is_file():
         from hpsearch.trainers.text.classifier.saved import load_classifier
 
-        saved = load_classifier(folder, trust_code=trust_code)
-        return _predict_texts(saved, file, text, progress, say)
+        saved = load_classifier(folder, trust_code=options.trust_code)
+        if options.threshold is not None:
+            saved = saved.with_threshold(options.threshold)
+        return _predict_texts(saved, file, options.text, progress, say)
     if (folder / PLAN_FILE).is_file():
         raise InputError(
             f"{folder} is of your own objective, an estimator or a language model, which only your "

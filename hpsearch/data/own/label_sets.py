@@ -208,10 +208,10 @@ def without_rare(
     once = sorted(name for name, times in counted.items() if times == 1)
     if once and not bad.skip:
         is_label = "is a label" if len(once) == 1 else "are labels"
-        it = "it" if len(once) == 1 else "them"
+        it, they = ("it", "that label") if len(once) == 1 else ("them", "those labels")
         raise InputError(
             f"{where}, {several.what}: {_some(once)} {is_label} of only one text, which can not be"
-            f" both learnt from and tested on: give more texts {it}, or let --skip-bad-rows take"
+            f" both learnt from and tested on: give more texts {they}, or let --skip-bad-rows take"
             f" {it} away; the texts stay."
         )
     left_out = [f"left out {how_many(len(once), 'label')} of one text each ({_some(once)})"]

@@ -82,7 +82,7 @@ def look(
         if not path.exists():
             raise InputError(f"{path} does not exist: give a file, a folder or an archive.")
         if is_datasets_folder(path):
-            return _look_at_table({"path": str(path)}, _saved_rows(path, task), task, target)
+            return _look_at_table({"path": str(path)}, _saved_rows(path), task, target)
         if path.is_dir() or not is_table(path):
             found = _bundle(path, task, progress)
             if isinstance(found, Found):
@@ -180,12 +180,16 @@ def _rows(where: Mapping[str, Any], progress: Progress) -> pd.DataFrame:
     return load_table(where, path=None, progress=progress).table
 
 
-def _saved_rows(path: Path, task: Task | None) -> pd.DataFrame:
-    """All rows of a folder that `datasets` saved; its splits are no column, as they are known."""
+def _saved_rows(path: Path) -> pd.DataFrame:
+    """The rows of a folder that `datasets` saved, but for those of a split "test" beside others.
+    The splits are no column: whoever reads the folder knows them."""
     from hpsearch.data.own.datasets_folder import read_splits, together
     from hpsearch.data.own.typed_columns import to_frame
 
-    return to_frame(together([*read_splits(path).values()], path))
+    splits = read_splits(path)
+    if len(splits) > 1:
+        splits.pop("test", None)
+    return to_frame(together([*splits.values()], path))
 
 
 def _look_at_table(
@@ -298,8 +302,8 @@ def _several_labels(
         data["split"] = split
     where = "0 or 1 in" if flags else "several in a cell of"
     counts = found.counts
-    labels = f"{how_many(len(counts), 'label')}" if counts else "labels"
-    what = f"{len(table):,} texts, each of which may have several of {labels} "
+    labels = f"several of {how_many(len(counts), 'label')}" if counts else "several labels"
+    what = f"{len(table):,} texts, each of which may have {labels} "
     what += f"({quoted(texts.columns)}: {where} {quoted(found.columns)})"
     notes += ("If each text has one label, add --task texts and --target COLUMN.",)
     if found.empty:

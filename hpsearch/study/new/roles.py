@@ -147,7 +147,8 @@ def several_in(
     """Several labels a text, if that is what columns beside the texts hold; None if not.
 
     A column that is called so goes before columns of 0 and 1, and these before any other; where a
-    column is called so and holds one label a text, it is the label, unless several are `wanted`.
+    column is called so and holds one label a text, it is the label, unless several are `wanted`, or
+    it is one of three or more of 0 and 1.
     """
     others = [
         str(name)
@@ -159,7 +160,8 @@ def several_in(
     if found:
         return found[0]
     flags = flags_in(table, others)
-    if len(flags) > 1 and (wanted or not set(called) - set(flags)):
+    one_of_them = len(flags) > 2 and set(called) <= set(flags) - _TARGETS
+    if len(flags) > 1 and (wanted or not called or one_of_them):
         yes = {name: int(_says_yes(table[name]).sum()) for name in flags}
         return Several(flags, None, yes, int(table[flags].isna().all(axis=1).sum()))
     if called and not wanted:
@@ -198,7 +200,7 @@ def _in_cells(table: pd.DataFrame, name: str, *, wanted: bool) -> Several | None
     if name in table.attrs.get("lists", ()):
         for cell, times in texts.value_counts().items():
             counted.update(dict.fromkeys(set(str(cell).split("|")) - {""}, int(times)))
-        return Several([name], None, dict(counted), int(cells.isna().sum()))
+        return Several([name], None, dict(counted), 0)  # an empty list says that there are none
     lists = texts.str.startswith("[") & texts.str.endswith("]")
     if lists.mean() > 0.5:
         bare = texts.str.strip("[]").str.split(",").explode().str.strip(" '\"")

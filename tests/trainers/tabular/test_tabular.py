@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 import hpsearch
 from hpsearch.data.cells import parse_dates
 from hpsearch.errors import InputError
-from hpsearch.models.predict import predict_file
+from hpsearch.models.predict import PredictOptions, predict_file
 from hpsearch.study.defaults import builtin_folder
 from hpsearch.study.spec import load_spec
 from hpsearch.trainers.contract import PrepareSetup, TrialSetup
@@ -322,8 +322,9 @@ def test_a_file_to_predict_that_looks_like_numbers_is_read_as_the_training_file_
     fit(data, keep=tmp_path / "model", drop=0.0)
     (tmp_path / "new.csv").write_text("code\n01\n1\n02\n")
     _, made = predict_file(
-        tmp_path / "model", str(tmp_path / "new.csv"), progress=lambda *_: None, say=print
-    )
+        tmp_path / "model", str(tmp_path / "new.csv"), PredictOptions(),
+        progress=lambda *_: None, say=print,
+    )  # fmt: skip
     assert made["prediction"].tolist() == ["a", "b", "a"]
 
 

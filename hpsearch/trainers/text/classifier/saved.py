@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from hpsearch.core import own_code
 from hpsearch.core.console import Progress, silent
 from hpsearch.core.files import write_atomically
+from hpsearch.core.words import nearest
 from hpsearch.errors import InputError
 from hpsearch.trainers.shared.config_fields import parse_config
 from hpsearch.trainers.shared.device import (
@@ -66,6 +67,31 @@ class SavedClassifier:
     def several(self) -> bool:
         """Whether a text may have several labels."""
         return bool(self.thresholds)
+
+    def with_threshold(self, threshold: float | Mapping[str, float]) -> SavedClassifier:
+        """The same classifier with another threshold for all labels, or for those that are named.
+
+        Raises InputError if a text has one label, for a label that there is not, and for a
+        threshold that is no probability.
+        """
+        if not self.several:
+            raise InputError(
+                "threshold is for texts of several labels, and this classifier gives each one: "
+                "drop it."
+            )
+        given = threshold
+        if not isinstance(given, Mapping):
+            given = dict.fromkeys(self.classes, given)
+        for name, value in given.items():
+            if name not in self.classes:
+                raise InputError(
+                    f"threshold: there is no label {name!r}{nearest(name, self.classes)}: use "
+                    f"{', '.join(self.classes)}."
+                )
+            if not 0 <= value <= 1:
+                raise InputError(f"threshold: {value} is no probability: give 0 to 1.")
+        new = dict(zip(self.classes, self.thresholds, strict=True)) | dict(given)
+        return replace(self, thresholds=tuple(float(new[name]) for name in self.classes))
 
     def choose(self, probabilities: Probabilities) -> list[tuple[str, ...] | None]:
         """The labels of each text, of the probabilities (texts, classes) that `predict` gives.
