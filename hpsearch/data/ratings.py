@@ -104,7 +104,7 @@ def _from_path(
 ) -> RatingsDataset:
     origin, note = f"{path} ({given_by})", None
     progress(f"reading {path.name}", 0, 1)
-    if is_bundle(path):
+    if is_bundle(path) and not is_datasets_folder(path):
         source, reader = RATING_SOURCES.get(str(data.get("source")), (None, movielens.READER))
         parts, origin, note = from_path(path, reader, source, origin)
         progress(f"reading {path.name}", 1, 1)

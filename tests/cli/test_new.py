@@ -1,5 +1,6 @@
 """`hpsearch new`: a study for one's own table that runs as it is written."""
 
+import json
 import os
 import re
 import sqlite3
@@ -10,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from saved_dataset import save
 
 from hpsearch.cli.data import new
+from hpsearch.data.corpus import read_corpus
+from hpsearch.data.ratings import load_ratings
+from hpsearch.data.tables import load_table
+from hpsearch.data.texts import load_text
 from hpsearch.errors import InputError
 from hpsearch.study.new.look import Found
 from hpsearch.study.new.write import study_text
@@ -190,6 +197,134 @@ def test_it_looks_and_says_whether_data_is_texts_a_table_or_ratings(
 def test_task_and_target_overrule_it(tmp_path, table, options, trainer, metric):
     spec = written(tmp_path, table, **options)
     assert (spec.trainer, spec.metric) == (trainer, metric)
+
+
+GENRES = ("drama", "war", "comedy")
+FILMS = [
+    (f"a film about number {i} that one sees", ["drama", "war"][: i % 3] or ["comedy"])
+    for i in range(60)
+]
+SEVERAL = pd.DataFrame(FILMS, columns=["plot", "genres"])
+FLAGS = pd.DataFrame(
+    {"id": range(60), "plot": SEVERAL["plot"],
+     **{name: [int(name in one) for one in SEVERAL["genres"]] for name in GENRES}}
+)  # fmt: skip
+
+
+def joined(separator):
+    return SEVERAL.assign(genres=SEVERAL["genres"].map(separator.join))
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        (joined("|"), {}, {"labels": "genres", "label_separator": "|"}),
+        (joined("; "), {}, {"labels": "genres", "label_separator": ";"}),
+        (joined(", "), {"target": "genres"}, {"labels": "genres", "label_separator": ","}),
+        (joined("+"), {}, {"label": "genres"}),
+        (joined("|"), {"task": "texts"}, {"label": "genres"}),
+        (SEVERAL, {}, {"labels": "genres"}),  # as pandas writes lists into a CSV
+        (FLAGS, {}, {"labels": ["drama", "war", "comedy"]}),
+        (FLAGS[["plot", "war", "comedy"]], {}, {"labels": ["war", "comedy"]}),
+        (FLAGS, {"target": "war"}, {"label": "war"}),
+        (FLAGS[["plot", "war"]], {}, {"label": "war"}),
+        (FLAGS[["plot", "war", "comedy"]].rename(columns={"war": "label"}), {}, {"label": "label"}),
+        (FLAGS.assign(when="2026/01/02").loc[:, ["plot", "war", "when"]], {}, {"label": "war"}),
+        (joined("|").assign(label=["a", "b"] * 30), {"target": "label"}, {"label": "label"}),
+    ],
+)
+def test_several_labels_a_text_are_recognised_and_task_overrules(tmp_path, table, options, said):
+    spec = written(tmp_path, table, **options)
+    found = {name: one for name, one in spec.data.items() if name.startswith("label")}
+    assert (spec.trainer, found) == ("text-classifier", said)
+    assert spec.metric == ("f1_micro" if "labels" in said else "accuracy")
+    load_text(spec.data, path=None, progress=lambda *_: None)
+
+
+def test_lists_in_parquet_are_several_labels_and_rare_ones_are_left_out(folder, capsys):
+    rare = SEVERAL.copy()
+    rare.at[0, "genres"] = ["comedy", "noir"]
+    rare.at[1, "genres"] = []
+    rare.to_parquet("films.parquet")
+    new(Path("films.parquet"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "60 texts, each of which may have several of 4 labels" in said
+    assert "1 label of one text ('noir') will be left out" in said
+    assert "not labelled" not in said  # an empty list says that there are none
+    data = load_spec("films.toml").data
+    assert data["on_error"] == "skip"
+    found = load_text(data, path=None, progress=lambda *_: None)
+    assert found.classes == ("comedy", "drama", "war")
+    with pytest.raises(InputError, match="No column holds several labels a text"):
+        new(Path("two.toml"), data=_csv("one.csv", TEXTS), task="multi-label")
+
+
+def _csv(name, table):
+    table.to_csv(name, index=False)
+    return Path(name)
+
+
+CLASSES = {"_type": "ClassLabel", "names": ["drama", "war", "comedy"]}
+NUMBERS = [[CLASSES["names"].index(name) for name in one] for one in SEVERAL["genres"]]
+SAVED = {
+    "texts": (
+        {"plot": SEVERAL["plot"], "label": [one[0] for one in NUMBERS]}, {"label": CLASSES},
+        "60 texts of 2 classes", "text-classifier",
+    ),
+    "several labels": (
+        {"plot": SEVERAL["plot"], "genres": NUMBERS},
+        {"genres": {"_type": "List", "feature": CLASSES}},
+        "several of 3 labels", "text-classifier",
+    ),
+    "several labels as older versions write them": (
+        {"plot": SEVERAL["plot"], "genres": NUMBERS}, {"genres": [CLASSES]},
+        "several of 3 labels", "text-classifier",
+    ),
+    "unlabelled texts": (
+        {"text": SEVERAL["plot"]}, {}, "a language model of 60 texts", "language-model"
+    ),
+    "a table": (
+        {"size": [i / 7 for i in range(60)], "target": [i % 3 for i in range(60)]},
+        {"target": CLASSES}, "classification of target from 60 rows", "tabular",
+    ),
+    "ratings": (
+        {"user_id": [i // 6 for i in range(60)], "item_id": [i % 6 for i in range(60)],
+         "rating": [1 + i % 5 for i in range(60)]},
+        {}, "60 ratings of 10 users and 6 items", "collab",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("splits", [("",), ("train", "test")])
+@pytest.mark.parametrize("kind", SAVED)
+def test_a_folder_that_datasets_saved_is_recognised_and_read(folder, capsys, kind, splits):
+    columns, features, said, trainer = SAVED[kind]
+    table = pa.table({name: list(cells) for name, cells in columns.items()})
+    if splits != ("",):
+        Path("saved").mkdir()
+        Path("saved/dataset_dict.json").write_text(json.dumps({"splits": splits}))
+    for split in splits:
+        save(Path("saved") / split, table.slice(0, 30) if split == "test" else table, features)
+    new(Path("saved"))
+    assert said in " ".join(capsys.readouterr().out.split())
+    spec = load_spec("saved.toml")
+    assert spec.trainer == trainer
+    if trainer == "text-classifier":
+        found = load_text(spec.data, path=None, progress=lambda *_: None)
+        assert found.classes == (
+            ("comedy", "drama", "war") if found.several else ("comedy", "drama")
+        )
+        apart = 30 if "test" in splits else 0
+        assert (found.table["split"] == "test").sum() == apart
+    elif trainer == "language-model":
+        assert len(read_corpus(spec.data["path"]).texts) == 60 + 30 * ("test" in splits)
+    elif trainer == "tabular":
+        found = load_table(spec.data, path=None, progress=lambda *_: None)
+        assert set(found.table["target"]) == {"drama", "war", "comedy"}
+        assert (found.test is None) == ("test" not in splits)
+    else:
+        ratings = load_ratings(spec.data, path=None, progress=lambda *_: None).ratings
+        assert len(ratings) == 60
 
 
 def test_whole_numbers_are_said_to_be_classes_and_a_split_column_is_used(tmp_path, capsys):

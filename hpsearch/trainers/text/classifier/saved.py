@@ -269,6 +269,7 @@ def save_classifier(folder: Path, saved: SavedClassifier) -> None:
             key: value
             for key, value in asdict(saved.config).items()
             if key in ClassifierConfig.__dataclass_fields__
+            and (saved.several or key != "threshold")
         },
         "facts": saved.facts,
         **({"thresholds": saved.thresholds} if saved.several else {}),
