@@ -207,16 +207,23 @@ class _Gradients:
 
 def measure(fits: Sequence[ClassifierFit], truth: Labels) -> tuple[dict[str, float], float]:
     """The metrics and the mean cross-entropy of the fits' averaged probabilities; with several
-    directions also the accuracy of each alone."""
+    directions also the first metric (accuracy or f1_micro) of each alone."""
+    threshold = fits[0].config.threshold
+
+    def judged(found: Probabilities) -> dict[str, float]:
+        if truth.ndim == 1:
+            return scores(found, truth)
+        return label_scores(found, truth, choose(found, truth, threshold))
+
     each = [fit.predict() for fit in fits]
     probabilities = np.mean(each, axis=0)
-    if truth.ndim == 2:
-        chosen = choose(probabilities, truth, fits[0].config.threshold)
-        return label_scores(probabilities, truth, chosen), label_loss(probabilities, truth)
-    metrics = scores(probabilities, truth)
+    metrics = judged(probabilities)
     if len(fits) > 1:
+        first = next(iter(metrics))
         for fit, alone in zip(fits, each, strict=True):
             way = "backward" if fit.backward else "forward"
-            metrics[f"{way}_accuracy"] = scores(alone, truth)["accuracy"]
+            metrics[f"{way}_{first}"] = judged(alone)[first]
+    if truth.ndim == 2:
+        return metrics, label_loss(probabilities, truth)
     of_truth = probabilities[np.arange(len(probabilities)), truth]
     return metrics, float(-np.log(np.maximum(of_truth, 1e-30)).mean())

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from hpsearch.errors import InputError
 from hpsearch.models.export_model import program_of
@@ -17,7 +18,7 @@ from hpsearch.trainers.text.classifier.assess import assess, baseline
 from hpsearch.trainers.text.classifier.fit import ClassifierFit, measure
 from hpsearch.trainers.text.classifier.label_metrics import label_weights
 from hpsearch.trainers.text.classifier.saved import load_classifier
-from hpsearch.trainers.text.config import ClassifierConfig
+from hpsearch.trainers.text.config import ClassifierConfig, TextData
 from hpsearch.trainers.text.split_texts import classifier_rows
 
 from ..conftest import PARAMS, SETTINGS
@@ -241,3 +242,17 @@ def test_the_exported_program_gives_the_same_probabilities(prepared, model):
         found = program.module(tokens, torch.from_numpy(docs.lengths))
     assert found.numpy() == pytest.approx(saved.predict_documents(docs), abs=1e-5)
     assert program.facts["thresholds"] == list(saved.thresholds)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"label": "genre", "labels": "genres"}, "label where each text has one, labels where"),
+        ({"label": "genres", "label_separator": "|"}, 'as labels, such as labels = "genres"'),
+        ({"labels": ["a", "b"], "label_separator": "|"}, "name the column that it stands in"),
+        ({"labels": []}, "at least 1 item"),
+    ],
+)
+def test_labels_that_are_declared_in_two_ways_are_refused(data, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        TypeAdapter(TextData).validate_python({"path": "films.csv", **data})
