@@ -40,7 +40,6 @@ from hpsearch.analysis.read.frame import (
     PRUNED,
     Frame,
     build_frame,
-    objective_names,
 )
 from hpsearch.analysis.read.heavy_tail import without_explosions
 from hpsearch.analysis.read.subspaces import subspaces
@@ -117,7 +116,7 @@ def explain(
     trials = columns_of(study)
     if metric is None and len(trials.directions) > 1:
         if worth is not None:
-            names = ", ".join(objective_names(trials))
+            names = ", ".join(trials.objectives)
             raise InputError(f"worth is in the unit of one metric: say which by metric ({names}).")
         return _explain_each(study, trials, settings, seed)
     return _explain_frame(build_frame(trials, metric), settings, seed)
@@ -129,7 +128,7 @@ def _explain_each(
     """All objectives. One that cannot be explained becomes a note, unless none can be."""
     explained: list[Explanation] = []
     refused: list[InputError] = []
-    names = objective_names(trials)
+    names = trials.objectives
     for number, name in enumerate(names):
         try:
             explained.append(_explain_frame(build_frame(trials, str(number)), settings, seed))

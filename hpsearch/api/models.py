@@ -80,6 +80,7 @@ def train(
     """
     from hpsearch.models.train import TrainOptions
     from hpsearch.models.train_or_repeat import train_or_repeat
+    from hpsearch.search.plan.stored_function import naming_stored
     from hpsearch.study.spec import load_spec
 
     options = TrainOptions(
@@ -87,7 +88,8 @@ def train(
         language_model=language_model, data_path=None if data is None else Path(data),
         device=device, seed=seed,
     )  # fmt: skip
-    spec = load_spec(study)
+    with naming_stored(study, storage):
+        spec = load_spec(study)
     spec = spec.without_bad_rows() if skip_bad_rows else spec
     return train_or_repeat(spec, Path(output), options, storage, console)
 

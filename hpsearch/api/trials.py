@@ -132,12 +132,13 @@ def run(
     from hpsearch.search import run as run_search
     from hpsearch.search.engines import Workers
     from hpsearch.search.job import Limits
-    from hpsearch.search.plan.stored_function import continued
+    from hpsearch.search.plan.stored_function import continued, naming_stored
     from hpsearch.search.plan.study_record import StudyChoice
     from hpsearch.study.given import study_of
 
     given = {"space": space, "metric": metric, "direction": direction, "name": name}
-    spec = continued(study_of(study, given), storage)
+    with naming_stored(study, storage):
+        spec = continued(study_of(study, given), storage)
     spec = spec.without_bad_rows() if skip_bad_rows else spec
     path = None if data is None else Path(data)
     options = {
@@ -200,12 +201,15 @@ def join(
     """
     from hpsearch.search.engines import Workers
     from hpsearch.search.join import join as join_run
+    from hpsearch.search.plan.stored_function import naming_stored
     from hpsearch.search.plan.study_record import StudyChoice
     from hpsearch.study.spec import load_spec
 
     path = None if data is None else Path(data)
+    with naming_stored(study, storage):
+        spec = load_spec(study)
     return join_run(
-        StudyChoice(load_spec(study), preset, storage, path, language_model),
+        StudyChoice(spec, preset, storage, path, language_model),
         Workers(workers, devices),
         wait=wait,
         console=console,

@@ -191,10 +191,11 @@ def show(
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Print a study: its data, space, defaults and budgets, and its trials so far."""
+    """Print a study: its data, space, defaults and budgets, and its trials so far; of one that is
+    in the store alone what is known of it."""
     from hpsearch.cli import tables
     from hpsearch.store.sources import open_source
-    from hpsearch.study.spec import load_spec
+    from hpsearch.study.spec import UnknownStudyError, load_spec
 
     if top is not None:
         name = load_spec(study).name if Path(study).exists() else study
@@ -205,7 +206,15 @@ def show(
         return
     from hpsearch.search.plan.stored_function import continued
 
-    spec = continued(load_spec(study), storage)
+    try:
+        spec = continued(load_spec(study), storage)
+    except UnknownStudyError:
+        with _source_if_any(storage) as source:
+            stored = [one for one in source.summaries if one.name == study] if source else []
+            if source is None or not stored:
+                raise
+            print_lines(console, tables.describe_stored(source, stored[0]))
+        return
     console.print(tables.describe_spec(spec, preset))
     with _source_if_any(storage) as source:
         if source is not None:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 import hpsearch
 from hpsearch.cli.options import Storage, StoredStudy, parse_config
 from hpsearch.cli.output import command_line, console
-from hpsearch.core.console import new_table, say
+from hpsearch.core.console import say
 from hpsearch.core.terminal import one_line
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
     from hpsearch.exchange import Imported
 
 
@@ -181,7 +177,9 @@ def import_(
 
 def _print_imported(done: Imported, into: str) -> None:
     """What was found out about the parameters, and what went where."""
-    console.print(_space_table(done.params))
+    from hpsearch.cli.tables import params_table
+
+    console.print(params_table("Parameters", done.params))
     for note in done.notes:
         say(console, note)
     aims = {"minimize": "lower is better", "maximize": "higher is better"}
@@ -246,12 +244,3 @@ def _parse_range(text: str) -> tuple[str, tuple[float, float]]:
     if not name or not low < high:
         raise InputError(f"--range {text} is not NAME=LOW:HIGH, such as lr=1e-5:0.1.")
     return name, (low, high)
-
-
-def _space_table(params: Mapping[str, BaseDistribution]) -> Table:
-    from hpsearch.study.space import describe
-
-    table = new_table("Parameters", "parameter", "values")
-    for name, distribution in params.items():
-        table.add_row(escape(name), escape(describe(distribution)))
-    return table

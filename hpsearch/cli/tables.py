@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.analysis.views.front import front_of
 from hpsearch.core.console import new_table
 from hpsearch.core.database_urls import without_password
 from hpsearch.core.terminal import as_line, one_line
@@ -26,10 +28,11 @@ from hpsearch.store.queue import runs
 from hpsearch.store.queue.progress import count_epochs, latest_event
 from hpsearch.store.sources import Source
 from hpsearch.store.tables import attributes
+from hpsearch.store.trials.columns import objective_names
 from hpsearch.study.conditions import describe_when
 from hpsearch.study.defaults import builtin_names
 from hpsearch.study.settings import pretrained_of
-from hpsearch.study.space import ChoiceParam, FloatParam, IntParam
+from hpsearch.study.space import ChoiceParam, FloatParam, IntParam, describe
 from hpsearch.study.spec import Changes, ResolvedPreset, StudySpec, load_spec
 
 
@@ -68,17 +71,18 @@ def builtin_studies() -> Table:
 
 
 def stored_studies(source: Source) -> RenderableType:
-    """The studies of a store, ours or not, with their counts of trials and their best."""
+    """The studies of a store, ours or not, with their counts of trials and the best by each of
+    their objectives."""
     summaries = source.summaries
     if not summaries:
         return as_line(f"{source.shown} holds no study yet.")
     table = new_table(f"In {source.shown}", "study", "trials", "best", "by trial")
     for summary in summaries:
         counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items()) or "none"
-        best = "" if summary.best_value is None else f"{summary.best_value:.4g}"
+        best = _best_text(summary)
         if summary.damage:
             best = escape(f"unreadable: {'; '.join(summary.damage)}"[:200])
-        number = "" if summary.best_number is None else str(summary.best_number)
+        number = " / ".join(str(one[1]) for one in summary.best if one is not None)
         table.add_row(escape(summary.name), counts, best, number)
     return table
 
@@ -114,7 +118,7 @@ def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
     ]
     lines = unreadable + [
         one_line(f"{summary.name}: {summary.finished} trials so far")
-        + ("" if summary.best_value is None else f", best {summary.best_value:.4g}")
+        + (f", best {best}" if (best := _best_text(summary)) else "")
         + _baseline_text(summary.attrs)
         + _start_text(summary.attrs)
         for summary in _studies_of(source, spec)
@@ -222,19 +226,64 @@ def _settings_text(content: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def top_trials(source: Source, study: StudySummary, n: int) -> RenderableType:
-    """The `n` best finished trials of a study by its first objective, a row each."""
-    trials = ranked(source.load(study))[:n]
-    if not trials:
-        return as_line(f"{study.name} has no finished trial yet.")
-    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    metric = one_line(str(study.attrs.get(attributes.METRIC) or "value"))
-    columns = [f">{metric}", "cohort", ">seconds", *(f">{name}" for name in names)]
-    table = new_table(f"Best of {study.name}", "trial", *columns, wrap=True)
-    for trial in trials:
-        facts = [str(trial.number), _values_text(trial), _cohort(trial), _seconds(trial)]
-        table.add_row(*map(escape, facts), *(escape(_param_text(trial, name)) for name in names))
+def describe_stored(source: Source, summary: StudySummary) -> RenderableType:
+    """A study as the store has it, whoever made it: objectives, trials, parameters."""
+    study = source.load(summary)
+    names = _objectives(study, summary)
+    aims = ["higher" if one == StudyDirection.MAXIMIZE else "lower" for one in study.directions]
+    shown = [f"{name} ({aim} is better)" for name, aim in zip(names, aims, strict=True)]
+    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items()) or "no trials yet"
+    lines = [f"metric: {', '.join(shown)}", counts]
+    lines += [
+        f"best {name} {one[0]:.4g} (trial {one[1]})"
+        for name, one in zip(names, summary.best, strict=True)
+        if one is not None
+    ]
+    space: dict[str, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):
+        space |= trial.distributions
+    return Group(
+        Text(one_line(summary.name), style="bold"),
+        *map(as_line, lines),
+        *_front_lines(study, names),
+        *[part for part in ("", params_table("What was searched", space)) if space],
+    )
+
+
+def params_table(title: str, space: Mapping[str, BaseDistribution]) -> Table:
+    table = new_table(title, "parameter", "values")
+    for name, distribution in space.items():
+        table.add_row(escape(name), escape(describe(distribution)))
     return table
+
+
+def _front_lines(study: optuna.Study, names: tuple[str, ...]) -> list[RenderableType]:
+    """How many trials a study of several objectives has on its Pareto front."""
+    if len(names) == 1 or (front := front_of(study, names)) is None:
+        return []
+    return [as_line(front.sentence)]
+
+
+def top_trials(source: Source, summary: StudySummary, n: int) -> RenderableType:
+    """The `n` best finished trials of a study by its first objective, a row each."""
+    study = source.load(summary)
+    trials = ranked(study)[:n]
+    if not trials:
+        return as_line(f"{summary.name} has no finished trial yet.")
+    metrics = _objectives(study, summary)
+    params = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    columns = [">seconds", *(f">{name}" for name in params)]
+    if any(map(_cohort, trials)):
+        columns.insert(0, "cohort")
+    title = f"Best of {summary.name}" + (f" by {metrics[0]}" if len(metrics) > 1 else "")
+    heads = [f">{one_line(name)}" for name in metrics]
+    table = new_table(title, "trial", *heads, *columns, wrap=True)
+    for trial in trials:
+        facts = [str(trial.number), *(f"{value:.4g}" for value in trial.values)]
+        facts += [_cohort(trial)] if "cohort" in columns else []
+        facts += [_seconds(trial), *(_param_text(trial, name) for name in params)]
+        table.add_row(*map(escape, facts))
+    return Group(*_front_lines(study, metrics), table)
 
 
 def ranked(study: optuna.Study) -> list[FrozenTrial]:
@@ -258,13 +307,17 @@ def compared(source: Source, names: Sequence[str]) -> RenderableType:
     add("trials", [f"{study.finished} finished" for study in studies])
     add("best of all", [_best_text(study) for study in studies])
     add("baseline", [_baseline_text(study.attrs).removeprefix("; baseline ") for study in studies])
-    metrics = {str(study.attrs.get(attributes.METRIC) or "value") for study in studies}
-    add(" / ".join(sorted(metrics)), [_values_text(trial) for trial in trials])
+    metrics = [" / ".join(_objectives(source.load(one), one)) for one in studies]
+    add(" or ".join(dict.fromkeys(metrics)), [_values_text(trial) for trial in trials])
     add("seconds", [_seconds(trial) for trial in trials])
     add("cohort", [_cohort(trial) for trial in trials])
     for name in dict.fromkeys(name for trial in trials for name in trial.params):
         add(name, [_param_text(trial, name) for trial in trials])
     return table
+
+
+def _objectives(study: optuna.Study, summary: StudySummary) -> tuple[str, ...]:
+    return objective_names(study.metric_names, summary.attrs, len(study.directions))
 
 
 def _study_and_trial(source: Source, name: str) -> tuple[StudySummary, FrozenTrial]:
@@ -288,7 +341,10 @@ def _study_and_trial(source: Source, name: str) -> tuple[StudySummary, FrozenTri
 
 
 def _best_text(study: StudySummary) -> str:
-    return "" if study.best_value is None else f"{study.best_value:.4g}"
+    """The best by each objective, '' before there is one."""
+    if not any(study.best):
+        return ""
+    return " / ".join("none" if one is None else f"{one[0]:.4g}" for one in study.best)
 
 
 def _values_text(trial: FrozenTrial) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
+from hpsearch.analysis.views.front import front_of
 from hpsearch.core.console import say, shown_progress
 from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration, how_many, number
@@ -154,7 +155,10 @@ def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:
         say(console, line)
     if is_own(record.spec.trainer):  # where nobody need have said so
         better = "higher" if record.spec.direction == "maximize" else "lower"
-        say(console, f"{better} {record.spec.metric} is better")
+        aims = [f"{better} {record.spec.metric} is better"]
+        for name in record.search.also:
+            aims.append(f"{'higher' if name[0] == '+' else 'lower'} {name.lstrip('+')} is better")
+        say(console, ", ".join(aims))
         say(console, f"searched: {described(record.preset.distributions)}")
     return prepared
 
@@ -277,11 +281,7 @@ def _summarise(
     job, store = workload.job, workload.store
     study_id = planned.ref.study_id
     counts = summaries.states(store.engine, study_id, planned.run_id)
-    best = summaries.best(store.engine, study_id, planned.study.directions[0])
-    params = {}
-    if best is not None:
-        found = (one.params for one in planned.study.trials if one.number == best[1])
-        params = next(found, {})
+    lines = _best_lines(store, planned, job.objectives)
     # A deleted study's number may go to another study. If this study is still there, the values
     # above are its own.
     if not fence.is_there(store.engine, planned.ref):
@@ -296,10 +296,23 @@ def _summarise(
     if left := unfinished(counts):
         text += f", {left} still to run (the same command goes on with them)"
     say(console, text)
-    if best is not None:
-        value, best_number = best
-        line = f"best {job.metric} {number(value)}, trial {best_number}: {describe_params(params)}"
+    for line in lines:
         say(console, line)
+
+
+def _best_lines(store: Store, planned: Planned, objectives: Sequence[str]) -> list[str]:
+    """The study's best trial by each objective; of several also how many none beats in all."""
+    study, study_id = planned.study, planned.ref.study_id
+    lines = []
+    for place, (name, way) in enumerate(zip(objectives, study.directions, strict=True)):
+        best = summaries.best(store.engine, study_id, way, place)
+        if best is not None:
+            value, its = best
+            params = next((one.params for one in study.trials if one.number == its), {})
+            lines.append(f"best {name} {number(value)}, trial {its}: {describe_params(params)}")
+    several = len(objectives) > 1 and lines
+    front = front_of(study, tuple(objectives)) if several else None
+    return lines if front is None else [*lines, front.sentence]
 
 
 def _say_baseline(

@@ -8,6 +8,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from hpsearch.core.home import CHECKPOINTS, TRIAL_MODELS, is_uid, remove, study_folder
+from hpsearch.core.terminal import visible
 from hpsearch.core.words import how_many, nearest
 from hpsearch.errors import InputError
 from hpsearch.store import ownership
@@ -82,6 +83,11 @@ def rename_study(store: Store, study: StudySummary, name: str) -> None:
     """
     if not name.strip() or len(name) > LONGEST_NAME:
         raise InputError(f"A study's name has 1 to {LONGEST_NAME} characters, not {len(name):,}.")
+
+    if visible(name) != name or not name.isprintable():
+        raise InputError(
+            f"The name {name!r} holds control characters: give one of letters, digits and signs."
+        )
 
     def attempt() -> None:
         with store.exclusive("plan"):

@@ -7,6 +7,7 @@ there is written, made or migrated.
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections import Counter
@@ -18,6 +19,8 @@ from pathlib import Path
 import optuna
 import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
 from hpsearch.core.database_urls import (
@@ -343,16 +346,25 @@ def _summaries(storage: optuna.storages.BaseStorage) -> list[StudySummary]:
     for one in optuna.get_all_study_summaries(storage):
         study_id = storage.get_study_id_from_name(one.study_name)
         trials = storage.get_all_trials(study_id, deepcopy=False)
-        best = one.best_trial if len(one.directions) == 1 else None
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         found.append(
             StudySummary(
                 study_id=study_id,
                 name=one.study_name,
                 directions=tuple(direction.name.lower() for direction in one.directions),
                 counts=dict(Counter(trial.state.name.lower() for trial in trials)),
-                best_value=None if best is None else best.value,
-                best_number=None if best is None else best.number,
+                best=tuple(_best(complete, i, way) for i, way in enumerate(one.directions)),
                 attrs=one.user_attrs,
             )
         )
     return found
+
+
+def _best(
+    complete: Sequence[FrozenTrial], objective: int, direction: StudyDirection
+) -> tuple[float, int] | None:
+    """Value and number of the best trial by one objective that has a finite value."""
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+    found = [(trial.values[objective], trial.number) for trial in complete]
+    finite = [one for one in found if math.isfinite(one[0])]
+    return min(finite, key=lambda one: (sign * one[0], one[1]), default=None)

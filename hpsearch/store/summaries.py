@@ -33,15 +33,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class StudySummary:
-    """A study at a glance. `best_value` and `best_number` are None before a trial is complete."""
+    """A study at a glance. `best` holds, for each objective, value and number of the best complete
+    trial by it; None before there is one."""
 
     study_id: int
     name: str
     directions: tuple[str, ...]
     counts: dict[str, int]
     """Trials by state: complete, pruned, fail, running, waiting."""
-    best_value: float | None
-    best_number: int | None
+    best: tuple[tuple[float, int] | None, ...]
     attrs: dict[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = ()
     """What of it cannot be read: `attrs` is without that."""
@@ -100,15 +100,13 @@ def _summaries(connection: sa.Connection, name: str | None = None) -> list[Study
     summaries = []
     for one, called in names:
         directed = directions.get(one, [])
-        best = _best(connection, one, directed[0]) if directed else None
         summaries.append(
             StudySummary(
                 study_id=one,
                 name=called,
                 directions=tuple(direction.name.lower() for direction in directed),
                 counts=counts.get(one, {}),
-                best_value=best[0] if best else None,
-                best_number=best[1] if best else None,
+                best=tuple(_best(connection, one, way, i) for i, way in enumerate(directed)),
                 attrs=attrs.get(one, {}),
                 damage=tuple(damage.get(one, ())),
             )
@@ -169,18 +167,20 @@ def _counts(
 
 
 def _best(
-    connection: sa.Connection, study: int, direction: StudyDirection
+    connection: sa.Connection, study: int, direction: StudyDirection, objective: int
 ) -> tuple[float, int] | None:
-    """Value and number of the best complete trial, by its first objective, within its limits."""
-    row = read.states.best(connection, study, direction)
+    """Value and number of the best complete trial by one objective, within its limits."""
+    row = read.states.best(connection, study, direction, objective)
     if row is None or not isinstance(row.value, int | float):  # SQLite keeps texts there, too
         return None
     return row.value, row.number
 
 
-def best(engine: sa.Engine, study: int, direction: StudyDirection) -> tuple[float, int] | None:
+def best(
+    engine: sa.Engine, study: int, direction: StudyDirection, objective: int = 0
+) -> tuple[float, int] | None:
     with reader(engine) as connection:
-        return _best(connection, study, direction)
+        return _best(connection, study, direction, objective)
 
 
 def rows(

@@ -59,6 +59,10 @@ def _as_json(table: dict[str, Any]) -> dict[str, Any]:
 JsonTable = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 
+class UnknownStudyError(InputError):
+    """No built-in study, file or function has this name."""
+
+
 class Changes(Strict):
     """Settings and parts of the space that replace those of the study or of its preset."""
 
@@ -301,7 +305,7 @@ def _find(study: str | Path) -> Path:
             return own.no_module(path)
         if (path / "study.toml").is_file():
             return path / "study.toml"
-    raise InputError(
+    raise UnknownStudyError(
         f"There is no study {str(study)!r}{nearest(str(study), names)}: give one of "
         f"{', '.join(names)}, a path to a study.toml, or a function as module:function."
     )

@@ -152,8 +152,12 @@ def test_a_training_that_is_no_trial_says_what_the_function_raised(run, console)
     assert found == {"value": 1.0}
 
 
-def test_several_numbers_are_several_objectives(run):
+def test_several_numbers_are_several_objectives(run, console):
     study = run("shop:two", space={"x": [0.2, 0.4]}, trials=2, search={"also": ["+rest"]})
+    printed = console.file.getvalue()
+    assert "higher rest is better" in printed
+    assert f"best rest {max(one.values[1] for one in study.trials):.4g}, trial" in printed
+    assert f"{len(study.best_trials)} trial" in printed.splitlines()[-1]
     assert [one.name for one in study.directions] == ["MINIMIZE", "MAXIMIZE"]
     assert all(sum(one.values) == 1 for one in study.trials)
     named = run("shop:named", space={"x": [0.2, 0.4]}, metric="loss", trials=2)

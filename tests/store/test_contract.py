@@ -189,9 +189,9 @@ def test_studies_are_summed_up(store):
     optuna.create_study(storage=store.optuna, study_name="empty", directions=["minimize"] * 2)
     summary, empty = store.studies()
     assert summary.counts == {"complete": 3, "waiting": 1}
-    assert summary.best_value == max(trial.value for trial in study.trials[:3])
-    assert summary.best_number == study.best_trial.number
-    assert (empty.trials, empty.best_value, empty.directions) == (0, None, ("minimize",) * 2)
+    best = max(trial.value for trial in study.trials[:3])
+    assert summary.best == ((best, study.best_trial.number),)
+    assert (empty.trials, empty.best, empty.directions) == (0, (None, None), ("minimize",) * 2)
     assert states(store.engine, summary.study_id)[optuna.trial.TrialState.COMPLETE] == 3
 
 

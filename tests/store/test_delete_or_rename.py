@@ -49,6 +49,8 @@ def test_a_renamed_study_keeps_everything_and_its_verifications_know_it(store):
         ("full-pairs", "has a study 'full-pairs' already"),
         (" ", "1 to 100"),
         ("x" * 101, "1 to 100"),
+        ("a\x1b[2Jb", "holds control characters"),
+        ("two\nlines", "holds control characters"),
     ):
         with pytest.raises(InputError, match=says):
             rename_study(store, named(store, "naïve 模型"), name)

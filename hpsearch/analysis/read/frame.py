@@ -199,21 +199,10 @@ def _broken(trials: TrialColumns, state: Ints) -> list[str]:
     return [f"{count} trials with an infinite, enormous or undefined value count as failed."]
 
 
-def objective_names(trials: TrialColumns) -> tuple[str, ...]:
-    """What the study calls its objectives; without names "value", or their numbers."""
-    count = len(trials.directions)
-    if trials.metric_names:
-        return trials.metric_names
-    if count > 1:
-        return tuple(map(str, range(count)))
-    declared = trials.study_attrs.get(attributes.METRIC)
-    return (declared if isinstance(declared, str) else "value",)
-
-
 def choose_metric(trials: TrialColumns, metric: str | None) -> tuple[int, str]:
     """(index of the objective, its name); `metric` is a name or a number as text."""
     numbers = [str(index) for index in range(len(trials.directions))]
-    names = objective_names(trials)
+    names = trials.objectives
     if metric is None and len(numbers) == 1:
         return 0, names[0]
     if metric is None:

@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from hpsearch.analysis.read.axes import Floats, Ints, Value
+from hpsearch.core.words import how_many
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Front:
         place = self.metrics.index(metric)
         order = [place, *(i for i in range(len(self.metrics)) if i != place)]
         return min(self.trials, key=lambda trial: [self.loss(trial, i) for i in order])
+
+    @property
+    def sentence(self) -> str:
+        """How many trials it has, and of how many."""
+        return (
+            f"{how_many(len(self.trials), 'trial')} of {len(self.numbers):,} complete ones on the "
+            "Pareto front: no other beats them in all objectives."
+        )
 
     def loss(self, trial: FrontTrial, place: int) -> float:
         """The value of one objective with the sign that makes less better."""

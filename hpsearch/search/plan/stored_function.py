@@ -1,11 +1,14 @@
-"""A function that was run with a space of the command line: the store knows that space, no file."""
+"""What the store knows of a study and no file says: the space of a function that was run with one
+of the command line, and what a study was made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hpsearch.core import own_code
+from hpsearch.errors import InputError
 from hpsearch.store import StudySummary
 from hpsearch.store.server.open import NoStoreError
 from hpsearch.store.sources import open_source
@@ -13,7 +16,42 @@ from hpsearch.store.tables import attributes
 from hpsearch.store.tables.space_json import space_from_json
 from hpsearch.study.given_space import space_content
 from hpsearch.study.own import Place
-from hpsearch.study.spec import StudySpec, spec_of_function
+from hpsearch.study.settings import ONLY
+from hpsearch.study.spec import StudySpec, UnknownStudyError, spec_of_function
+
+
+@contextmanager
+def naming_stored(study: object, storage: str | None) -> Iterator[None]:
+    """Where a name is of no study that can be trained, but of one in the store, the error says of
+    what that was made."""
+    try:
+        yield
+    except UnknownStudyError as error:
+        if (found := in_store(str(study), storage)) is None:
+            raise
+        summary, where = found
+        made_of = summary.attrs.get(attributes.FILE) or summary.attrs.get(attributes.STUDY)
+        if made_of is None:
+            raise InputError(
+                f"The study {summary.name} of {where} was not made by `hpsearch run`, so there is "
+                "nothing to train: `hpsearch explain`, `show` and `export` take it, and a "
+                "study.toml or a function as module:function can be run."
+            ) from error
+        preset = summary.attrs.get(attributes.PRESET)
+        raise InputError(
+            f"The study {summary.name} of {where} was made of {made_of}: give that"
+            + ("." if preset in (None, ONLY) else f" and --preset {preset}.")
+        ) from error
+
+
+def in_store(name: str, storage: str | None) -> tuple[StudySummary, str] | None:
+    """The study of exactly this name in the store, and what the store is called."""
+    try:
+        with open_source(storage) as source:
+            found = [one for one in source.summaries if one.name == name]
+            return (found[0], source.shown) if found else None
+    except NoStoreError:
+        return None
 
 
 def is_open(spec: StudySpec) -> bool:

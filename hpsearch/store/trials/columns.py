@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -110,6 +110,11 @@ class TrialColumns:
     params: dict[str, ParamColumn]
     attrs: dict[str, dict[int, Any]]
 
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the study calls its objectives (see objective_names)."""
+        return objective_names(self.metric_names, self.study_attrs, len(self.directions))
+
     def only(self, kept: NDArray[np.bool_]) -> TrialColumns:
         """The trials of a mask (n,), as if there had been no others."""
         row = np.cumsum(kept) - 1
@@ -162,3 +167,16 @@ def _first_places(code: Ints) -> tuple[Ints, Ints]:
     """(where each code first stands, the codes)."""
     codes, places = np.unique(code, return_index=True)
     return places.astype(np.int64), codes
+
+
+def objective_names(
+    metric_names: Sequence[str] | None, attrs: Mapping[str, Any], count: int
+) -> tuple[str, ...]:
+    """What a study calls its objectives; without names "value", or as Optuna's data frame has it,
+    values_0, values_1 ..."""
+    if metric_names:
+        return tuple(metric_names)
+    if count > 1:
+        return tuple(f"values_{place}" for place in range(count))
+    declared = attrs.get(attributes.METRIC)
+    return (declared if isinstance(declared, str) else "value",)

@@ -191,5 +191,5 @@ def test_two_objectives_have_places_of_their_own(explain, tmp_path):
         for metric in ("0", "1"):
             explain("both", "--metric", metric)
         names = {key.split(":")[2] for key in pushed(both)}
-        assert names == {f"hpsearch-{m}-{place}" for m in "01" for place in PLACES}
+        assert names == {f"hpsearch-values_{m}-{place}" for m in "01" for place in PLACES}
         assert get_note(both).count("Found by hpsearch") == 2

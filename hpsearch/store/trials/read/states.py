@@ -277,16 +277,16 @@ def count_states(
 
 
 def best(
-    connection: sa.Connection, study_id: int, direction: StudyDirection
+    connection: sa.Connection, study_id: int, direction: StudyDirection, objective: int
 ) -> sa.Row[Any, Any] | None:
-    """Value and number of the best complete trial, by its first objective, within its limits."""
+    """Value and number of the best complete trial by one objective, within its limits."""
     infeasible = ids_with_attr(attributes.INFEASIBLE)
     order = VALUES.c.value.desc() if direction == StudyDirection.MAXIMIZE else VALUES.c.value
     query = (
         sa.select(VALUES.c.value, TRIALS.c.number)
         .join(TRIALS, TRIALS.c.trial_id == VALUES.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.COMPLETE)
-        .where(VALUES.c.value.is_not(None), VALUES.c.objective == 0)
+        .where(VALUES.c.value.is_not(None), VALUES.c.objective == objective)
         .where(TRIALS.c.trial_id.not_in(infeasible))
         .order_by(order, TRIALS.c.number)
         .limit(1)
