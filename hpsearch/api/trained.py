@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def card(model: str | Path) -> str:
-    """The card of a model: data, metrics with intervals, a baseline, where it is wrong, settings.
+    """The card of a model: data, metrics beside a simple model's, where it is wrong, settings.
 
     `train` writes it into the model's folder as model-card.md.
 
@@ -36,7 +36,7 @@ def card(model: str | Path) -> str:
         ...     "movielens", "model", preset="quick", data="ratings.csv", sets=["epochs=1"],
         ...     console=Console(quiet=True),
         ... )
-        >>> "The baseline is damped means of users and items" in hpsearch.card("model")
+        >>> "The simple model is damped means of users and items" in hpsearch.card("model")
         True
     """
     from hpsearch.models.card import read_card

@@ -94,7 +94,7 @@ def train(
 def card(
     model: Annotated[Path, typer.Argument(help="A folder that train wrote.")],
 ) -> None:
-    """Show how good a model is, a baseline beside it, where it is wrong, and how it was made."""
+    """Show how good a model is beside a simple one, where it is wrong, and how it was made."""
     text = hpsearch.card(model)
     if console.is_terminal:
         console.print(Markdown(text, hyperlinks=False))

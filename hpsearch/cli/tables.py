@@ -119,7 +119,7 @@ def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
     lines = unreadable + [
         one_line(f"{summary.name}: {summary.finished} trials so far")
         + (f", best {best}" if (best := _best_text(summary)) else "")
-        + _baseline_text(summary.attrs)
+        + _simple_text(summary.attrs)
         + _start_text(summary.attrs)
         for summary in _studies_of(source, spec)
         if not summary.damage
@@ -131,11 +131,11 @@ def trials_so_far(source: Source, spec: StudySpec) -> RenderableType:
     return Text("\n" + "\n".join(lines)) if lines else Text("")
 
 
-def _baseline_text(attrs: Mapping[str, Any]) -> str:
-    """The metric of the study's baseline, where it is known."""
+def _simple_text(attrs: Mapping[str, Any]) -> str:
+    """What a simple model makes of the study's metric, where it is known."""
     found = read_baseline(attrs)
     value = None if found is None else found.metrics.get(str(attrs.get(attributes.METRIC)))
-    return "" if found is None or value is None else f"; baseline {value:.4g} ({found.name})"
+    return "" if found is None or value is None else f"; simple model {value:.4g} ({found.name})"
 
 
 def _start_text(attrs: Mapping[str, Any]) -> str:
@@ -306,7 +306,9 @@ def compared(source: Source, names: Sequence[str]) -> RenderableType:
     studies = [study for study, _ in found]
     add("trials", [f"{study.finished} finished" for study in studies])
     add("best of all", [_best_text(study) for study in studies])
-    add("baseline", [_baseline_text(study.attrs).removeprefix("; baseline ") for study in studies])
+    add(
+        "simple model", [_simple_text(one.attrs).removeprefix("; simple model ") for one in studies]
+    )
     metrics = [" / ".join(_objectives(source.load(one), one)) for one in studies]
     add(" or ".join(dict.fromkeys(metrics)), [_values_text(trial) for trial in trials])
     add("seconds", [_seconds(trial) for trial in trials])

@@ -73,11 +73,11 @@ def _metrics(content: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         interval = f"{number(ends[0])} to {number(ends[1])}" if ends else ""
         beside = baseline["metrics"].get(name)
         rows.append((name, number(value), interval, "" if beside is None else number(beside)))
-    header = ("metric", "value", f"{LEVEL:.0%} interval", "baseline")
+    header = ("metric", "value", f"{LEVEL:.0%} interval", "simple model")
     lines = as_table(header, rows)
     notes = ["The intervals are of drawing these rows, not of training anew (bootstrap)."]
     if baseline["name"]:
-        notes.append(f"The baseline is {baseline['name']} on the same rows.")
+        notes.append(f"The simple model is {baseline['name']} on the same rows.")
     return [*lines, "", escaped(" ".join(notes))]
 
 

@@ -1,4 +1,4 @@
-"""The end of a training: judge the model, set a baseline beside it, and write it all down."""
+"""The end of a training: judge the model, set a simple model beside it, and write it all down."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def make_baseline(
     try:
         return judge.baseline(settings, data)
     except Exception as error:
-        say(f"There is no baseline: {type(error).__name__}: {error}.")
+        say(f"There is no simple model for comparison: {type(error).__name__}: {error}.")
         return None
 
 
