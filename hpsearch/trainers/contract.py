@@ -324,6 +324,17 @@ class OwnTrainer(Trainer, Protocol):
         """Raises InputError if the code does not take these settings and parameters."""
 
 
+class OwnTrainerBase:
+    """What no trainer that stands for code of the user's can do, whatever the code."""
+
+    KEEPS_BEST = False
+    SPEED = None
+    train_side_by_side = None
+    ASSESS = None
+    lr_test = None
+    missing_pretrained = None
+
+
 class Previewer(Protocol):
     """A module such as `hpsearch.trainers.text.preview`: what `hpsearch data show` prints."""
 

@@ -14,14 +14,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Literal
 
 import numpy as np
 
 from hpsearch.core.own_code import INSTALLED
-from hpsearch.core.words import nearest
+from hpsearch.core.words import closest, nearest
 from hpsearch.errors import InputError
-from hpsearch.trainers.contract import EpochRecord, PrepareSetup, TrainResult, TrialSetup
+from hpsearch.trainers.contract import (
+    EpochRecord,
+    OwnTrainerBase,
+    PrepareSetup,
+    TrainResult,
+    TrialSetup,
+)
 from hpsearch.trainers.estimator.folds import ARRAY, Fold, PreparedFolds, prepare_folds
 from hpsearch.trainers.shared.metrics import errors, scores
 from hpsearch.trainers.tabular.table.encoded_rows import EncodedRows
@@ -32,15 +39,9 @@ MOST_NATIVE = 254
 """So many categories a column of a gradient-boosted tree may have."""
 
 
-class Estimator:
+class Estimator(OwnTrainerBase):
     """The trainer that an estimator is: see `hpsearch.trainers.contract.OwnTrainer`."""
 
-    KEEPS_BEST = False
-    SPEED = None
-    train_side_by_side = None
-    ASSESS = None
-    lr_test = None
-    missing_pretrained = None
     code = None
 
     def __init__(self, name: str) -> None:
@@ -150,18 +151,27 @@ def _class(path: str) -> Any:  # noqa: ANN401
             "write a function that makes it and returns its score."
         )
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        imported = importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{PREFIX}{path} cannot be imported ({error}).") from error
+        there = [f"{package}.{one.name}" for one in iter_modules(spec.submodule_search_locations)]
+        hint = "" if module in there else nearest(module, there)
+        raise InputError(f"{PREFIX}{path} cannot be imported ({error}){hint}.") from error
+    found = getattr(imported, name, None)
+    if not _predicts(found):
+        known = [one for one in dir(imported) if _predicts(getattr(imported, one, None))]
+        meant = closest(name, known)
+        hint = (
+            f"did you mean {PREFIX}{module}.{meant}?" if meant else "write sklearn:sklearn.svm.SVC."
+        )
+        raise InputError(f"{PREFIX}{path} is no estimator that predicts: {hint}")
+    return found
+
+
+def _predicts(found: object) -> bool:
     from sklearn.base import BaseEstimator
 
-    if not (inspect.isclass(found) and issubclass(found, BaseEstimator)) or not (
-        hasattr(found, "fit") and hasattr(found, "predict")
-    ):
-        raise InputError(
-            f"{PREFIX}{path} is no estimator that predicts: write {PREFIX}sklearn.svm.SVC."
-        )
-    return found
+    is_estimator = inspect.isclass(found) and issubclass(found, BaseEstimator)
+    return is_estimator and hasattr(found, "fit") and hasattr(found, "predict")
 
 
 def _measure(estimator: Any, fold: Fold, n_classes: int) -> dict[str, float]:  # noqa: ANN401

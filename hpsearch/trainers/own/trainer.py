@@ -14,7 +14,7 @@ from typing import Any
 
 from hpsearch.core import own_code
 from hpsearch.errors import HpsearchError, InputError
-from hpsearch.trainers.contract import PrepareSetup, TrainResult, TrialSetup
+from hpsearch.trainers.contract import OwnTrainerBase, PrepareSetup, TrainResult, TrialSetup
 from hpsearch.trainers.own.call import (
     VALUE,
     FunctionError,
@@ -49,15 +49,9 @@ class PreparedFunction:
         """Nothing is known of a function before it is called."""
 
 
-class OwnFunction:
+class OwnFunction(OwnTrainerBase):
     """The trainer that a function is: see `hpsearch.trainers.contract.OwnTrainer`."""
 
-    KEEPS_BEST = False
-    SPEED = None
-    train_side_by_side = None
-    ASSESS = None
-    lr_test = None
-    missing_pretrained = None
     metric = VALUE
 
     def __init__(self, name: str) -> None:

@@ -91,6 +91,15 @@ def test_a_study_of_an_estimator_begins_with_its_defaults(tmp_path, table, monke
     [
         ("sklearn:os.system", "os is no installed package"),
         ("sklearn:sklearn.svm.SVX", "is no estimator that predicts"),
+        (
+            "sklearn:sklearn.ensemble.RandomForestClasifier",
+            "did you mean sklearn:sklearn.ensemble.RandomForestClassifier?",
+        ),
+        (
+            "sklearn:sklearn.linear_model.logisticregression",
+            "did you mean sklearn:sklearn.linear_model.LogisticRegression?",
+        ),
+        ("sklearn:sklearn.esemble.RandomForestClassifier", r"\(did you mean sklearn.ensemble\?\)"),
         ("sklearn:sklearn.preprocessing.StandardScaler", "is no estimator that predicts"),
         ("sklearn:no_such_package.Tree", "needs no_such_package, which is not installed"),
         ("sklearn:sklearn.ensemble.VotingClassifier", "cannot be made of its parameters alone"),
