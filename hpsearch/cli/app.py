@@ -195,7 +195,8 @@ def show(
     in the store alone what is known of it."""
     from hpsearch.cli import tables
     from hpsearch.store.sources import open_source
-    from hpsearch.study.spec import UnknownStudyError, load_spec
+    from hpsearch.study.defaults import UnknownStudyError
+    from hpsearch.study.spec import load_spec
 
     if top is not None:
         name = load_spec(study).name if Path(study).exists() else study

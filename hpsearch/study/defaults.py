@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpsearch.core.words import nearest
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, InputError
 from hpsearch.study.metric_names import more_is_better
 from hpsearch.study.settings import merge_settings
 from hpsearch.study.trainers import table_looker
@@ -33,6 +33,10 @@ AUTO_RANGE = {
     "default": "auto",
     "help": "predictions lie within the ratings' own range, or anywhere",
 }
+
+
+class UnknownStudyError(InputError):
+    """No built-in study, file or function has this name."""
 
 
 def builtin_folder() -> Path:

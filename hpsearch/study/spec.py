@@ -28,7 +28,7 @@ from hpsearch.core.words import first_problem, nearest
 from hpsearch.errors import InputError
 from hpsearch.study import own
 from hpsearch.study.conditions import in_order
-from hpsearch.study.defaults import builtin_folder, builtin_names, completed
+from hpsearch.study.defaults import UnknownStudyError, builtin_folder, builtin_names, completed
 from hpsearch.study.search_options import Search
 from hpsearch.study.settings import (
     NAME,
@@ -57,10 +57,6 @@ def _as_json(table: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonTable = Annotated[dict[str, Any], AfterValidator(_as_json)]
-
-
-class UnknownStudyError(InputError):
-    """No built-in study, file or function has this name."""
 
 
 class Changes(Strict):

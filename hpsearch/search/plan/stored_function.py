@@ -14,10 +14,11 @@ from hpsearch.store.server.open import NoStoreError
 from hpsearch.store.sources import open_source
 from hpsearch.store.tables import attributes
 from hpsearch.store.tables.space_json import space_from_json
+from hpsearch.study.defaults import UnknownStudyError
 from hpsearch.study.given_space import space_content
 from hpsearch.study.own import Place
 from hpsearch.study.settings import ONLY
-from hpsearch.study.spec import StudySpec, UnknownStudyError, spec_of_function
+from hpsearch.study.spec import StudySpec, spec_of_function
 
 
 @contextmanager
