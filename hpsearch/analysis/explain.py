@@ -29,8 +29,8 @@ import numpy as np
 import optuna
 
 from hpsearch.analysis.effects.advice import BEST
-from hpsearch.analysis.effects.curve import effect_of
-from hpsearch.analysis.effects.failures import read_failures
+from hpsearch.analysis.effects.curve import Curve, effect_of
+from hpsearch.analysis.effects.failures import finishing, read_failures, weighed
 from hpsearch.analysis.effects.one_subspace import Settings, SubspaceResults, analyse
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.read.axes import Axis, Value
@@ -43,7 +43,7 @@ from hpsearch.analysis.read.frame import (
 )
 from hpsearch.analysis.read.heavy_tail import without_explosions
 from hpsearch.analysis.read.subspaces import subspaces
-from hpsearch.analysis.rules.avoid import failure_rules
+from hpsearch.analysis.rules.avoid import beside, failure_rules
 from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
 from hpsearch.analysis.rules.recommendation import recommend, which_hold
 from hpsearch.analysis.rules.rules import Rule, rules_of
@@ -55,6 +55,7 @@ from hpsearch.store.trials.columns import TrialColumns
 from hpsearch.store.trials.read_columns import columns_of
 
 TRUST_LEVEL = 0.05
+FEW_FINISH = 0.5  # a value at which surely fewer of the runs finish is never named
 SURROGATES = ("forest", "exact")
 
 
@@ -191,12 +192,13 @@ def _assemble(
     settings: Settings,
     seed: int,
 ) -> Explanation:
-    level, (first, second, third) = settings.level, _stream(seed, 0).spawn(3)
+    level, (first, second, third, fourth) = settings.level, _stream(seed, 0).spawn(4)
     avoid = failure_rules(frame, level, second) if _trusted(results) else []
-    results = [_without_failures(one, avoid) for one in results]
-    trusted, main, rules = _trusted(results), results[0], [*avoid]
+    results = [_weigh_failures(frame, one, avoid, fourth) for one in results]
+    trusted, main, named = _trusted(results), results[0], list[Rule]()
     for one in trusted:
-        rules += rules_of(one.curves, frame.metric, learned=one.learned)
+        named += rules_of(one.curves, frame.metric, learned=one.learned)
+    rules = [*beside(frame, avoid, named), *named]
     advised = recommend(frame, main, rules, level, third) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))
@@ -241,14 +243,24 @@ def _assemble(
     )
 
 
-def _without_failures(one: SubspaceResults, avoid: Sequence[Rule]) -> SubspaceResults:
-    """No value is best where trials fail so often that a rule says to avoid it."""
+def _weigh_failures(
+    frame: Frame, one: SubspaceResults, avoid: Sequence[Rule], stream: np.random.SeedSequence
+) -> SubspaceResults:
+    """Where a rule says that trials fail, what values gain counts times the chance to finish."""
     where = {rule.param: rule.unit_pieces[0] for rule in avoid}
-    curves = [
-        curve.without(*where[curve.param]) if curve.param in where else curve
-        for curve in one.curves
-    ]
-    return replace(one, curves=curves)
+
+    def weigh(curve: Curve, column: int) -> Curve:
+        if curve.param not in where:
+            return curve
+        region, copies = where[curve.param], len(curve.marginal.copies)
+        finish = finishing(frame, column, curve.grid, region, copies, stream)
+        safe = (curve.grid.points < region[0]) | (curve.grid.points > region[1])
+        worth = weighed(curve.marginal, curve.sign, curve.default, finish, safe)
+        failing = np.quantile(finish[1], curve.level, axis=0) < FEW_FINISH
+        return replace(curve, weighed=worth, failing=failing)
+
+    columns = {axis.name: column for column, axis in enumerate(frame.axes)}
+    return replace(one, curves=[weigh(curve, columns[curve.param]) for curve in one.curves])
 
 
 def _tunability(

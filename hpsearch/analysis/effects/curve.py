@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -30,8 +30,9 @@ class Curve:
     `default` is an index into the grid's points, `default_value` the value itself. `conditional`
     says how the optimum moves with the strongest partner, or is None. `bounds` are the least and
     the greatest value of the metric: numbers for people stay within them, while points are compared
-    by the curve as it is. `usable` (P,) are the points to choose from, None for all: not where
-    trials fail.
+    by the curve as it is. Where trials fail at some values, `weighed` is the curve times the chance
+    to finish (failures.py), by which points are then chosen; none of those that are `failing` (P,),
+    where surely more than half of the runs fail, counts as good.
     """
 
     grid: Grid
@@ -48,7 +49,8 @@ class Curve:
     active: float
     n_trials: int
     conditional: ConditionalOptimum | None = None
-    usable: Bools | None = None
+    weighed: Marginal | None = None
+    failing: Bools | None = None
     bounds: tuple[float, float] = UNBOUNDED
 
     @property
@@ -61,8 +63,13 @@ class Curve:
         return self.sign * self.marginal.mean
 
     @property
+    def chosen_by(self) -> Marginal:
+        """The curve whose best point is advised: what values are worth, failed runs counted."""
+        return self.marginal if self.weighed is None else self.weighed
+
+    @property
     def best(self) -> int:
-        return int(np.argmax(self._to_choose(self.score)))
+        return int(np.argmax(self.sign * self.chosen_by.mean))
 
     @property
     def worst(self) -> int:
@@ -71,20 +78,19 @@ class Curve:
     @property
     def best_of_mean(self) -> int:
         """Where the mean over the whole space is best."""
-        return int(np.argmax(self._to_choose(self.sign * self.whole.mean)))
+        return int(np.argmax(self.sign * self.whole.mean))
 
     @property
     def span(self) -> float:
         """How much better the best of the curve is than its worst."""
-        return float(np.ptp(self.marginal.mean))
+        return float(np.ptp(self.chosen_by.mean))
 
     def best_interval(self) -> tuple[float, float]:
         """Sampling-scale interval of the optimum: percentiles of the copies' optima.
 
         Between points nothing is computed, so on a continuous axis it reaches half a step further.
         """
-        copies = self._to_choose(self.sign * self.marginal.copies)
-        best = self.grid.points[np.argmax(copies, axis=1)]
+        best = self.grid.points[np.argmax(self.sign * self.chosen_by.copies, axis=1)]
         low, high = np.quantile(best, tails(self.level))
         centre, half = self.grid.points[self.best], self.grid.step / 2
         return max(float(min(low, centre)) - half, 0.0), min(float(max(high, centre)) + half, 1.0)
@@ -92,7 +98,10 @@ class Curve:
     @cached_property
     def may_be_best(self) -> Bools:
         """Which points (P,) may be as good as the best, but for what is not worth having."""
-        inside = level_set(self.marginal, self.sign, self.worth, self.level, self.usable)
+        inside = level_set(self.chosen_by, self.sign, self.worth, self.level)
+        if self.failing is not None:
+            inside &= ~self.failing
+            inside[self.best] = True
         return without_gaps(self.grid.points, inside) if self.grid.step else inside
 
     @property
@@ -125,7 +134,8 @@ class Curve:
         """
         copies = self.sign * self.marginal.widest()
         score, (at_best, at_worst) = self.score, self._about_the_cut()
-        rows, best = np.arange(len(copies)), np.argmax(self._to_choose(copies), axis=1)
+        rows = np.arange(len(copies))
+        best = np.argmax(self.sign * self.chosen_by.widest(), axis=1)
         value = float(score[self.best] - score[against])
         claimed = copies[rows, best] - copies[rows, copies_against]
         # The point `against` itself is no copy's choice: beside a jump, too, it is where it is.
@@ -182,21 +192,8 @@ class Curve:
 
     def near_best(self, tolerance: float) -> Bools:
         """Which points (P,) are within `tolerance` of the best."""
-        score = self._to_choose(self.score)
+        score = self.sign * self.chosen_by.mean
         return np.asarray(score >= score.max() - tolerance)
-
-    def _to_choose(self, score: Floats) -> Floats:
-        """Scores (..., P) in which points that are not usable never are the best."""
-        return score if self.usable is None else np.where(self.usable, score, -np.inf)
-
-    def without(self, low: float, high: float) -> Curve:
-        """The curve when no point from `low` to `high` of the sampling scale is to be chosen.
-
-        As it is where no other point would be left.
-        """
-        points = self.grid.points
-        usable = (points < low) | (points > high)
-        return replace(self, usable=usable) if usable.any() else self
 
     def value_at(self, unit: float) -> Value:
         return self.grid.axis.from_unit(unit)

@@ -20,16 +20,13 @@ GAP = 0.05  # of the range
 ROUNDING = 1e-9  # of the curve's span: values of a table that are equal
 
 
-def level_set(
-    marginal: Marginal, sign: float, worth: float, level: float, usable: Bools | None = None
-) -> Bools:
+def level_set(marginal: Marginal, sign: float, worth: float, level: float) -> Bools:
     """Which points (P,) may be worse than the best by no more than `worth`, in the metric's unit.
 
     `sign` is 1 where larger is better, else -1. All values that are as good are inside at once
-    with probability `level`. `usable` (P,): the points to choose from, None for all.
+    with probability `level`.
     """
     score = sign * marginal.mean
-    score = score if usable is None else np.where(usable, score, -np.inf)
     best = int(np.argmax(score))
     behind = score[best] - score
     errors, spread = marginal.distances(best)

@@ -9,6 +9,7 @@ what failed for that reason is no evidence against another value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from hpsearch.analysis.effects.failures import MIN_FAILURES
 from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Floats
 from hpsearch.analysis.read.frame import FAILED, Frame
-from hpsearch.analysis.rules.rules import Rule
+from hpsearch.analysis.rules.rules import NAMING, Rule
 
 MIN_REGION = 5  # trials inside a region that is to be avoided
 MIN_RATE = 0.25  # of failures inside it
@@ -52,6 +53,36 @@ def failure_rules(frame: Frame, level: float, stream: np.random.SeedSequence) ->
         columns.remove(region.column)
         left &= ~region.inside
     return rules
+
+
+def beside(frame: Frame, avoid: Sequence[Rule], named: Sequence[Rule]) -> list[Rule]:
+    """The rules to avoid a region, without the values that another rule says may be as good.
+
+    Near a cliff of failures a value may gain more than it fails. A region of fewer than MIN_REGION
+    trials beside those values is none.
+    """
+    names = {rule.param: rule for rule in named if rule.kind in NAMING}
+    found = [_without(frame, one, names[one.param]) if one.param in names else one for one in avoid]
+    return [rule for rule in found if rule is not None]
+
+
+def _without(frame: Frame, rule: Rule, named: Rule) -> Rule | None:
+    column = next(c for c, axis in enumerate(frame.axes) if axis.name == rule.param)
+    axis, unit = frame.axes[column], frame.unit[:, column]
+    ((low, high),) = rule.unit_pieces
+    if axis.is_categorical:
+        return None if rule.value in (named.value, *named.alternatives) else rule
+    if high >= 1:
+        low = max(low, *(end for _, end in named.unit_pieces))
+    else:
+        high = min(high, *(start for start, _ in named.unit_pieces))
+    if (low, high) == rule.unit_pieces[0]:
+        return rule
+    has = ~np.isnan(unit)
+    inside = (unit >= low - 1e-9) & (unit <= high + 1e-9)
+    if inside.sum() < MIN_REGION:
+        return None
+    return _rule(frame, rule.level, Region(column, low, high, inside, has))
 
 
 def _clearest(

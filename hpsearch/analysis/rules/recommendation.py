@@ -8,7 +8,7 @@ less, the rules contradict each other, and none that names a value is printed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,14 @@ from scipy.spatial import cKDTree
 from scipy.stats import t as student
 
 from hpsearch.analysis.effects.curve import tails
-from hpsearch.analysis.effects.failures import chance_to_fail
+from hpsearch.analysis.effects.failures import chances_to_fail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
 from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Floats, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
-from hpsearch.analysis.rules.rules import Kind, Rule
+from hpsearch.analysis.rules.rules import NAMING, Rule
 from hpsearch.core.words import assignments, digits
 
-NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
 # By as much the rules may be predicted to be worse: of the model's error, and of what the best
 # trial is predicted to be better than the median.
 TOLERANCE, EQUAL = 1.0, 0.05
@@ -90,31 +89,50 @@ def recommend(
     safe = complete[~_avoided(found, rules, x[complete])]
     complete = safe if len(safe) else complete
     at_trials = advice.sign * advice.model.predict(x)
-    best = int(complete[np.argmax(at_trials[complete])])
+    fails = _fails(frame, found, stream)
+    worth = _worth(at_trials, fails(frame.unit[rows]), at_trials[complete])
+    best = int(complete[np.argmax(worth[complete])])
     joint = _joint(frame, found, rules, x[best])
     changed = bool(np.any(joint != x[best]))
-    at_joint = float(advice.sign * advice.model.predict(joint[None])[0])
+    at_joint = advice.sign * advice.model.predict(joint[None])
+    unit, params = frame.unit[rows[best]].copy(), frame.params(int(rows[best]))
+    together = unit.copy()
+    together[space.columns] = joint
     errors = advice.errors_at_best()
-    shortfall = float(at_trials[best]) - at_joint
-    ahead = float(at_trials[best] - np.median(at_trials[complete]))
+    shortfall = float(worth[best] - _worth(at_joint, fails(together[None]), at_trials[complete])[0])
+    ahead = float(worth[best] - np.median(at_trials[complete]))
     holds = shortfall <= max(TOLERANCE * float(np.std(errors)), EQUAL * ahead)
     use_joint = changed and shortfall <= 0 and _near(found, x, joint)
-    unit, params = frame.unit[rows[best]].copy(), frame.params(int(rows[best]))
     if use_joint:
-        unit[space.columns] = joint
+        unit = together
         for c, at, was in zip(space.columns, joint, x[best], strict=True):
             if at != was:  # the others keep the trial's own values, to the last digit
                 params[frame.axes[c].name] = frame.axes[c].from_unit(float(at))
-    predicted = float(advice.sign * (at_joint if use_joint else at_trials[best]))
+    predicted = float(advice.sign * (at_joint[0] if use_joint else at_trials[best]))
     return Recommendation(
         params=params,
         predicted=of_one_run(predicted, errors, level, frame.bounds),
-        failures=chance_to_fail(frame, unit, stream),
+        failures=float(chances_to_fail(frame, unit[None], stream)[0]),
         trial=None if use_joint else int(frame.number[rows[best]]),
         rules_hold=holds,
         shortfall=max(shortfall, 0.0),
         level=level,
     )
+
+
+def _fails(
+    frame: Frame, found: SubspaceResults, stream: np.random.SeedSequence
+) -> Callable[[Floats], Floats]:
+    """The chance to fail at points (m, d); none where it depends on no parameter."""
+    if any(curve.weighed is not None for curve in found.curves):
+        return lambda units: chances_to_fail(frame, units, stream)
+    return lambda units: np.zeros(len(units))
+
+
+def _worth(score: Floats, fails: Floats, of_trials: Floats) -> Floats:
+    """What runs of such scores (m,) are worth, if one that fails is worth the median trial's."""
+    median = np.median(of_trials)
+    return np.asarray(median + (score - median) * (1 - fails))
 
 
 def of_one_run(

@@ -16,6 +16,7 @@ from hpsearch.core.terminal import visible
 from hpsearch.core.words import code_html, digits, format_ranges, format_value, percent
 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
+NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
 
 # Of effects called real. Where only a sampler that learns drew the trials, the test's level is not
 # exact, and with .05 too many would be false.
@@ -251,6 +252,7 @@ def _make(
         "default-unknown": gain is None,
         "default-may-be-as-good": kind != "no-effect" and _unsure(gain),
         "conditional-parameter": curve.active < 1,
+        "weighed-by-failures": kind != "no-effect" and curve.weighed is not None,
         "nothing-ruled-out": kind != "no-effect" and bool(curve.may_be_best.all()),
     }
     pieces = tuple((curve.value_at(low), curve.value_at(high)) for low, high in unit_pieces)
@@ -344,6 +346,8 @@ def _evidence(rule: Rule) -> str:
             f"On average over the whole space {format_value(rule.mean_value)} is best; "
             "that mean counts settings of the others that nobody would use."
         )
+    if "weighed-by-failures" in rule.flags:
+        parts.append("What a value gains counts times its chance to finish.")
     parts += [_ruled_out(rule), f"{rule.n_trials} trials."]
     return " ".join(part for part in parts if part)
 

@@ -2,8 +2,9 @@
 
 For every parameter the curve over the whole space, E[f | x], and over the good region, the mean of
 the best quarter at each value: E[f | x, f within the best quarter at that x]. The optimum is the
-curve's best point, the level set all points within epsilon of it. Where trials can fail, what is
-optimal is the gain over the default times the chance to finish.
+curve's best point, the level set all points within epsilon of it. Where the chance to fail depends
+on the parameter, what is optimal is the gain over the default times the chance to finish: a run
+that fails is worth what the default's are, or the median value's where that is less.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ GRID = np.linspace(0.0, 1.0, 101)
 MIDDLES = (np.arange(2000) + 0.5) / 2000  # uniform numbers, to weigh the values of a parameter
 LOG2_POINTS = 12  # of the others at each value of a parameter
 LOG2_PAIRS = 15  # of variances
+FAILS_ALIKE = 0.01  # the chance to fail does not depend on a parameter along which it varies less
 TIE = 0.002  # of the way from the best to the median: nearer than that is as good
 
 
@@ -43,9 +45,10 @@ class Curve:
     def worth(self, region: str) -> np.ndarray:
         """What a value is worth, (P,): its gain over the default times the chance to finish."""
         curve = getattr(self, region)
-        if self.chance.min() > 1 - 1e-9:
+        if np.ptp(self.chance) < FAILS_ALIKE:
             return curve
-        return (curve - self.at(self.default, region)) * self.chance
+        base = min(self.at(self.default, region), float(np.median(curve)))
+        return (curve - base) * self.chance
 
     def at(self, unit: float, region: str) -> float:
         return float(np.interp(unit, self.points, getattr(self, region)))
@@ -68,8 +71,8 @@ class Truth:
 
     `main` and `pairs`: shares of the variance of f over the space; of a conditional parameter,
     within its branch. `spread` is the standard deviation of f, `noise` that of a trial in the good
-    region. `best` is the joint optimum and `best_value` its value. `values` (m,) are those of the
-    whole space, sorted. Larger is better.
+    region. `best` is the joint optimum and `best_value` what it is worth (`worth`). `values` (m,)
+    are those of the whole space, sorted. Larger is better.
     """
 
     shape: Shape
@@ -90,6 +93,11 @@ class Truth:
     def value(self, config: dict[str, float]) -> float:
         """f at one configuration (positions by name), larger is better."""
         return float(self.shape.sign * self.shape.mean(self.shape.full(config))[0])
+
+    def worth(self, config: dict[str, float]) -> float:
+        """The value times the chance to finish, both over the median of the space."""
+        median = float(np.median(self.values))
+        return median + (self.value(config) - median) * (1 - self.fails(config))
 
     def fails(self, config: dict[str, float]) -> float:
         """The chance that a configuration fails."""
@@ -117,7 +125,7 @@ def truth_of(name: str) -> Truth:
     good = value >= np.quantile(value, 1 - BEST)
     many = sobol(len(shape.space), LOG2_PAIRS) if shape.cells is None else cloud
     main = {param: _main_share(shape, param, curve, many) for param, curve in curves.items()}
-    best, best_value = _joint_optimum(shape)
+    best, best_value = _joint_optimum(shape, float(np.median(value)))
     return Truth(
         shape, curves, main, _pair_shares(shape), float(value.std()),
         float(shape.noise(points)[good].mean()), best, best_value, np.sort(value),
@@ -192,11 +200,17 @@ def _pair_shares(shape: Shape) -> dict[tuple[str, str], float]:
     }  # fmt: skip
 
 
-def _joint_optimum(shape: Shape) -> tuple[dict[str, float], float]:
-    """Coordinate ascent from the best of many points."""
+def _joint_optimum(shape: Shape, median: float) -> tuple[dict[str, float], float]:
+    """Coordinate ascent from the best of many points, by what they are worth."""
+
+    def worth(points: dict[str, np.ndarray]) -> np.ndarray:
+        value = shape.sign * shape.mean(points)
+        finish = 1.0 if shape.failure is None else 1 - shape.failure(points)
+        return median + (value - median) * finish
+
     cloud = sobol(len(shape.space), LOG2_PAIRS)
     points = shape.points(cloud)
-    value = shape.sign * shape.mean(points)
+    value = worth(points)
     found = []
     for row in np.argsort(-value)[:5]:
         at, best = {name: points[name][row] for name in shape.space}, -np.inf
@@ -206,7 +220,7 @@ def _joint_optimum(shape: Shape) -> tuple[dict[str, float], float]:
                 grid = np.append(shape.levels.get(name, np.linspace(0, 1, 401)), at[name])
                 tried = {other: np.full(len(grid), at[other]) for other in shape.space}
                 tried[name] = grid
-                values = shape.sign * shape.mean(tried)
+                values = worth(tried)
                 best, at[name] = values.max(), grid[np.argmax(values)]
             if best - before < 1e-9:
                 break

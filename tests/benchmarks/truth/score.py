@@ -32,7 +32,8 @@ COLUMNS = {
     "pairs": "intervals of pair shares that hold the truth",
     "off": "mean absolute error of the main shares",
     "follow": "studies with a rule in which the best trial with all rules set is at least as good",
-    "regret": "of the best trial with all rules set, in standard deviations over the space",
+    "regret": "of the best trial with all rules set, in standard deviations over the space; a run "
+    "that fails is worth the median of the space",
     "best": "the same of the best trial as it is",
     "rank": "share of the space that is better than the best trial with all rules set",
     "ahead": "studies whose recommended configuration is at least as good as the best trial",
@@ -169,7 +170,7 @@ def _add_following(values: dict[str, list[float]], line: Mapping, claims: Mappin
         return
     before = line["best"]
     after = before | {p: r["at"] for p, r in claims.items() if r["kind"] != "conditional"}
-    regrets = [(truth.best_value - truth.value(one)) / truth.spread for one in (before, after)]
+    regrets = [(truth.best_value - truth.worth(one)) / truth.spread for one in (before, after)]
     values["best"].append(regrets[0])
     values["regret"].append(regrets[1])
     if line.get("advised"):
@@ -181,7 +182,7 @@ def _add_following(values: dict[str, list[float]], line: Mapping, claims: Mappin
 
 
 def _add_advised(values: dict[str, list[float]], advised: Mapping, best: float, truth: Truth):
-    regret = (truth.best_value - truth.value(advised["at"])) / truth.spread
+    regret = (truth.best_value - truth.worth(advised["at"])) / truth.spread
     values["advised"].append(regret)
     values["ahead"].append(regret <= best + 1e-9)
     points, rng = truth.shape.full(advised["at"]), np.random.default_rng(0)
