@@ -59,11 +59,9 @@ class Marginal:
 
         The errors (B, P) of the copies, and the standard errors (P,): the larger of what copies and
         model say, as copies do not show what the model cannot know where other parameters interact.
+        The model knows, too, what copies are widened for where there is none.
         """
-        if self.covariance is None:
-            copies = self.widest()
-        else:  # which knows where trials are few
-            copies = self.mean + WIDEN * (self.copies - self.mean)
+        copies = self.widest() if self.covariance is None else self.copies
         errors = copies - copies[:, [point]] - (self.mean - self.mean[point])
         variance = np.mean(errors**2, axis=0)
         if self.covariance is not None:

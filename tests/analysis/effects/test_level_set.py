@@ -40,8 +40,11 @@ def test_a_distance_is_as_uncertain_as_the_copies_or_the_model_say_whichever_is_
     covariance = np.diag([0.0, 0.25, 4.0])
     marginal = Marginal(mean, copies, copies, covariance=covariance)
     errors, spread = marginal.distances(0)
+    assert np.array_equal(errors, copies)
+    assert spread == pytest.approx([0.0, 1.0, 2.0])
+    errors, spread = Marginal(mean, copies, copies).distances(0)
     assert np.array_equal(errors, WIDEN * copies)
-    assert spread == pytest.approx([0.0, WIDEN, 2.0])
+    assert spread == pytest.approx([0.0, WIDEN, 0.0])
 
 
 @pytest.mark.parametrize("curve", [TWO_PEAKS, PLATEAU])
