@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group, RenderableType
@@ -18,7 +18,7 @@ from hpsearch.analysis.views.front import front_of
 from hpsearch.core.console import new_table
 from hpsearch.core.database_urls import without_password
 from hpsearch.core.terminal import as_line, one_line
-from hpsearch.core.words import duration, format_value
+from hpsearch.core.words import duration, format_value, told_apart
 from hpsearch.errors import InputError
 from hpsearch.search.baseline import read_baseline
 from hpsearch.search.speed import estimate
@@ -355,7 +355,12 @@ def _values_text(trial: FrozenTrial) -> str:
 
 
 def _param_text(trial: FrozenTrial, name: str) -> str:
-    return format_value(trial.params[name]) if name in trial.params else ""
+    if name not in trial.params:
+        return ""
+    value, kind = trial.params[name], trial.distributions[name]
+    if isinstance(kind, CategoricalDistribution):
+        value = told_apart(kind.choices)[int(kind.to_internal_repr(value))]
+    return format_value(value)
 
 
 def _cohort(trial: FrozenTrial) -> str:

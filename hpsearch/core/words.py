@@ -202,8 +202,12 @@ def told_apart(choices: Iterable[Any]) -> list[Any]:
         ['1', '"1"', 'a', 'None', '"None"']
     """
     known = list(choices)
-    shown = Counter(map(format_value, known))
-    return [Quoted(c) if isinstance(c, str) and shown[format_value(c)] > 1 else c for c in known]
+    prints = [format_value(choice).strip() for choice in known]  # nobody sees blanks around it
+    shown = Counter(prints)
+    return [
+        Quoted(choice) if isinstance(choice, str) and shown[text] > 1 else choice
+        for choice, text in zip(known, prints, strict=True)
+    ]
 
 
 def assignments(params: Mapping[str, Any], digits: int = 6) -> str:

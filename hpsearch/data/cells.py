@@ -266,6 +266,7 @@ def written_numbers(texts: Sequence[str | None], delimiter: str) -> list[float] 
     import pandas as pd
     import pyarrow as pa
 
+    texts = [text and _GROUPED.sub("", text.replace("\u2212", "-")) for text in texts]  # a minus
     empty = [text is None or text.strip().lower() in MISSING for text in texts]
     found = [_UNIT.fullmatch((text or "").strip()) for text in texts]
     parts = [(m[1] or m[3], m[2]) for m, gap in zip(found, empty, strict=True) if m and not gap]
@@ -293,6 +294,8 @@ WORDS = {
     DAY_FIRST: f"the day first, as in {DAY_FIRST}",
     MONTH_FIRST: f"the month first, as in {MONTH_FIRST}",
 }
+_GROUPED = re.compile(r"(?<=\d)[\u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))", re.ASCII)
+"""What stands between thousands beside comma and point: blanks that are not broken, apostrophes."""
 NUMBERS, DATES = (COMMA, POINT), (DAY_FIRST, MONTH_FIRST)
 _NUMBER = {
     COMMA: re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?", re.ASCII),

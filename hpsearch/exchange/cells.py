@@ -39,7 +39,8 @@ Columns = dict[str, list[Any]]
 def read_file(path: Path) -> Columns:
     """All columns of a .csv, .tsv, .parquet, .json or .jsonl file, each with a cell a row.
 
-    In JSON, objects inside a record become columns such as `config.lr`. Raises InputError where
+    JSON holds a list of records, one a line, or columns; objects inside a record become columns
+    such as `config.lr`. Raises InputError where
     the file cannot be read.
     """
     path = path.expanduser()
@@ -61,7 +62,24 @@ def read_file(path: Path) -> Columns:
         table = table.drop_columns(unnamed)
     check_names(names, str(path))
     delimiter = read_header(path).delimiter if path.name.lower().endswith(CSV) else ","
-    return _opened({name: _values_or_numbers(table[name], delimiter) for name in names})
+    read = {name: _values_or_numbers(table[name], delimiter) for name in names}
+    if delimiter == ";" and any(_has_decimal_commas(table[name].to_pylist()) for name in names):
+        for name in names:
+            texts = table[name].to_pylist()
+            if all(text is None or _THOUSANDS.fullmatch(str(text)) for text in texts):
+                whole = [NOTHING if one is None else int(one.replace(".", "")) for one in texts]
+                read[name] = whole
+    return _opened(read)
+
+
+_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
+"""1.024 is a thousand and more where another column has decimal commas."""
+_DECIMAL = re.compile(r"\s*-?\d+,\d+\s*", re.ASCII)
+
+
+def _has_decimal_commas(cells: Sequence[Any]) -> bool:
+    known = [one for one in cells if isinstance(one, str) and one.strip()]
+    return bool(known) and all(map(_DECIMAL.fullmatch, known))
 
 
 def _values_or_numbers(cells: pa.ChunkedArray, delimiter: str) -> list[Any]:
@@ -116,7 +134,7 @@ def _read_json(path: Path) -> Columns:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: save the file as UTF-8.") from error
     try:
-        content = json.loads(text) if text.lstrip()[:1] == "[" else _lines(text)
+        content = _records(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not well-formed JSON ({error}).") from error
     if not content:
@@ -128,8 +146,30 @@ def _read_json(path: Path) -> Columns:
     return {name: [one.get(name, NOTHING) for one in records] for name in names}
 
 
-def _lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+def _records(text: str) -> list[Any]:
+    """A list of records, one a line, the only list of an object, or an object of columns."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    if not isinstance(content, dict):
+        return content if isinstance(content, list) else [content]
+    lists = [one for one in content.values() if isinstance(one, list)]
+    if len(lists) == 1 and lists[0] and all(isinstance(one, dict) for one in lists[0]):
+        return lists[0]
+    if len(content) > 1 and all(map(_is_labelled, content.values())):
+        columns = {name: list(cells.values()) for name, cells in content.items()}
+    else:
+        columns = {name: cells for name, cells in content.items() if isinstance(cells, list)}
+    rows = {len(cells) for cells in columns.values()}
+    if len(columns) > 1 and len(columns) == len(content) and len(rows) == 1 and rows != {0}:
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [content]
+
+
+def _is_labelled(cells: object) -> bool:
+    """Whether it is a column as pandas writes it: {"0": 0.1, "1": 0.2}."""
+    return isinstance(cells, dict) and list(cells) == [str(row) for row in range(len(cells))]
 
 
 def _flat(record: Mapping[str, Any], start: str = "") -> list[tuple[str, Any]]:

@@ -84,7 +84,13 @@ def infer(name: str, cells: Sequence[Any], overrides: Overrides) -> Inferred:
         if 0 in distinct and not scaled and _is_log_grid(distinct):
             why = "0 has no place on the log scale of the others (--log takes it for the lowest)"
             return _grid(name, cells, numbers, why)
-        return _numeric(name, numbers, overrides)
+        found = _numeric(name, numbers, overrides)
+        if 0 in distinct and not scaled and looks_logarithmic(np.array([*distinct - {0}])):
+            note = (
+                f"{name}: linear, because of its 0; the others are on a log scale (--log {name})."
+            )
+            return replace(found, note=note)
+        return found
     if name in overrides.log | overrides.linear | set(overrides.ranges):
         odd = next(c for c in cells if _number(c) is None)
         raise InputError(f"{name} has no numbers only (it has {str(odd)[:40]!r}): it has no scale.")

@@ -41,12 +41,15 @@ standardized standardised likelihood elbo nll word character char
 HIGHER, LOWER = frozenset(_HIGHER.split()), frozenset(_LOWER.split())
 PHRASES = {
     "error_rate": False, "explained_variance": True, "hit_rate": True, "win_rate": True,
-    "success_rate": True, "positive_rate": False, "likelihood_ratio": True,
+    "success_rate": True, "positive_rate": False, "likelihood_ratio": True, "fit_time": False,
+    "score_time": False, "wall_time": False, "gpu_mem": False, "gpu_memory": False,
+    "peak_mem": False, "peak_memory": False,
 }  # fmt: skip
 """Two words together, looked for first: is more better?"""
 PARTS = frozenset(_PARTS.split())
 ALSO_SETTINGS = frozenset(_ALSO_SETTINGS.split())
 """Words of metrics that settings may end in as well: warmup_time, criterion_gini."""
+UNITS = frozenset(("s", "ms", "sec", "secs", "min", "mb", "gb", "mib", "gib", "bytes"))
 SUFFIXES = frozenset(_SUFFIXES.split())
 """Words behind the name of a metric that change nothing about its direction."""
 OTHER_SCALES = frozenset(_OTHER_SCALES.split())
@@ -165,12 +168,14 @@ def is_result(name: str) -> bool:
     if OF_A_RUN.match(name):
         return True
     words = _without_numbers(name)
-    while len(words) > 1 and words[-1] in SUFFIXES:
+    while len(words) > 1 and words[-1] in SUFFIXES | UNITS:
         words.pop()
     last = words[-1] if words else ""
+    if "_".join(words[-2:]) in PHRASES:
+        return True
     if last in ALSO_SETTINGS:  # unless the name says of which part of the data
         return words[0] in PARTS
-    return last in HIGHER | LOWER | {"score"} or "_".join(words[-2:]) in PHRASES
+    return last in HIGHER | LOWER | {"score"}
 
 
 def _without_numbers(name: str) -> list[str]:

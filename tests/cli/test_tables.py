@@ -77,6 +77,30 @@ def test_every_command_shows_all_objectives_of_somebodys_study(tmp_path):
         assert (status, "was not made by `hpsearch run`" in said) == (2, True), said
 
 
+@pytest.mark.parametrize(
+    ("choices", "shown"),
+    [
+        ([None, "None"], ["None", '"None"']),
+        (["1", 1, 2], ['"1"', "1", "2"]),
+        ([True, "True"], ["True", '"True"']),
+        (["a", "a ", "b"], ['"a"', '"a', "b"]),  # parted at the blank
+    ],
+)
+def test_choices_that_print_alike_are_told_apart(tmp_path, choices, shown):
+    url = f"sqlite:///{tmp_path}/alike.db"
+    study = optuna.create_study(study_name="alike", storage=url)
+    kind = optuna.distributions.CategoricalDistribution(choices)
+    for place, choice in enumerate(choices):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"k": choice}, distributions={"k": kind}, value=float(place)
+            )
+        )
+    with open_source(url) as source:
+        table = rows(tables.top_trials(source, source.find_one("alike"), 5))
+    assert [row[3] for row in table[2:]] == shown
+
+
 @pytest.mark.parametrize(("name", "says"), [("low:9", "no trial 9: it has 4"), ("x", "no study")])
 def test_what_is_not_there_is_named(source, name, says):
     with pytest.raises(InputError, match=says):
