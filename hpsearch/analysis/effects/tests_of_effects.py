@@ -1,16 +1,21 @@
 """The test of "no main effect" of every parameter of one subspace (method.md, section 4).
 
-Residuals are shuffled along a parameter, between configurations that could have changed places
-(read/exchangeable.py). A residual is what is left of a value when a model takes out all other
-parameters. The noise that is left decides how small an effect the test finds. Among trials that
-were drawn evenly the residual is the mean of the forest's and of a Gaussian process'. A sampler
-that learns moves its parameters together, and there a forest takes the effect of one for that of
-another: so the residual is the process' alone.
+A residual is what is left of a value when a model takes out all other parameters. The noise that is
+left decides how small an effect the test finds. Among trials that were drawn evenly the residual is
+the mean of the forest's and of a Gaussian process'. They get random signs, which leaves each as
+large as it is at its place: where noise differs along a parameter, shuffled residuals would make an
+effect of it.
+
+A sampler that learns moves its parameters together, and there a forest takes the effect of one for
+that of another: so the residual is the process' alone. Such residuals are shuffled along a
+parameter, between configurations that could have changed places (read/exchangeable.py). The few
+trials far from where it crowds have large residuals for the effect's sake, and with signs they
+would hide it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import chi2
@@ -25,8 +30,11 @@ from hpsearch.analysis.effects.smooth import (
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 from hpsearch.analysis.read.exchangeable import Strata
 
-N_SHUFFLES = 999
-MANY = 2000  # configurations from which on sums of shuffled residuals are drawn as normal numbers
+Change = Callable[[Floats], Floats]  # of residuals (n,), (N_BY_CHANCE, n)
+Null = Callable[[Ints, np.random.Generator], Change]
+
+N_BY_CHANCE = 999
+MANY = 2000  # configurations from which on sums of residuals are drawn as normal numbers
 LEARNED_WEIGHT = 0.5  # of trials of a sampler that learns: they crowd where little changes
 
 
@@ -36,46 +44,70 @@ def effect_p_values(
     """The p-value of each axis of the forest's table; `levels` says which have no smooth curve.
 
     The statistic is the variance of the curve over the configurations. It is computed among trials
-    that were drawn evenly and among the others, each in units of its mean over the shuffles, and
-    added up.
+    that were drawn evenly and among the others, each in units of its mean by chance, and added up.
+
+    Source: of the signs, the wild bootstrap with the null hypothesis imposed (Liu 1988; Davidson
+    and Flachaire 2008), one sign a configuration.
     """
     if residuals.bare:  # the exact surrogate: nothing is uncertain
         return [0.0 if main > 0 else 1.0 for main in residuals.fitted.anova.main]
     x, residual, size, seen = _configurations(residuals, strata.even)
     stratum, even = strata.stratum[seen], strata.even[seen]
-    statistics = np.zeros((len(levels), 1 + N_SHUFFLES))
-    for rows, weight in ((even, 1.0), (~even, LEARNED_WEIGHT)):
+    statistics = np.zeros((len(levels), 1 + N_BY_CHANCE))
+    kinds: tuple[tuple[Bools, float, Null], ...] = (
+        (even, 1.0, random_signs),
+        (~even, LEARNED_WEIGHT, shuffles),
+    )
+    for rows, weight, null in kinds:
         if rows.sum() < 2:
             continue
-        order = shuffles(stratum[rows], rng)
+        change = None if rows.sum() > MANY else null(stratum[rows], rng)
         for j, of_levels in enumerate(levels):
             positions, index = np.unique(x[rows, j], return_inverse=True)
             scatter = Scatter(positions, index, residual[rows, j], size[rows])
-            one = curve_variances(scatter, stratum[rows], order, levels=of_levels, rng=rng)
+            one = curve_variances(scatter, stratum[rows], change, levels=of_levels, rng=rng)
             statistics[j] += weight * one / (one[1:].mean() or 1.0)
     return [p_value(one[0], one[1:]) for one in statistics]
 
 
-def shuffles(stratum: Ints, rng: np.random.Generator) -> Ints | None:
-    """Orders (N_SHUFFLES, n) in which numbers change places within their stratum (n,).
+def random_signs(stratum: Ints, rng: np.random.Generator) -> Change:
+    """Residuals (n,), centred in each stratum (n,), with random signs and centred again."""
+    _, rank, count = np.unique(stratum, return_inverse=True, return_counts=True)
+    signs = rng.choice(np.array([-1.0, 1.0]), (N_BY_CHANCE, len(stratum)))
+    onto = np.eye(len(count))[rank]
+    # Centring has made the residuals smaller, by this factor (HC2).
+    wider = np.sqrt(count / np.maximum(count - 1, 1))[rank]
 
-    None where there are so many that sums of shuffled residuals are drawn instead.
-    """
+    def change(centred: Floats) -> Floats:
+        signed = signs * (centred * wider)
+        return np.asarray(signed - (signed @ onto / count) @ onto.T)
+
+    return change
+
+
+def shuffles(stratum: Ints, rng: np.random.Generator) -> Change:
+    """Residuals (n,) that change places within their stratum (n,)."""
     n = len(stratum)
-    if n > MANY:
-        return None
     _, rank = np.unique(stratum, return_inverse=True)
-    order = np.empty((N_SHUFFLES, n), np.int64)
+    order = np.empty((N_BY_CHANCE, n), np.int64)
     order[:, np.argsort(rank, kind="stable")] = np.argsort(
-        rng.random((N_SHUFFLES, n)) + rank, axis=1
+        rng.random((N_BY_CHANCE, n)) + rank, axis=1
     )
-    return order
+    return lambda centred: centred[order]
 
 
 def curve_variances(
-    scatter: Scatter, stratum: Ints, order: Ints | None, *, levels: bool, rng: np.random.Generator
+    scatter: Scatter,
+    stratum: Ints,
+    change: Change | None,
+    *,
+    levels: bool,
+    rng: np.random.Generator,
 ) -> Floats:
-    """The variance of the curve as it is, then of each shuffle: (1 + N_SHUFFLES,)."""
+    """The variance of the curve as it is, then by chance: (1 + N_BY_CHANCE,).
+
+    `change` makes N_BY_CHANCE residuals of each; None where sums are drawn instead.
+    """
     size = scatter.totals(np.ones((1, len(scatter.r))))[0][0]
     _, rank = np.unique(stratum, return_inverse=True)
     means = np.bincount(rank, scatter.r * scatter.w) / np.bincount(rank, scatter.w)
@@ -86,26 +118,26 @@ def curve_variances(
     else:
         width = floor_bandwidth(scatter, scatter.x, TEST_BANDWIDTH)
         smoother = _linear_in_total(scatter.x, size, width)
-    if order is None:
-        spread = np.sqrt(size * np.average(centred**2 * scatter.w))
-        totals = spread * rng.standard_normal((N_SHUFFLES, len(size)))
+    if change is None:
+        spread = np.sqrt(np.bincount(scatter.index, (centred * scatter.w) ** 2))
+        totals = spread * rng.standard_normal((N_BY_CHANCE, len(size)))
         curves = np.vstack([observed, totals]) @ smoother.T
     else:
-        shuffled = (centred[order] * scatter.w) @ smoother.T[scatter.index]
-        curves = np.vstack([observed @ smoother.T, shuffled])
+        by_chance = (change(centred) * scatter.w) @ smoother.T[scatter.index]
+        curves = np.vstack([observed @ smoother.T, by_chance])
     share = size / size.sum()
     return np.asarray(curves**2 @ share - (curves @ share) ** 2)
 
 
-def p_value(observed: float, shuffled: Floats) -> float:
-    """The trials as they are count as one of the shuffles.
+def p_value(observed: float, by_chance: Floats) -> float:
+    """The trials as they are count as one of those by chance.
 
-    Where no shuffled value reaches the observed one, the tail is that of the scaled chi-squared
-    distribution with the mean and the variance of the shuffled values (Satterthwaite 1946).
+    Where no value by chance reaches the observed one, the tail is that of the scaled chi-squared
+    distribution with the mean and the variance of these values (Satterthwaite 1946).
     """
-    reached = int(np.sum(shuffled >= observed * (1 - 1e-9)))
-    bound = (1 + reached) / (1 + len(shuffled))
-    mean, spread = float(shuffled.mean()), float(shuffled.var())
+    reached = int(np.sum(by_chance >= observed * (1 - 1e-9)))
+    bound = (1 + reached) / (1 + len(by_chance))
+    mean, spread = float(by_chance.mean()), float(by_chance.var())
     if reached or spread <= 0:
         return bound
     return min(bound, float(chi2.sf(2 * mean * observed / spread, 2 * mean**2 / spread)))

@@ -9,9 +9,11 @@ from scipy.stats import chi2, f_oneway, kstest
 from hpsearch.analysis.effects.partial_residuals import PartialResiduals
 from hpsearch.analysis.effects.smooth import Scatter
 from hpsearch.analysis.effects.tests_of_effects import (
+    MANY,
     curve_variances,
     effect_p_values,
     p_value,
+    random_signs,
     shuffles,
 )
 from hpsearch.analysis.read.axes import Axis
@@ -20,22 +22,24 @@ from hpsearch.analysis.surrogate.fit import fit
 from hpsearch.analysis.surrogate.forest import build_table
 
 
-def p_of(x, r, stratum, rng, *, levels=False):
+def p_of(x, r, stratum, rng, *, levels=False, null=random_signs):
     positions, index = np.unique(x, return_inverse=True)
     scatter = Scatter(positions, index, r, np.ones(len(r)))
-    found = curve_variances(scatter, stratum, shuffles(stratum, rng), levels=levels, rng=rng)
+    change = None if len(r) > MANY else null(stratum, rng)
+    found = curve_variances(scatter, stratum, change, levels=levels, rng=rng)
     return p_value(found[0], found[1:])
 
 
-def test_p_values_are_uniform_where_only_time_moves_both():
+@pytest.mark.parametrize("null", [random_signs, shuffles])
+def test_p_values_are_uniform_where_only_time_moves_both(null):
     rng = np.random.default_rng(0)
     stratum, one = np.repeat([0, 1, 2], 10), np.zeros(30, np.int64)
     within, over_all = [], []
     for _ in range(100):
         x = 0.25 * stratum + 0.4 * rng.random(30)
         r = stratum + rng.normal(size=30)
-        within.append(p_of(x, r, stratum, rng))
-        over_all.append(p_of(x, r, one, rng))
+        within.append(p_of(x, r, stratum, rng, null=null))
+        over_all.append(p_of(x, r, one, rng, null=null))
     assert kstest(within, "uniform").pvalue > 0.05
     assert np.mean(np.array(over_all) < 0.05) > 0.5  # which strata are there to prevent
 
@@ -58,18 +62,37 @@ def test_levels_are_tested_like_an_analysis_of_variance():
     assert found == pytest.approx(expected, abs=0.015)
 
 
-def test_beyond_all_shuffles_the_tail_of_chi_squared_goes_on():
-    shuffled = chi2.ppf((np.arange(999) + 0.5) / 999, 4)
+def test_beyond_all_that_chance_gives_the_tail_of_chi_squared_goes_on():
+    by_chance = chi2.ppf((np.arange(999) + 0.5) / 999, 4)
     for observed in (25.0, 40.0):
-        found = p_value(observed, shuffled)
+        found = p_value(observed, by_chance)
         assert np.log(found) == pytest.approx(np.log(chi2.sf(observed, 4)), rel=0.1)
+
+
+@pytest.mark.parametrize("n", [60, 2200])
+def test_noise_that_differs_along_a_parameter_is_no_effect_of_it(n):
+    """Fifteenfold from one end to the other: shuffled residuals pass in a fifth of such studies."""
+    rng, found = np.random.default_rng(5), []
+    for _ in range(200 if n == 60 else 40):
+        x = np.round(rng.random(n), 2 if n > 60 else 9)
+        found.append(p_of(x, 15**x * rng.normal(size=n), np.zeros(n, np.int64), rng))
+    assert np.mean(np.array(found) < 0.05) <= 0.1
 
 
 def test_shuffles_stay_within_their_stratum():
     stratum = np.array([5, 7, 5, 7, 7, 9])
-    order = shuffles(stratum, np.random.default_rng(4))
-    assert (stratum[order] == stratum).all()
-    assert len(np.unique(order, axis=0)) == 2 * 6
+    found = shuffles(stratum, np.random.default_rng(4))(stratum + 0.1 * np.arange(6))
+    assert (np.floor(found) == stratum).all()
+    assert len(np.unique(found, axis=0)) == 2 * 6
+
+
+def test_signs_leave_residuals_as_large_as_they_are_on_average():
+    """The variance of each is that of the noise at its place, less the part of the mean."""
+    stratum, r = np.zeros(50, np.int64), np.where(np.arange(50) < 25, 1.0, 5.0)
+    r[::2] *= -1
+    found = random_signs(stratum, np.random.default_rng(4))(r - r.mean())
+    assert found.mean(axis=1) == pytest.approx(0, abs=1e-12)
+    assert found[:, 30].std() / found[:, 10].std() == pytest.approx(5, rel=0.15)
 
 
 def test_effects_of_a_sixth_of_the_variance_are_found_among_sixty_trials_and_nothing_else():

@@ -216,6 +216,10 @@ def _narrow(u):
     return 4 * bump(u["x0"], 0.37, 0.05) + slope(u["x2"], 0.5)
 
 
+def _uneven(u):
+    return 2.5 * bump(u["x0"], 0.4, 0.2) + slope(u["x2"], 0.6)
+
+
 def _safe(u):
     """High x0 is safe whatever x1 is; the best has x0 low and x1 right."""
     return 4 * bump(u["x1"], 0.7, 0.12) * (1 - u["x0"]) + 2.4 * u["x0"] + slope(u["x2"], 0.4)
@@ -285,5 +289,6 @@ SHAPES = {shape.name: shape for shape in (
     Shape("safe", SIX, _safe, constant(0.5), AT),
     *(Shape(name, SIX, _surface(name), constant(0.6), AT)
       for name in ("plateau", "two peaks", "ridge", "edge")),
+    Shape("uneven noise", SIX, _uneven, lambda u: 0.12 * 15 ** u["x1"], AT),
 )}  # fmt: skip
 """The first fourteen are those that the gates speak of; the others are more of our own."""
