@@ -1,13 +1,15 @@
-# make demo: the main job on real data; make test: the tests. Both make .venv first.
+# make demo: the main job on real data, which ends with what its trials and the recorded ones of the same
+# study say together; make test: the tests. Both make .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 PROCESSES ?= 2
 
-.PHONY: demo test lint docs picture pictures api gpu gpu-report gpu-bundle clean
+.PHONY: demo evidence test lint docs picture pictures api gpu gpu-report gpu-bundle clean
 
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
-	$(BIN)/hpsearch explain imdb-clas
+	$(BIN)/hpsearch explain imdb-clas-quick
+	-$(BIN)/hpsearch explain imdb-clas-quick --recorded
 
 # In as many processes as PROCESSES says, each test file in one of them, the slow files first.
 test: .venv/installed-test
@@ -31,6 +33,11 @@ gpu-report:
 # What a machine with a GPU and no network needs beside this checkout, into .gpu/.
 gpu-bundle: .venv/installed
 	$(BIN)/python tests/gpu/bundle.py
+
+# Every figure, table and sentence of docs/evidence from the recorded trials: fails where one differs.
+# WRITE=1 writes them anew.
+evidence: .venv/installed
+	$(BIN)/python docs/evidence.py $(if $(WRITE),--write)
 
 # The picture in the README, made from what make demo prints.
 picture: .venv/installed

@@ -3,18 +3,22 @@
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.distributions import FloatDistribution
 from own_function import SHOP, inside
 from rich.console import Console
+from typed import typed
 
 import hpsearch
 from hpsearch.errors import InputError
 from hpsearch.exchange.recorded import import_recording, read_recording
 from hpsearch.exchange.recording import record_study
 from hpsearch.exchange.together import all_recorded, with_recorded
+from hpsearch.search.plan import prior
 from hpsearch.store import Store
 from hpsearch.store.doctor import examine_at
 
@@ -185,6 +189,29 @@ def test_trials_of_another_space_or_data_are_refused_in_a_sentence(recorded, min
     with pytest.raises(InputError, match=r"cannot be explained together .*price is .*8") as error:
         hpsearch.explain("shop", storage=mine, recorded=True)
     assert "\n" not in str(error.value)
+
+
+def test_the_command_says_whose_trials_are_whose(both, recorded):
+    beside = recorded[1].parents[1]  # where shop.toml is
+    status, out, _ = typed(beside, "explain", "shop", "--recorded", "--storage", both)
+    said = " ".join(out.split())
+    assert status == 0
+    assert "Trials 0 to 11 are yours" in said
+    assert "Rules of recorded trials are not kept in the store." in said
+    with Store.open(both) as store:
+        assert not store.rules("shop-quick")
+
+
+def test_a_search_starts_from_recorded_rules(recorded, mine, monkeypatch):
+    """The trials are best at a price of 5."""
+    monkeypatch.setattr(prior, "all_recorded", lambda: [read_recording(recorded[1])])
+    monkeypatch.setattr(prior, "load_spec", lambda _: SimpleNamespace(trainer="shop:profit"))
+    space = {"price": FloatDistribution(2.0, 8.0)}
+    with Store.open(mine) as store:
+        found = prior.read_prior(store, ["recorded"], space, "shop-quick", "shop:profit")
+        assert found.beliefs["price"].value == pytest.approx(5, abs=1)
+        with pytest.raises(InputError, match="no trials of the trainer tabular come with"):
+            prior.read_prior(store, ["recorded"], space, "adult-quick", "tabular")
 
 
 def test_of_what_is_not_recorded_it_says_what_is():

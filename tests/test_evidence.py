@@ -1,0 +1,162 @@
+"""The pages of the evidence say what the trials say, and a figure that was typed is found."""
+
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import create_trial
+
+from hpsearch.core.words import format_value
+from hpsearch.exchange.recorded import read_recording
+from hpsearch.exchange.recording import record_study
+from hpsearch.store import Store
+from hpsearch.store.make_study import NewStudy, make_study
+from hpsearch.store.tables.space_json import space_to_json
+from hpsearch.store.trials.write.finished import add_trials
+from hpsearch.study.spec import load_spec
+
+DOCS = Path(__file__).parents[1] / "docs"
+BEST = {"imdb-clas": 2.0, "rt-clas": 3.0}
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    """docs/evidence.py, as `make evidence` runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        spec = importlib.util.spec_from_file_location("evidence", DOCS / "evidence.py")
+        module = importlib.util.module_from_spec(spec)
+        patch.setitem(sys.modules, "evidence", module)
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory, evidence):
+    """Two studies whose truth is known: accuracy falls with the squared logarithm of lr_decay over
+    its best value, 2 in one and 3 in the other, and with that of lr over 0.02."""
+    folder = tmp_path_factory.mktemp("studies")
+    return [evidence.Study(made(folder, name)) for name in BEST]
+
+
+def made(folder, name):
+    spec, rng = load_spec(name), np.random.default_rng(len(name))
+    preset = spec.resolve("quick")
+    space = preset.distributions
+    attrs = {
+        "hps_preset": "quick", "hps_metric": spec.metric, "hps_space": space_to_json(space),
+        "hps_defaults": preset.defaults, "hps_settings": preset.settings, "hps_seed": 0,
+        "hps_data": {"declared": spec.data, "source": "made", "fingerprint": "0" * 64},
+        "hps_study": name, "hps_file": None, "hps_shared": {"perplexity": 50.0 + len(name)},
+    }  # fmt: skip
+    sampler = optuna.samplers.RandomSampler(seed=len(name))
+    drawn = optuna.create_study(sampler=sampler)
+    trials = []
+    for _ in range(120):
+        trial = drawn.ask(space)
+        far = math.log(trial.params["lr_decay"] / BEST[name]) ** 2
+        far += 0.3 * math.log(trial.params["lr"] / 0.02) ** 2
+        value = 0.9 - 0.03 * far + rng.normal(0, 0.002)
+        params = trial.params
+        trials.append(create_trial(value=value, params=params, distributions=space))
+    with Store.open(f"sqlite:///{folder / name}.db") as store:
+        new = NewStudy(f"{name}-quick", [StudyDirection.MAXIMIZE], [spec.metric], attrs)
+        study = make_study(store, new)
+        add_trials(store.engine, study._study_id, trials)
+        gains = [0.004, 0.006, 0.005, 0.0045, 0.0055]
+        if name == "imdb-clas":
+            store.save_verification(
+                study.study_name, param="lr_decay", value=2.6, against=1.0, pairs=5, effect=0.005,
+                low=0.004, high=0.006, verdict="confirmed",
+                payload={"gains": gains, "plan": {"worth": 0.003, "level": 0.9}},
+            )  # fmt: skip
+        record_study(store, store.study(study.study_name), folder / name / "quick")
+    return read_recording(folder / name / "quick")
+
+
+@pytest.fixture(scope="module")
+def decay(studies, evidence):
+    return evidence.evidence_decay.decay_files(studies)
+
+
+def test_the_decay_page_has_each_study_with_its_own_best_value(decay, studies):
+    page = decay["decay.md"]
+    for study in studies:
+        effect = next(e for e in study.explanation.effects if e.param == "lr_decay")
+        assert effect.best_low <= BEST[study.recording.declared] <= effect.best_high
+        low, high = map(format_value, (effect.best_low, effect.best_high))
+        assert f"({low} to {high})" in page
+    assert "2.6 against 1" in page
+    assert "| confirmed | confirmed |" in page
+    assert "A regression takes 5 studies" in page
+    assert page.count("| gradual |") == page.count("| all at once |") == 2
+    assert "<svg" in decay["decay-forest.svg"]
+    assert "<svg" in decay["decay-curves.svg"]
+
+
+def test_the_files_are_the_same_each_time(decay, studies, evidence):
+    assert evidence.evidence_decay.decay_files(studies) == decay
+
+
+def test_the_table_of_rules_pools_what_two_studies_say(studies, evidence):
+    rules = evidence.evidence_pages.rules_of_thumb(studies)
+    row = next(line for line in rules.splitlines() if line.startswith("| `lr_decay`"))
+    use = float(row.split("|")[2])
+    assert 1.9 < use < 3.1
+    assert row.split("|")[5].strip() == "2"
+    assert row.split("|")[6].strip() == "240"
+    assert "confirmed" in row.split("|")[8]
+
+
+def test_a_page_of_a_study_says_what_was_learned_and_what_was_not(studies, evidence):
+    page = evidence.evidence_pages.study_page(studies[0])
+    learned, rest = page.split("## Not learned")
+    assert "**`lr_decay`" in learned
+    assert "- `moms`:" in rest
+    assert "120 trials" in learned
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"low": 0.001, "high": 0.02, "verdict": "confirmed"}, "confirmed"),
+        ({"low": 0.001, "high": 0.02, "verdict": "smaller than claimed"}, "smaller than claimed"),
+        ({"low": -0.02, "high": -0.01, "verdict": "refuted"}, "refuted, it is worse"),
+        ({"low": -0.004, "high": 0.004, "verdict": "inconclusive"}, "any of the two is as good"),
+        ({"low": -0.02, "high": 0.002, "verdict": "refuted"}, "refuted"),
+        ({"low": -0.02, "high": 0.02, "verdict": "inconclusive"}, "out of reach: about 22 pairs"),
+    ],
+)
+def test_the_outcome_is_the_first_sentence_of_the_plan_that_holds(evidence, row, said):
+    """A gain of 0.63 standard deviations takes 22 pairs at 2.5% on one side with a power of 80%."""
+    gains = [0.0, 0.02, 0.01, 0.005, 0.015]
+    payload = {"gains": gains, "plan": {"worth": 0.003, "level": 0.9}}
+    outcome = evidence.evidence_decay.outcome({**row, "payload": payload})
+    assert outcome == said if "pairs" not in said else outcome.startswith(said)
+
+
+def test_a_typed_figure_is_found(tmp_path, evidence):
+    page = tmp_path / "page.md"
+    page.write_text("use 2.7\n")
+    assert evidence.differences(page, "use 2.7\n") == []
+    assert evidence.differences(page, "use 2.6\n")
+    assert evidence.differences(tmp_path / "none.md", "") == ["it is missing"]
+
+
+def test_what_another_processor_adds_otherwise_is_no_difference(tmp_path, evidence):
+    kept = tmp_path / "explanation.json"
+    kept.write_text(json.dumps({"share": 0.5, "versions": {"numpy": "1"}}))
+    assert not evidence.differences(kept, json.dumps({"share": 0.5000001, "versions": {}}))
+    assert evidence.differences(kept, json.dumps({"share": 0.51, "versions": {}}))
+    assert evidence.differences(kept, json.dumps({"part": 0.5, "versions": {}}))
+
+
+def test_marks_that_are_missing_are_said(evidence):
+    with pytest.raises(SystemExit, match="no marks"):
+        evidence.between("nothing", "rules of thumb", "new")
