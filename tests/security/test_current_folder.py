@@ -30,31 +30,51 @@ def write_evil(folder, *but):
         )
 
 
-LINES = (
-    ("run study.toml --preset quick --trials 4 --workers 2", 0),
+RUN = "run study.toml --preset quick --trials 4 --workers 2"
+LATER = (
     ("explain", 0),
     ("worker study.toml --workers 2 --wait 0", 2),  # it finds no run to join
     ("train study.toml --preset quick --output model", 0),
     ("predict model people.csv --output predicted.csv", 0),
 )
+ALL_IN_ONE = """
+import sys
+from hpsearch.cli.app import main
+for line in sys.argv[1:]:
+    sys.argv[1:] = line.split()
+    try:
+        main()
+    except SystemExit as ended:
+        print("ended:", ended.code or 0)
+"""
+"""What the console script does, for one line after the other: starting Python takes seconds."""
 
 
-@pytest.mark.parametrize(("way", "lines"), [("console script", LINES), ("python -m", LINES[:2])])
-def test_a_folder_of_modules_that_are_called_as_others_hijacks_nothing(tmp_path, way, lines):
-    write_table(tmp_path)
-    write_evil(tmp_path, *(PYTHONS_OWN if way == "python -m" else ()))
+@pytest.mark.parametrize("way", ["console script", "python -m"])
+def test_a_folder_of_modules_that_are_called_as_others_hijacks_nothing(tmp_path, way):
+    (here := tmp_path / "here").mkdir()
+    write_table(here)
+    write_evil(here, *(PYTHONS_OWN if way == "python -m" else ()))
     by_script = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-P", "-m", "hpsearch"]
     program = by_script if way == "console script" else [sys.executable, "-m", "hpsearch"]
     variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     variables |= {"HPSEARCH_HOME": str(tmp_path / "home"), "HPSEARCH_DEVICE": "cpu"}
-    for line, status in lines:
+
+    def call(*command):
         done = subprocess.run(
-            [*program, *line.split()], cwd=tmp_path, env=variables,
-            capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
-        assert done.returncode == status, (line, done.stdout + done.stderr)
-        assert not (tmp_path / "ran").exists(), (line, (tmp_path / "ran").read_text())
-    assert (tmp_path / "predicted.csv").exists() == (lines == LINES)
+            command, cwd=here, env=variables, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not (here / "ran").exists(), (here / "ran").read_text()
+        return done.stdout
+
+    call(*program, *RUN.split())
+    if way == "console script":
+        (script := tmp_path / "all_in_one.py").write_text(ALL_IN_ONE)
+        out = call(sys.executable, script, *(line for line, _ in LATER))
+        ended = [int(line[7:]) for line in out.splitlines() if line.startswith("ended: ")]
+        assert ended == [status for _, status in LATER], out
+        assert (here / "predicted.csv").exists()
 
 
 def test_pip_is_run_without_the_current_folder(tmp_path, monkeypatch):
@@ -113,17 +133,17 @@ Path("tastes.png").write_bytes(draw_png(Components(table, [0.5, 0.5]), "between 
 """
 
 
-def test_settings_of_matplotlib_in_the_current_folder_do_not_count(tmp_path):
+def test_settings_of_matplotlib_in_the_current_folder_do_not_count(tmp_path, monkeypatch):
     """`text.usetex` ran LaTeX; what stands between two dollars in a title was read as a formula."""
-    pictures = []
-    settings = "text.usetex: True\nsavefig.facecolor: red\n"
-    for name, content in (("with", settings), ("without", "")):
-        (folder := tmp_path / name).mkdir()
-        (folder / "matplotlibrc").write_text(content)
-        done = subprocess.run(
-            [sys.executable, "-c", DRAW], cwd=folder, env=python_environment(),
-            capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        pictures.append([(folder / name).read_bytes() for name in ("lrs.png", "tastes.png")])
-    assert pictures[0] == pictures[1]
+    (there := tmp_path / "with").mkdir()
+    (there / "matplotlibrc").write_text("text.usetex: True\nsavefig.facecolor: red\n")
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW], cwd=there, env=python_environment(),
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (without := tmp_path / "without").mkdir()
+    monkeypatch.chdir(without)
+    exec(DRAW, {})
+    for name in ("lrs.png", "tastes.png"):
+        assert (there / name).read_bytes() == (without / name).read_bytes(), name
