@@ -182,7 +182,7 @@ def optuna_study(path, name="other", n_trials=12):
 
 def test_any_optuna_study_is_explained(folder):
     optuna_study(folder / "hpsearch.db")
-    status, out, err = hpsearch(folder, "explain", "other")
+    status, out, err = typed(folder, "explain", "other")
     assert (status, err) == (0, "")
     assert "x" in out
 
@@ -260,7 +260,7 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(folder, arguments, said):
 
 
 def test_a_device_that_is_none_is_told(folder):
-    status, _, err = hpsearch(folder, "run", "study.toml", HPSEARCH_DEVICE="gpu7")
+    status, _, err = typed(folder, "run", "study.toml", HPSEARCH_DEVICE="gpu7")
     assert status == 2
     assert "HPSEARCH_DEVICE is 'gpu7'" in err
 
