@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -131,8 +131,9 @@ def run(
                 store = opened.enter_context(Store.open(choice.storage))
                 record = replace(record, store=store)
             say_waits(store, console)
-            with stop.shielded(), translated(store.url):
+            with ended_if_interrupted(store) as begun, stop.shielded(), translated(store.url):
                 planned = plan_run(record, prepared, pool, trials=trials, seed=seed, prior=prior)
+                begun.append(planned)
                 job = make_job(record, planned, pool, budget, limits)
                 store.retry(runs.keep_job, store.engine, planned.ref, planned.run_id, job.shared())
             _announce(console, planned, seed)
@@ -141,6 +142,19 @@ def run(
             with translated(store.url):
                 _say_baseline(record, prepared, planned, console)
         return planned.study
+
+
+@contextlib.contextmanager
+def ended_if_interrupted(store: Store) -> Iterator[list[Planned]]:
+    """Note the end of the run that was planned in the block, if Ctrl-C or SIGTERM ends the block:
+    else other machines took it for a run that goes on, until it was silent for long."""
+    begun: list[Planned] = []
+    try:
+        yield begun
+    except KeyboardInterrupt:
+        for planned in begun:
+            store.end_run(planned.ref, planned.run_id, "interrupted")
+        raise
 
 
 def prepare(record: StudyRecord, device: str, console: Console) -> Prepared:

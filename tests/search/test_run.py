@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import HpsearchError, InputError
 from hpsearch.search.plan.cohorts import trial_seed
 from hpsearch.store import Store, summaries
-from hpsearch.store.queue import queue
+from hpsearch.store.queue import queue, runs
 from hpsearch.store.server import open
 from hpsearch.store.tables import schema
 
@@ -82,6 +82,26 @@ def test_a_total_counts_the_trials_that_there_are(spec, storage, console):
         run(again, trials=1, total=9, storage=storage, console=console)
     with pytest.raises(InputError, match="--total 0 is not possible"):
         run(again, total=0, storage=storage, console=console)
+
+
+def test_a_run_that_is_interrupted_while_it_is_planned_has_an_end(
+    spec, storage, console, monkeypatch
+):
+    """Planning thousands of trials takes a while; another machine takes them over at once."""
+    keep_job = runs.keep_job
+
+    def signalled(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return keep_job(*arguments)
+
+    monkeypatch.setattr(runs, "keep_job", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, total=3, storage=storage, console=console)
+    monkeypatch.setattr(runs, "keep_job", keep_job)
+    with Store.open(storage) as store:
+        assert [one["outcome"] for one in runs.of_study(store.engine, 1)] == ["interrupted"]
+        assert store.studies()[0].counts == {"waiting": 3}
+    assert len(run(spec, total=3, storage=storage, console=console).trials) == 3
 
 
 def test_the_budget_of_the_preset_is_the_default(spec, storage, console):
