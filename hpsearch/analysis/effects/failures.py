@@ -91,7 +91,7 @@ def finishing(
     if not grid.axis.is_categorical:
         low, high = region
         inside = np.flatnonzero((grid.points >= low) & (grid.points <= high))
-        inside = inside if high >= 1 else inside[::-1]
+        inside = inside if high >= x.max() else inside[::-1]
         chance[:, inside] = np.minimum.accumulate(chance[:, inside], axis=1)
     return chance[0], chance[1:]
 

@@ -72,10 +72,11 @@ def _without(frame: Frame, rule: Rule, named: Rule) -> Rule | None:
     ((low, high),) = rule.unit_pieces
     if axis.is_categorical:
         return None if rule.value in (named.value, *named.alternatives) else rule
-    if high >= 1:
-        low = max(low, *(end for _, end in named.unit_pieces))
+    beyond = 1e-6 if axis.n_levels else 0.0  # the last whole number to use is none to avoid
+    if high >= np.nanmax(unit):
+        low = max(low, *(end + beyond for _, end in named.unit_pieces))
     else:
-        high = min(high, *(start for start, _ in named.unit_pieces))
+        high = min(high, *(start - beyond for start, _ in named.unit_pieces))
     if (low, high) == rule.unit_pieces[0]:
         return rule
     has = ~np.isnan(unit)
@@ -140,6 +141,9 @@ def _contrasts(inside: Floats, failed: Floats) -> Floats:
 def _rule(frame: Frame, level: float, region: Region) -> Rule:
     axis, failed = frame.axes[region.column], frame.state == FAILED
     low, high = region.low, region.high
+    if axis.n_levels:  # the cut lies between two values
+        own = frame.unit[region.inside, region.column]
+        low, high = float(own.min()), float(own.max())
     has = ~np.isnan(frame.unit[:, region.column])
     conditional = not has.all()
     share = float(failed[region.inside].mean())

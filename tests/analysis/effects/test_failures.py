@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.trial import create_trial
 
 from hpsearch.analysis import explain
@@ -113,3 +114,22 @@ def test_advice_lies_before_what_fails_and_does_not_overlap_it(failing):
     advised = found.recommendation
     assert advised.params["x0"] < avoid.low
     assert 1 / (1 + np.exp(-(advised.params["x0"] - 0.7) / 0.04)) < 0.5
+
+
+def test_whole_numbers_to_avoid_are_those_that_fail(studies):
+    """Four of five fail from 5 on. The cut lies between 4 and 5: 4 is best and none to avoid."""
+    rng, space = np.random.default_rng(1), {"k": IntDistribution(1, 6), "x": studies.unit}
+    study = studies.of([], [], space)
+    for k, x in zip(rng.integers(1, 7, 120), rng.random(120), strict=True):
+        params = {"k": int(k), "x": float(x)}
+        if k >= 5 and rng.random() < 0.8:
+            study.add_trial(studies.failed(params, space))
+        else:
+            value = float(k + x + 0.2 * rng.normal())
+            study.add_trial(create_trial(params=params, distributions=space, value=value))
+    rules = {rule.kind: rule for rule in explain(study).rules if rule.param == "k"}
+    avoid = rules.pop("avoid")
+    assert (avoid.low, avoid.high) == (5, 6)
+    (use,) = rules.values()
+    assert use.value == 4
+    assert use.high == 4
