@@ -92,7 +92,7 @@ def _read_path(path: Path, text_columns: tuple[str, ...]) -> list[str]:
         if path.suffix.lower() not in ("", *SUFFIXES):
             raise InputError(
                 f"{path} is of no known kind: give a folder, a .zip or .tar archive of text files, "
-                "or a .txt, .csv or .parquet file; if it is one, it is not whole."
+                "or a .txt, .csv, .jsonl or .parquet file; if it is one, it is not whole."
             )
         # One file: a document ends where a line is empty.
         return _decode(path.read_bytes(), path).replace("\r\n", "\n").split("\n\n")

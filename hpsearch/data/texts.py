@@ -123,7 +123,7 @@ def _from_path(
     raise InputError(
         f"{path} {'is of no known kind' if exists else 'does not exist'}: give the aclImdb folder,"
         " its .tar.gz or .tar.xz, a folder or zip with a folder of texts for each class, one of"
-        " save_to_disk, or a .csv or .parquet file."
+        " save_to_disk, or a .csv, .parquet or .jsonl file."
     )
 
 

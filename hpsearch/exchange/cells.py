@@ -22,6 +22,7 @@ from hpsearch.core.words import row_numbers, short_reason
 from hpsearch.data.cells import written_numbers
 from hpsearch.data.own.csv_files import CSV, is_table, read_columns
 from hpsearch.data.own.csv_header import read_header
+from hpsearch.data.own.json_files import JSON
 from hpsearch.data.own.typed_columns import check_names
 from hpsearch.errors import InputError
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 OPENED = ("config", "summary", "summary_metrics", "hparams", "metrics")
 """Columns of dictionaries that hold a column each."""
-JSON = (".json", ".jsonl", ".ndjson")
 Columns = dict[str, list[Any]]
 """The cells of each column: text of a CSV as values of their own kind where JSON knows it."""
 

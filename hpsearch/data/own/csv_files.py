@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from hpsearch.core.words import closest, how_many, quoted, short_reason
 from hpsearch.data.own.bad_rows import BadRows
 from hpsearch.data.own.csv_header import LONGEST_ROW, read_header
+from hpsearch.data.own.json_files import JSON, read_json
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ STOP = BadRows(skip=False)
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name is that of a CSV or Parquet file."""
-    return path.name.lower().endswith(CSV + PARQUET)
+    """Whether the name is that of a CSV, Parquet or JSON file."""
+    return path.name.lower().endswith(CSV + PARQUET + JSON)
 
 
 def read_columns(
@@ -122,7 +123,8 @@ def read_columns(
     others: bool = False,
     bad: BadRows = STOP,
 ) -> pa.Table:
-    """The `columns` of a CSV or Parquet file, and its `others` if asked; those of a CSV as strings.
+    """The `columns` of a CSV, Parquet or JSON file, and its `others` if asked; those of a CSV as
+    strings.
 
     Raises InputError if one is missing (`hint` says what to do) or the file cannot be read.
     """
@@ -132,6 +134,9 @@ def read_columns(
     is_csv = path.name.lower().endswith(CSV)
     if is_csv:
         raw = _read_csv(path, columns, hint, others, bad)
+    elif path.name.lower().endswith(JSON):
+        raw = read_json(path)
+        check_columns(path, raw.column_names, columns, hint)
     else:
         raw = _read_parquet(path, columns, hint, others)
     if len(raw) == 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.data.own.json_files import array_of
 from hpsearch.data.own.typed_columns import check_names
 from hpsearch.errors import InputError
 
@@ -157,7 +158,7 @@ def _fetch(connection: sa.Connection, query: str, shown: str, progress: Progress
     fetched = 0
     for rows in result.partitions(ROWS):
         for chunk, values in zip(chunks, zip(*rows, strict=True), strict=True):
-            chunk.append(_array(values))
+            chunk.append(array_of(values))
         fetched += len(rows)
         progress("reading the query's rows", fetched, fetched)
     if not fetched:
@@ -165,24 +166,6 @@ def _fetch(connection: sa.Connection, query: str, shown: str, progress: Progress
     import pyarrow as pa
 
     return pa.table([_joined(chunk) for chunk in chunks], names=names)
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    """Python values of one column as Arrow: decimals as float64, mixtures as text."""
-    import pyarrow as pa
-
-    try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        try:
-            array = pa.array(values, pa.float64())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            array = pa.array([None if v is None else str(v) for v in values], pa.large_string())
-    if pa.types.is_decimal(array.type):
-        return array.cast(pa.float64())
-    if pa.types.is_string(array.type):
-        return array.cast(pa.large_string()).dictionary_encode()
-    return array
 
 
 def _joined(chunks: list[pa.Array]) -> pa.ChunkedArray:

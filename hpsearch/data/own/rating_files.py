@@ -95,7 +95,7 @@ def read_answers(file: Path, item: str, *, rated: bool) -> Answers:
 LARGEST = 3.4e38  # rating that a float32 holds
 LATEST = 2.0**53  # seconds that a float64 counts exactly
 HINT = "name yours as user, item, rating and time in the [data] section of a study.toml."
-GIVE = "give a .csv or .parquet file"
+GIVE = "give a .csv, .parquet or .jsonl file"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from hpsearch.data.own.csv_files import (
     is_table,
 )
 from hpsearch.data.own.csv_header import LONGEST_ROW, Header, read_header
+from hpsearch.data.own.json_files import JSON, read_json
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 
 SEPARATOR = "|"
+KINDS = "give a .csv, .tsv, .csv.gz, .tsv.gz, .parquet, .json or .jsonl file"
 _IN_A_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -103,7 +105,7 @@ FEW = 1 << 15  # different strings in a block of a CSV file that are worth a dic
 
 
 def read_typed(path: Path, *, strings: Collection[str] = (), bad: BadRows = STOP) -> pd.DataFrame:
-    """All columns of a CSV, TSV (either may be .gz) or Parquet file, as `to_frame` makes them.
+    """All columns of a CSV or TSV (or .gz of these), Parquet or JSON file, as `to_frame` has them.
 
     In a CSV a column is of numbers where every cell is a number, empty, or a word such as NA or
     NaN, and none in its first megabyte begins with a nought that says nothing, as 00123 does;
@@ -114,12 +116,15 @@ def read_typed(path: Path, *, strings: Collection[str] = (), bad: BadRows = STOP
     path = path.expanduser()
     if not is_table(path):
         kind = "is of no known kind" if path.exists() else "does not exist"
-        raise InputError(f"{path} {kind}: give a .csv, .tsv, .csv.gz, .tsv.gz or .parquet file.")
+        raise InputError(f"{path} {kind}: {KINDS}.")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty: give a file with a header and rows.")
-        is_csv = path.name.lower().endswith(CSV)
-        table = _read_csv(path, strings, bad) if is_csv else _read_parquet(path)
+        if path.name.lower().endswith(JSON):
+            table = read_json(path, strings=strings)
+        else:
+            is_csv = path.name.lower().endswith(CSV)
+            table = _read_csv(path, strings, bad) if is_csv else _read_parquet(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a CSV or Parquet file.") from None
     except OSError as error:

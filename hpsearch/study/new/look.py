@@ -98,7 +98,9 @@ def _bundle(path: Path, task: Task | None, progress: Progress) -> Found | Path:
         if task in (None, *_TASKS[trainer]) and is_it(path):
             with suppress(InputError):  # of the same names, but not the publisher's
                 return load(path, progress)
-    tables = sorted(one for one in path.iterdir() if is_table(one)) if path.is_dir() else []
+    # A .json in a folder is likelier a description than rows.
+    files = path.iterdir() if path.is_dir() else ()
+    tables = sorted(one for one in files if is_table(one) and one.suffix.lower() != ".json")
     if len(tables) > 1:
         some = quoted(one.name for one in tables)
         raise InputError(f"{path} holds several tables ({some}): name the one to learn from.")
