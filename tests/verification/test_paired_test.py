@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from hpsearch.verification.paired_test import (
+    FEW,
+    LEAST,
     MIN_PAIRS,
     _skewness,
     error_of_look,
@@ -31,31 +33,44 @@ def test_the_looks_and_the_rules_share_the_error():
     assert looks[0] == pytest.approx(0.025 / 4)
 
 
-def test_without_skewness_the_interval_is_students():
-    gains = np.array([-3.0, -1.0, -0.5, 0.5, 1.0, 3.0]) + 2
+@pytest.mark.parametrize(("copies", "wider"), [(1, 1.5), (4, 1.15), (400, 1.02)])
+def test_without_skewness_the_interval_is_symmetric_and_with_many_pairs_students(copies, wider):
+    gains = np.tile(np.array([-3.0, -1.0, -0.5, 0.5, 1.0, 3.0]) + 2, copies)
     low, high = interval(gains, 0.05)
-    expected = stats.t.interval(0.9, 5, np.mean(gains), stats.sem(gains))
-    assert (low, high) == pytest.approx(expected, rel=1e-6)
+    assert low + high == pytest.approx(2 * gains.mean())
+    left, right = stats.t.interval(0.9, len(gains) - 1, np.mean(gains), stats.sem(gains))
+    assert right - left < high - low < wider * (right - left)
+
+
+@pytest.mark.parametrize("n", [6, 10, 20])
+def test_collapses_confirm_nothing_however_often_it_is_looked(n):
+    """One run of ten collapses by five spreads: a t-test of six pairs confirms that in 15%."""
+    rng = np.random.default_rng(21)
+    gains = rng.standard_normal((4000, 5 * n)) + 5 * (0.1 - (rng.random((4000, 5 * n)) < 0.1))
+    looks = [interval(gains[:, : k * n], error_of_look(0.9, k))[0] > 0 for k in range(1, 6)]
+    assert np.mean(np.any(looks, axis=0)) < 0.06 + 2 * math.sqrt(0.06 * 0.94 / 4000)
 
 
 def test_the_end_towards_the_tail_solves_halls_cubic():
     """g(w) = w + c w^2 / 3 + c^2 w^3 / 27 + c / (6 n), Hall 1992, is the quantile at that end."""
     gains = np.array([0.0, 0.1, -0.1, 0.2, 0.05, -2.0, 0.1])
     n = len(gains)
-    skew = stats.skew(gains, bias=False) * 1.5
+    skew = stats.skew(gains, bias=False) * FEW
     low, high = interval(gains, 0.025)
     bar = stats.t.ppf(0.975, n - 1) / math.sqrt(n)
     w = (gains.mean() - low) / gains.std(ddof=1)
     assert w + skew * w**2 / 3 + skew**2 * w**3 / 27 + skew / (6 * n) == pytest.approx(bar)
-    assert (high - gains.mean()) / gains.std(ddof=1) == pytest.approx(bar)  # never a narrower one
+    up = (high - gains.mean()) / gains.std(ddof=1)  # away from the tail it is LEAST
+    least = -LEAST
+    assert up + least * up**2 / 3 + least**2 * up**3 / 27 + least / (6 * n) == pytest.approx(bar)
     turned = interval(-gains, 0.025)
     assert (-turned[1], -turned[0]) == pytest.approx((low, high))
 
 
 def test_the_skewness_of_few_exponential_values_is_not_too_small():
-    """That of an exponential law is 2; fifteen values alone show 1.32 of it."""
-    samples = np.random.default_rng(8).exponential(size=(20_000, 15))
-    assert np.mean(_skewness(samples)) == pytest.approx(2, abs=0.05)
+    """That of an exponential law is 2; six values alone show .85 of it, fifteen 1.32."""
+    samples = np.random.default_rng(8).exponential(size=(20_000, 6))
+    assert np.mean(_skewness(samples)) == pytest.approx(2, abs=0.25)
 
 
 def test_equal_gains_have_an_interval_of_no_width():

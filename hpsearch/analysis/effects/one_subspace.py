@@ -9,12 +9,17 @@ from itertools import combinations
 
 import numpy as np
 
-from hpsearch.analysis.effects.advice import BEST, Advice
+from hpsearch.analysis.effects.advice import BEST, Advice, ProcessModel
 from hpsearch.analysis.effects.conditional import ConditionalOptimum, find_conditional
 from hpsearch.analysis.effects.curve import Curve, tails
 from hpsearch.analysis.effects.grids import Grid, Surface, build_grid, build_surface
 from hpsearch.analysis.effects.partial_residuals import Marginal, PartialResiduals
-from hpsearch.analysis.effects.shares import Components, components, exact_components
+from hpsearch.analysis.effects.shares import (
+    Components,
+    components,
+    exact_components,
+    process_components,
+)
 from hpsearch.analysis.effects.tests_of_effects import effect_p_values
 from hpsearch.analysis.estimates import Estimate, Importance, Noise, Quality
 from hpsearch.analysis.read.axes import Bools, Floats
@@ -96,7 +101,7 @@ def analyse(
     """
     rows, level = space.rows, settings.level
     table = _table(frame, space)
-    first, second, third, fourth = stream.spawn(4)
+    first, second, third, fourth, fifth = stream.spawn(5)
     exact = settings.surrogate == "exact"
     fitted = fit(table, settings.surrogate, np.random.default_rng(first))
     null = None if exact else refits_by_chance(table, fitted.settings, second)
@@ -105,13 +110,18 @@ def analyse(
     marginals = [residuals.marginal(j, grid) for j, grid in enumerate(grids)]
     strata, levels = strata_of(frame, rows), [grid.levels for grid in grids]
     p_values = effect_p_values(residuals, levels, strata, np.random.default_rng(fourth))
-    shares = exact_components(fitted.anova) if exact else components(residuals, marginals, grids)
+    advice = Advice(residuals, grids, 1.0 if frame.maximize else -1.0, settings.best)
+    if exact:
+        shares = exact_components(fitted.anova)
+    elif isinstance(advice.model, ProcessModel):
+        shares = process_components(advice.model.process, grids, np.random.default_rng(fifth))
+    else:
+        shares = components(residuals, marginals, grids)
     own = shares.variance_of(np.isin(space.columns, space.reported))
     for branch in branches:
         part = branch.subspace.rows.sum() / rows.sum()
         shares = shares.with_more(part * branch.variance)
     importances = _importances(frame, space, shares, level)
-    advice = Advice(residuals, grids, 1.0 if frame.maximize else -1.0, settings.best)
     noise = _noise(frame, rows, fitted, advice)
     worth = WORTH * noise.at_best if settings.worth is None else settings.worth
     advised = [advice.curve(j) for j in range(table.n_axes)]

@@ -10,6 +10,10 @@ residuals, so shares come from both:
   two parameters that the residuals show.
 - Each squared estimate is too large by the variance of its noise. That variance is subtracted;
   without this, parameters that do nothing would take a share too.
+
+Where a Gaussian process predicts better than the forest, the shares are those of functions drawn
+from it (surrogate/process_anova.py). Where a sampler left parts of the space empty, these differ
+there, so that an interval says what the trials do not.
 """
 
 from __future__ import annotations
@@ -25,11 +29,18 @@ from hpsearch.analysis.effects.partial_residuals import WIDEN, Marginal, Partial
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 from hpsearch.analysis.surrogate.anova import Anova, sobol_points
 from hpsearch.analysis.surrogate.forest import Forest
+from hpsearch.analysis.surrogate.gaussian_process import Process
+from hpsearch.analysis.surrogate.process_anova import drawn_anova
 
 ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide
 MAX_TERMS = 200  # pairs beyond these are as strong as the forest says
 MAX_ERROR = 0.03  # squared standard error of a product, in variances of the values
 MAX_SCALE = 2.0  # by how much the forest's interactions may be too flat
+# Shares of functions drawn from a process lie so many times too near to each other: its kernel fits
+# no function of the benchmark exactly.
+WIDEN_DRAWN = 1.6
+FEW_LEVELS = 16  # an axis with more is integrated as if it were continuous
+NODES = 8  # of Gauss and Legendre
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class Components:
     """Variances of all effects with B copies, in the metric's unit squared.
 
     `main` (d,), `main_copies` (d, B), `pair` (d, d) symmetric with a zero diagonal, `pair_copies`
-    (d, d, B), `rest`, and `total` with `total_copies` (B,), at least 0 throughout. `rest` is what
+    (d, d, B), `rest`, and `total` with `total_copies` (B,); estimates are at least 0. `rest` is what
     three and more parameters do together, and what parameters of branches explain.
     """
 
@@ -108,17 +119,43 @@ def exact_components(anova: Anova) -> Components:
     )
 
 
-def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floats:
-    """Variance of curves (..., P) over the sampling scale.
+def process_components(
+    process: Process, grids: Sequence[Grid], rng: np.random.Generator
+) -> Components:
+    """Variances of all effects in functions drawn from a process, and their means as estimates."""
+    drawn = drawn_anova(process, [_nodes(grid) for grid in grids], rng)
+    total, main, pair = drawn.total.mean(), drawn.main.mean(axis=1), drawn.pair.mean(axis=2)
 
-    Each point stands for the part of the range that is nearest to it; categories count alike.
-    """
-    weight = np.full(len(points), 1.0 / len(points))
-    if not categorical and len(points) > 1:
-        bounds = np.concatenate([[0.0], (points[1:] + points[:-1]) / 2, [1.0]])
-        weight = np.diff(bounds)
+    def widened(copies: Floats, value: Floats) -> Floats:
+        share = value[..., None] / total
+        return np.asarray(drawn.total * (share + WIDEN_DRAWN * (copies / drawn.total - share)))
+
+    rest = float(total - main.sum() - pair.sum() / 2)
+    copies = widened(drawn.main, main), widened(drawn.pair, pair)
+    return Components(main, copies[0], pair, copies[1], max(rest, 0.0), drawn.total)
+
+
+def _nodes(grid: Grid) -> tuple[Floats, Floats]:
+    """Where an axis is integrated, with weights: at its values, or as Gauss and Legendre do."""
+    if grid.axis.is_categorical or (grid.axis.n_levels and len(grid.points) <= FEW_LEVELS):
+        return grid.points, _widths(grid.points, categorical=grid.axis.is_categorical)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    return (nodes + 1) / 2, weights / 2
+
+
+def curve_variance(curves: Floats, points: Floats, *, categorical: bool) -> Floats:
+    """Variance of curves (..., P) over the sampling scale."""
+    weight = _widths(points, categorical=categorical)
     mean = curves @ weight
     return np.asarray(np.maximum(curves**2 @ weight - mean**2, 0.0))
+
+
+def _widths(points: Floats, *, categorical: bool) -> Floats:
+    """The part of the range (P,) that is nearest to each point; categories count alike."""
+    if categorical or len(points) == 1:
+        return np.full(len(points), 1.0 / len(points))
+    bounds = np.concatenate([[0.0], (points[1:] + points[:-1]) / 2, [1.0]])
+    return np.diff(bounds)
 
 
 def main_variance(marginal: Marginal, points: Floats, *, categorical: bool) -> Floats:

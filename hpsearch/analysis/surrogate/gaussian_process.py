@@ -29,6 +29,8 @@ JITTER = 1e-6
 # number of parameters (Hvarfner, Hellsten and Nardi 2024): else points of many are all far apart.
 LENGTH_AT, LENGTH_SPREAD = 1.5, 1.5
 LENGTH_FROM = 0.35  # where the search begins
+FEW = 100  # configurations from which is computed how little the kernel is known
+STEP = 0.1  # of logarithms, for differences of the gradient
 SIGNAL_AT, SIGNAL_SPREAD = 0.0, 1.0
 NOISE_AT, NOISE_SPREAD = -1.5, 1.5
 
@@ -46,18 +48,25 @@ class Kernel:
 class Process:
     """A Gaussian process given the mean values of n configurations.
 
-    `x` (n, d) on the sampling scale; `y` (n,) their mean values, around `centre`; `levels` (d,) the
-    number of an axis' categories or 0; `inverse` (n, n) of the covariance of the values in
-    the kernel's unit, and `alpha` (n,) that times the values around the centre.
+    `x` (n, d) on the sampling scale; `y` (n,) their mean values of `weight` (n,) trials each,
+    around `centre`; `levels` (d,) the number of an axis' categories or 0; `inverse` (n, n) of the
+    covariance of the values in the kernel's unit, and `alpha` (n,) that times the values around
+    the centre.
     """
 
     kernel: Kernel
     x: Floats
     y: Floats
+    weight: Floats
     levels: Ints
     centre: float
     inverse: Floats
     alpha: Floats
+
+    @property
+    def unit(self) -> float:
+        """The kernel's unit in the square of the metric's, as the values show it."""
+        return float((self.y - self.centre) @ self.alpha) / len(self.y)
 
     @property
     def _without(self) -> Floats:
@@ -91,8 +100,7 @@ class Process:
         """
         known = average @ self.covariance(x)
         prior = average @ covariance_of(self.kernel, x, x, self.levels) @ average.T
-        unit = float((self.y - self.centre) @ self.alpha) / len(self.y)
-        return np.asarray(unit * (prior - known @ self.inverse @ known.T))
+        return np.asarray(self.unit * (prior - known @ self.inverse @ known.T))
 
     def partial_residuals(self) -> Floats:
         """What each configuration says of each parameter alone, (n, d).
@@ -124,7 +132,7 @@ def condition(kernel: Kernel, x: Floats, y: Floats, weight: Floats, levels: Ints
     centre = float(np.average(y, weights=weight))
     noisy = covariance_of(kernel, x, x, levels) + np.diag(kernel.noise / weight + JITTER)
     inverse = np.asarray(np.linalg.inv(noisy), np.float64)
-    return Process(kernel, x, y, levels, centre, inverse, inverse @ (y - centre))
+    return Process(kernel, x, y, weight, levels, centre, inverse, inverse @ (y - centre))
 
 
 def covariance_of(kernel: Kernel, left: Floats, right: Floats, levels: Ints) -> Floats:
@@ -134,34 +142,80 @@ def covariance_of(kernel: Kernel, left: Floats, right: Floats, levels: Ints) -> 
     return np.asarray(kernel.signal * np.exp(-0.5 * np.maximum(square, 0.0)))
 
 
-def choose_kernel(x: Floats, z: Floats, weight: Floats, levels: Ints) -> Kernel:
-    """The kernel with the largest marginal likelihood times its prior."""
-    n, d = x.shape
-    square = _squares(x, levels).reshape(d, n * n)
-    at = np.append(np.full(d, math.log(LENGTH_AT) + 0.5 * math.log(d)), [SIGNAL_AT, NOISE_AT])
-    spread = np.append(np.full(d, LENGTH_SPREAD), [SIGNAL_SPREAD, NOISE_SPREAD])
+def along(process: Process, j: int, at: Floats) -> Floats:
+    """The factor of axis j in the kernel between the configurations and positions (m,), (n, m)."""
+    square = _squares_along(process.x[:, j], at, int(process.levels[j]))
+    return np.asarray(np.exp(-0.5 * square / process.kernel.lengths[j] ** 2))
 
-    def loss(log: Floats) -> tuple[float, Floats]:
+
+class _Posterior:
+    """Of a kernel's logarithms (d + 2,), given values (n,) of mean 0 and variance 1 at (n, d)."""
+
+    def __init__(self, x: Floats, z: Floats, weight: Floats, levels: Ints) -> None:
+        n, d = x.shape
+        self.z, self.weight = z, weight
+        self.square = _squares(x, levels).reshape(d, n * n)
+        length = math.log(LENGTH_AT) + 0.5 * math.log(d)
+        self.at = np.append(np.full(d, length), [SIGNAL_AT, NOISE_AT])
+        self.spread = np.append(np.full(d, LENGTH_SPREAD), [SIGNAL_SPREAD, NOISE_SPREAD])
+
+    def loss(self, log: Floats) -> tuple[float, Floats]:
+        """Minus the logarithm of the density, and its gradient."""
+        (d, _), n, z = self.square.shape, len(self.z), self.z
         narrow = np.exp(-2 * log[:d])
-        covariance = np.exp(log[d] - 0.5 * (narrow @ square)).reshape(n, n)
-        diagonal = np.exp(log[d + 1]) / weight
+        covariance = np.exp(log[d] - 0.5 * (narrow @ self.square)).reshape(n, n)
+        diagonal = np.exp(log[d + 1]) / self.weight
         try:
             factor = cho_factor(covariance + np.diag(diagonal + JITTER), lower=True)
         except LinAlgError:
             return math.inf, np.zeros(d + 2)
         inverse = cho_solve(factor, np.eye(n))
         alpha = inverse @ z
-        off = (log - at) / spread
+        off = (log - self.at) / self.spread
         value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
         slope = np.outer(alpha, alpha) - inverse
         weighted = (slope * covariance).ravel()
         ends = [weighted.sum(), np.diag(slope) @ diagonal]
-        gradient = -0.5 * np.append((square @ weighted) * narrow, ends)
-        return float(value), gradient + off / spread
+        gradient = -0.5 * np.append((self.square @ weighted) * narrow, ends)
+        return float(value), gradient + off / self.spread
 
-    start = at + np.append(np.full(d, math.log(LENGTH_FROM / LENGTH_AT)), [0.0, 0.0])
-    found = np.exp(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x)
-    return Kernel(found[:d], float(found[d]), float(found[d + 1]))
+
+def choose_kernel(x: Floats, z: Floats, weight: Floats, levels: Ints) -> Kernel:
+    """The kernel with the largest marginal likelihood times its prior."""
+    posterior, d = _Posterior(x, z, weight, levels), x.shape[1]
+    start = posterior.at.copy()
+    start[:d] += math.log(LENGTH_FROM / LENGTH_AT)
+    steps = {"maxiter": STEPS}
+    found = minimize(posterior.loss, start, jac=True, method="L-BFGS-B", options=steps)
+    return _kernel_of(found.x)
+
+
+def kernels_near(process: Process, count: int, rng: np.random.Generator) -> list[Kernel]:
+    """So many kernels as the values allow beside the one that was chosen.
+
+    From Laplace's approximation of their density (Rasmussen and Williams 2006, chapter 3.4):
+    normal logarithms with the curvature at the chosen one, each at most as uncertain as a priori.
+    """
+    some = np.linspace(0, len(process.y) - 1, min(len(process.y), FEW)).astype(int)
+    z = (process.y - process.centre) / (float(process.y.std()) or 1.0)
+    posterior = _Posterior(process.x[some], z[some], process.weight[some], process.levels)
+    kernel = process.kernel
+    log = np.log(np.append(kernel.lengths, [kernel.signal, kernel.noise]))
+    steps = STEP * np.eye(len(log))
+    rows = [posterior.loss(log + step)[1] - posterior.loss(log - step)[1] for step in steps]
+    curvature = np.array(rows) / (2 * STEP)
+    prior = np.diag(1 / posterior.spread**2)
+    curvature = (curvature + curvature.T) / 2 - prior
+    curvature = curvature * len(process.y) / len(some) + prior  # all trials say more than some
+    values, vectors = np.linalg.eigh(curvature)
+    spread = 1 / np.sqrt(np.maximum(values, 1 / posterior.spread.max() ** 2))
+    drawn = rng.standard_normal((count, len(log))) * spread
+    return [_kernel_of(log + vectors @ one) for one in drawn]
+
+
+def _kernel_of(log: Floats) -> Kernel:
+    found = np.exp(log)
+    return Kernel(found[:-2], float(found[-2]), float(found[-1]))
 
 
 def _placed(kernel: Kernel, x: Floats, levels: Ints) -> Floats:
@@ -169,18 +223,28 @@ def _placed(kernel: Kernel, x: Floats, levels: Ints) -> Floats:
     columns = []
     for j, (length, n_levels) in enumerate(zip(kernel.lengths, levels, strict=True)):
         if n_levels > 0:
-            level = np.clip((x[:, j] * n_levels).astype(np.int64), 0, n_levels - 1)
-            columns.append(np.eye(n_levels)[level] / (np.sqrt(2.0) * length))
+            one_hot = np.eye(n_levels)[level_of(x[:, j], int(n_levels))]
+            columns.append(one_hot / (np.sqrt(2.0) * length))
         else:
             columns.append(x[:, [j]] / length)
     return np.hstack(columns)
 
 
+def level_of(x: Floats, n_levels: int) -> Ints:
+    """The number of the category at each position."""
+    return np.clip((x * n_levels).astype(np.int64), 0, n_levels - 1)
+
+
 def _squares(x: Floats, levels: Ints) -> Floats:
-    """Squared distances along each axis, (d, n, n); two different categories are 1 apart."""
-    distance = x.T[:, :, None] - x.T[:, None, :]
-    apart: NDArray[np.bool_] = np.abs(distance) > JITTER
-    return np.where(levels[:, None, None] > 0, apart, distance**2)
+    """Squared distances along each axis, (d, n, n)."""
+    pairs = zip(x.T, levels, strict=True)
+    return np.stack([_squares_along(column, column, int(n_levels)) for column, n_levels in pairs])
+
+
+def _squares_along(left: Floats, right: Floats, n_levels: int) -> Floats:
+    """Squared distances of positions (m,) and (n,), (m, n); two different categories are 1 apart."""
+    distance = left[:, None] - right[None, :]
+    return np.where(n_levels > 0, np.abs(distance) > JITTER, distance**2)
 
 
 def _integral(x: Floats, length: float, n_levels: int) -> Floats:
