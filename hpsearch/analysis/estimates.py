@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from hpsearch.analysis.read.axes import Floats
 
 
+NOT_KNOWN = 0.8  # a share whose interval is wider than this is not known
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its interval."""

@@ -20,8 +20,8 @@ MIN_PAIRS = 5  # with fewer pairs the test depends on how normal the differences
 MAX_PAIRS = 100  # the user must ask for more pairs than this
 SIMULATED = 20_000  # samples that the power is computed from
 LARGE = 100  # from so many pairs on, the correction for skewness costs few of them
-# The skewness of few values is too small, and none is seen before the first collapse. Chosen for
-# the laws of tests.benchmarks.truth.verification, so that 6% at most ever confirm what gains nothing.
+# The skewness of few values is too small, and none is seen before the first collapse. Chosen on the
+# laws of tests.benchmarks.truth.verification: 6% at most of what gains nothing is ever confirmed.
 FEW = 2.5  # so many times too small
 LEAST = 0.8  # so much may be there unseen, against either end
 

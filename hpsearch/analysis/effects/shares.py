@@ -48,7 +48,7 @@ class Components:
     """Variances of all effects with B copies, in the metric's unit squared.
 
     `main` (d,), `main_copies` (d, B), `pair` (d, d) symmetric with a zero diagonal, `pair_copies`
-    (d, d, B), `rest`, and `total` with `total_copies` (B,); estimates are at least 0. `rest` is what
+    (d, d, B), `rest`, and `total` with `total_copies` (B,); no estimate is below 0. `rest` is what
     three and more parameters do together, and what parameters of branches explain.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpsearch.analysis.estimates import Importance
+from hpsearch.analysis.estimates import NOT_KNOWN, Importance
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.second_opinions import SecondOpinion
 from hpsearch.core.words import percent, shortened
@@ -13,8 +13,8 @@ MIN_PAIR_SHARE = 0.02  # of the variance: weaker interactions are not shown
 
 HEADER = ("parameter", "share of the variance", "of the better half", "R² lost", "PED-ANOVA")
 LEGEND = (
-    "Share: functional ANOVA of the forest over all of the searched ranges, of the variance that "
-    "the forest sees. Of the better half: the forest's shares when all values worse than the "
+    "Share: functional ANOVA over all of the searched ranges, of the variance that "
+    "its model sees. Of the better half: the forest's shares when all values worse than the "
     "median of the space are set to it, for which a few disasters count no more than a bad trial. "
     "R² lost when the parameter is shuffled: permutation "
     "importance, out of bag, in points of 100; it counts interactions and is about twice the total "
@@ -76,4 +76,6 @@ def name_of(importance: Importance, most: int | None = None) -> str:
 
 
 def interval(importance: Importance) -> str:
-    return f"{percent(importance.low)} to {percent(importance.high)}"
+    between = f"{percent(importance.low)} to {percent(importance.high)}"
+    known = importance.high - importance.low <= NOT_KNOWN
+    return between if known else f"{between}: not known"

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpsearch.analysis.effects.conditional import Case, ConditionalOptimum
 from hpsearch.analysis.effects.curve import Curve
-from hpsearch.analysis.estimates import Estimate
+from hpsearch.analysis.estimates import NOT_KNOWN, Estimate
 from hpsearch.analysis.read.axes import Bools, Value
 from hpsearch.core.terminal import visible
 from hpsearch.core.words import code_html, digits, format_ranges, format_value, percent
@@ -329,8 +329,7 @@ def _evidence(rule: Rule) -> str:
     """Why to believe it."""
     share = rule.share
     parts = [
-        f"Explains {percent(share.value)} of the variance "
-        f"({percent(share.low)} to {percent(share.high)})."
+        _explains(share)
         if rule.kind != "avoid" or share.value > 0
         else ""
     ]
@@ -350,6 +349,13 @@ def _evidence(rule: Rule) -> str:
         parts.append("What a value gains counts times its chance to finish.")
     parts += [_ruled_out(rule), f"{rule.n_trials} trials."]
     return " ".join(part for part in parts if part)
+
+
+def _explains(share: Estimate) -> str:
+    between = f"{percent(share.low)} to {percent(share.high)}"
+    if share.high - share.low > NOT_KNOWN:
+        return f"How much of the variance it explains is not known ({between})."
+    return f"Explains {percent(share.value)} of the variance ({between})."
 
 
 def _unsure(gain: Estimate | None) -> TypeGuard[Estimate]:

@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import ndtr
@@ -242,7 +241,7 @@ def _squares(x: Floats, levels: Ints) -> Floats:
 
 
 def _squares_along(left: Floats, right: Floats, n_levels: int) -> Floats:
-    """Squared distances of positions (m,) and (n,), (m, n); two different categories are 1 apart."""
+    """Squared distances of positions (m,) and (n,), (m, n); two categories are 1 apart."""
     distance = left[:, None] - right[None, :]
     return np.where(n_levels > 0, np.abs(distance) > JITTER, distance**2)
 

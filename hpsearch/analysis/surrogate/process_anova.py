@@ -41,7 +41,7 @@ Nodes = Sequence[tuple[Floats, Floats]]
 class DrawnAnova:
     """Variances of B functions from the posterior, in the metric's unit squared.
 
-    `main` (d, B), `pair` (d, d, B) symmetric with a zero diagonal, `total` (B,), at least their sum.
+    `main` (d, B), `pair` (d, d, B) symmetric with a zero diagonal, `total` (B,) at least their sum.
     """
 
     main: Floats
@@ -130,7 +130,10 @@ def _main_parts(sums: Sequence[_Sum], nodes: Nodes) -> list[Floats]:
     """The mean (S, 1) of each function, then its main effects (S, Q_j) around it."""
     mean = np.add.reduce([one.over_the_rest(()) for one in sums])
     along_axes = range(len(nodes))
-    return [mean, *(np.add.reduce([s.over_the_rest((j,)) for s in sums]) - mean for j in along_axes)]
+    return [
+        mean,
+        *(np.add.reduce([s.over_the_rest((j,)) for s in sums]) - mean for j in along_axes),
+    ]
 
 
 def _pair_variance(

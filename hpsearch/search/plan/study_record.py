@@ -228,8 +228,9 @@ class StudyRecord:
         before = replace(self, study=recorded(self.store, self.name))
         note = before._correct(prepared)
         study = make_study(self.store, self._new_study(prepared, seed))
-        if attributes.SHARED not in study.user_attrs:
-            study.set_user_attr(attributes.SHARED, _shared(prepared))  # of an earlier hpsearch
+        shared = self._shared(prepared)
+        if not shared.keys() <= study.user_attrs.get(attributes.SHARED, {}).keys():
+            study.set_user_attr(attributes.SHARED, shared)  # of an earlier hpsearch
         if self.accept_code and self._has_other_code(study.user_attrs):
             study.set_user_attr(attributes.CODE, self.spec.code)
         now = replace(self, study=recorded(self.store, self.name))
@@ -274,7 +275,7 @@ class StudyRecord:
                 attributes.SETTINGS: preset.settings,
                 attributes.DATA: {"declared": without_password(spec.data), **facts},
                 attributes.SEED: seed,
-                attributes.SHARED: _shared(prepared),
+                attributes.SHARED: self._shared(prepared),
                 attributes.LANGUAGE_MODEL: preset.language_model,
                 attributes.FROM_SCRATCH: preset.is_from_scratch,
                 attributes.ALSO: also,
@@ -283,6 +284,10 @@ class StudyRecord:
                 attributes.STUDY: spec.name,
             },
         )
+
+    def _shared(self, prepared: Prepared) -> dict[str, Any]:
+        stages = [*prepared.stages]
+        return {"stages": stages, "trainer": self.spec.trainer, **prepared.facts}
 
     def job_fields(self, ref: StudyRef, run_id: int, device: str) -> dict[str, Any]:
         """The fields of a run's job that the study's declaration and this machine decide."""
@@ -301,10 +306,6 @@ class StudyRecord:
             "preset": self.preset.name,
             "device": device,
         }
-
-
-def _shared(prepared: Prepared) -> dict[str, Any]:
-    return {"stages": [*prepared.stages], **prepared.facts}
 
 
 def recorded(store: Store, name: str) -> StudySummary | None:

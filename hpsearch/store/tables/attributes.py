@@ -36,7 +36,8 @@ FROM_SCRATCH = "hps_from_scratch"
 """Whether its language model starts from nothing."""
 SHARED = "hps_shared"
 """Of what its trials share: the cached stages, such as its language model, by names that are
-digests of all that made them, and numbers, such as that model's perplexity."""
+digests of all that made them, the trainer, and numbers: how many rows are trained on, or that
+model's perplexity."""
 BASELINE = "hps_baseline"
 """What a simple model makes of its data: its name and its metrics."""
 WHOSE = "hps_whose"

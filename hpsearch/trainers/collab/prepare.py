@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -85,7 +85,11 @@ class PreparedRatings:
     columns: tuple[str, str] = ("user", "item")
     precision: str = "float32"
     stages: tuple[str, ...] = ()
-    facts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        users, items = len(self.user_ids), len(self.item_ids)
+        return {"training_rows": len(self.train), "users": users, "items": items}
 
     @property
     def ids(self) -> dict[Side, Ids]:

@@ -7,7 +7,7 @@ each fold the encoding is learnt from the other folds' rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -56,7 +56,10 @@ class PreparedFolds:
     metrics: tuple[str, ...]
     precision: str = "float64"
     stages: tuple[str, ...] = ()
-    facts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        return {"training_rows": len(self.folds[0].train)}
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """What the estimator does not take it says itself."""

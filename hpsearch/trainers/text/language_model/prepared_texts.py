@@ -45,10 +45,12 @@ class PreparedTexts:
 
     @property
     def facts(self) -> dict[str, float]:
-        """The perplexity of the language model; of two that of the one that reads forwards."""
-        if not self.language_models:
-            return {}
-        return {"perplexity": self.language_models[0].perplexity}
+        """How many texts are trained on, and the perplexity of the language model; of two that of
+        the one that reads forwards."""
+        found: dict[str, float] = {"training_rows": len(self.texts.parts["train"])}
+        if self.language_models:
+            found["perplexity"] = self.language_models[0].perplexity
+        return found
 
     @property
     def metrics(self) -> tuple[str, ...]:
