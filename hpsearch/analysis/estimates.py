@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from hpsearch.analysis.read.axes import Floats
 
-
 NOT_KNOWN = 0.8  # a share whose interval is wider than this is not known
 
 

@@ -43,6 +43,7 @@ from hpsearch.analysis.read.frame import (
 )
 from hpsearch.analysis.read.heavy_tail import without_explosions
 from hpsearch.analysis.read.subspaces import subspaces
+from hpsearch.analysis.rules.agreement import agreed
 from hpsearch.analysis.rules.avoid import beside, failure_rules
 from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
 from hpsearch.analysis.rules.recommendation import recommend, which_hold
@@ -199,6 +200,8 @@ def _assemble(
     for one in trusted:
         named += rules_of(one.curves, frame.metric, learned=one.learned)
     rules = [*beside(frame, avoid, named), *named]
+    if main in trusted:
+        rules = agreed(frame, main, rules)
     advised = recommend(frame, main, rules, level, third) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))

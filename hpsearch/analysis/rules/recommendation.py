@@ -19,7 +19,7 @@ from hpsearch.analysis.effects.curve import tails
 from hpsearch.analysis.effects.failures import chances_to_fail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
 from hpsearch.analysis.estimates import Estimate
-from hpsearch.analysis.read.axes import Bools, Floats, Value
+from hpsearch.analysis.read.axes import Bools, Floats, Ints, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
 from hpsearch.analysis.rules.rules import NAMING, Rule
 from hpsearch.core.words import assignments, digits
@@ -81,18 +81,15 @@ def recommend(
 ) -> Recommendation | None:
     """The configuration to use; None where no trial was complete."""
     advice, space = found.advice, found.subspace
-    rows = np.flatnonzero(space.rows)
-    complete = np.flatnonzero(frame.state[rows] == COMPLETE)
+    complete = to_choose(frame, found, rules)
     if not len(complete):
         return None
-    x = advice.table.x.astype(np.float64)
-    safe = complete[~_avoided(found, rules, x[complete])]
-    complete = safe if len(safe) else complete
+    rows, x = np.flatnonzero(space.rows), advice.table.x.astype(np.float64)
     at_trials = advice.sign * advice.model.predict(x)
     fails = _fails(frame, found, stream)
     worth = _worth(at_trials, fails(frame.unit[rows]), at_trials[complete])
     best = int(complete[np.argmax(worth[complete])])
-    joint = _joint(frame, found, rules, x[best])
+    joint = joint_setting(frame, found, rules, x[best])
     changed = bool(np.any(joint != x[best]))
     at_joint = advice.sign * advice.model.predict(joint[None])
     unit, params = frame.unit[rows[best]].copy(), frame.params(int(rows[best]))
@@ -172,6 +169,14 @@ def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Ru
     return [rule for rule in rules if rule.kind not in NAMING]
 
 
+def to_choose(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> Ints:
+    """The complete trials of a subspace, by their rows: those that no rule says to avoid, if
+    any."""
+    complete = np.flatnonzero(frame.state[found.subspace.rows] == COMPLETE)
+    safe = complete[~_avoided(found, rules, found.advice.table.x[complete].astype(np.float64))]
+    return safe if len(safe) else complete
+
+
 def _avoided(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> Bools:
     """Which points (n, d) lie where a rule says to avoid a value, as trials fail there."""
     column = {grid.axis.name: j for j, grid in enumerate(found.advice.grids)}
@@ -183,7 +188,9 @@ def _avoided(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> Bools:
     return inside
 
 
-def _joint(frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: Floats) -> Floats:
+def joint_setting(
+    frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: Floats
+) -> Floats:
     """`start` (d,) with the value of each rule that names one; of a region the nearest in it."""
     joint, axes = start.copy(), [frame.axes[c] for c in found.subspace.columns]
     named = {rule.param: rule for rule in rules if rule.kind in NAMING}

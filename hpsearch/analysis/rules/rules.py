@@ -328,11 +328,7 @@ def _ruled_out(rule: Rule) -> str:
 def _evidence(rule: Rule) -> str:
     """Why to believe it."""
     share = rule.share
-    parts = [
-        _explains(share)
-        if rule.kind != "avoid" or share.value > 0
-        else ""
-    ]
+    parts = [_explains(share) if rule.kind != "avoid" or share.value > 0 else ""]
     if _unsure(rule.gain):  # said, not left out: that the default will do is a finding as well
         parts.append(f"{format_value(rule.default)} may be as good ({_amount(rule.gain)}).")
     elif rule.gain is not None and rule.gain.value != 0:
