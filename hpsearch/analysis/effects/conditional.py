@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from hpsearch.analysis.effects.grids import Grid
-from hpsearch.analysis.effects.partial_residuals import PartialResiduals
-from hpsearch.analysis.read.axes import Axis, Floats, Value
+from hpsearch.analysis.effects.level_set import level_set, stretches, without_gaps
+from hpsearch.analysis.effects.partial_residuals import Marginal, PartialResiduals
+from hpsearch.analysis.read.axes import Axis, Bools, Floats, Value
 
 SHIFT_LEVEL = 0.98  # stricter than the intervals: the strongest pair has been picked from many
 
@@ -19,14 +20,14 @@ SHIFT_LEVEL = 0.98  # stricter than the intervals: the strongest pair has been p
 class Case:
     """The optimum while the partner lies between `partner_low` and `partner_high` (its values).
 
-    `low` to `high` is the optimum's interval, `value` itself for a category.
+    What may be as good as `value`: numbers in `pieces` (low, high), categories `alternatives`.
     """
 
     partner_low: Value
     partner_high: Value
     value: Value
-    low: Value
-    high: Value
+    pieces: tuple[tuple[Value, Value], ...] = ()
+    alternatives: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,34 +42,42 @@ def find_conditional(
     residuals: PartialResiduals,
     column: int,
     grid: Grid,
-    partner_column: int,
-    partner: Axis,
+    partner: tuple[int, Axis],
     sign: float,
+    worth: float,
     level: float,
 ) -> ConditionalOptimum | None:
-    """Compare the optima in the halves (or categories) of the partner's range; None if alike."""
+    """Compare the optima in the halves (or categories) of the partner's range; None if alike.
+
+    `partner`: its column of the forest's table, and its axis. `worth`: the smallest difference that
+    is worth having, in the metric's unit.
+    """
+    place, axis = partner
     found: list[tuple[Case, Floats]] = []
-    for low, high, cell in _regions(residuals, partner_column, partner):
-        curves = residuals.marginal_given(column, grid, partner_column, *cell)
+    for low, high, cell in _regions(residuals, place, axis):
+        curves = residuals.marginal_given(column, grid, place, *cell)
         if curves is None:
             continue
         best = grid.points[np.argmax(sign * curves[1], axis=1)]
-        value = grid.points[np.argmax(sign * curves[0])]
-        found.append((_case(grid, low, high, value, best, level), best))
+        inside = level_set(Marginal(*curves, curves[1]), sign, worth, level)
+        value = int(np.argmax(sign * curves[0]))
+        found.append((_case(grid, low, high, value, inside), best))
     differ = _other_category if grid.axis.is_categorical else _differ
     if not any(differ(a, b) for (_, a), (_, b) in combinations(found, 2)):
         return None
-    return ConditionalOptimum(partner.name, tuple(case for case, _ in found))
+    return ConditionalOptimum(axis.name, tuple(case for case, _ in found))
 
 
-def _case(
-    grid: Grid, partner_low: Value, partner_high: Value, value: float, best: Floats, level: float
-) -> Case:
+def _case(grid: Grid, low: Value, high: Value, best: int, inside: Bools) -> Case:
+    """`inside` (P,) are the points that may be as good as the `best`."""
     of = grid.axis.from_unit
+    value = of(float(grid.points[best]))
     if grid.axis.is_categorical:  # categories have no order, so nothing lies between two of them
-        return Case(partner_low, partner_high, of(value), of(value), of(value))
-    low, high = np.quantile(best, [(1 - level) / 2, (1 + level) / 2])
-    return Case(partner_low, partner_high, of(value), of(min(low, value)), of(max(high, value)))
+        others = [point for point in np.flatnonzero(inside) if point != best]
+        return Case(low, high, value, alternatives=tuple(of(grid.points[p]) for p in others))
+    inside = without_gaps(grid.points, inside) if grid.step else inside
+    pieces = stretches(grid.points, inside, grid.step)
+    return Case(low, high, value, tuple((of(a), of(b)) for a, b in pieces))
 
 
 def _differ(left: Floats, right: Floats) -> bool:

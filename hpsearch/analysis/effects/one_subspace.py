@@ -258,7 +258,7 @@ def _curves(
                 default_given=bool(frame.default_given[column]),
                 active=space.active,
                 n_trials=int(space.rows.sum()),
-                conditional=_conditional(frame, space, residuals, j, importances, sign, level),
+                conditional=_conditional(frame, space, residuals, j, importances, worth, level),
                 bounds=frame.bounds,
             )
         )
@@ -271,7 +271,7 @@ def _conditional(
     residuals: PartialResiduals,
     j: int,
     importances: Sequence[Importance],
-    sign: float,
+    worth: float,
     level: float,
 ) -> ConditionalOptimum | None:
     """How the optimum of axis j moves with its strongest partner, where that is strong."""
@@ -282,6 +282,6 @@ def _conditional(
     other = next(param for param in pairs[0].params if param != name)
     names = [frame.axes[c].name for c in space.columns]
     partner = frame.axes[space.columns[names.index(other)]]
-    return find_conditional(
-        residuals, j, _grid(frame, space, j), names.index(other), partner, sign, level
-    )
+    grid, sign = _grid(frame, space, j), 1.0 if frame.maximize else -1.0
+    place = names.index(other), partner
+    return find_conditional(residuals, j, grid, place, sign, worth, level)

@@ -14,7 +14,7 @@ from hpsearch.analysis.report.configurations import (
 from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.share_rows import HEADER, legend, share_rows
 from hpsearch.analysis.report.shared import aim
-from hpsearch.analysis.report.table import heading, optima, refusal
+from hpsearch.analysis.report.table import heading, named, refusal
 from hpsearch.analysis.results import Results
 from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import visible
@@ -37,7 +37,7 @@ def front_lines(front: Front) -> list[str]:
 
 
 def _one(e: Results) -> list[str]:
-    """Heading, rules or why there are none, table of shares, optima, failures, notes."""
+    """Heading, rules or why there are none, table of shares, best values, failures, notes."""
     title = "What matters" if e.trusted else "A first impression, not to be trusted yet"
     lines = [*rule_lines(e), "", f"## {title}", ""]
     lines += [*as_table(HEADER, share_rows(e)), "", legend(e)]
@@ -79,14 +79,13 @@ def next_lines(e: Results) -> list[str]:
 
 def _best_rows(e: Results) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for param, effect in optima(e).items():
-        span = region = ""
-        if effect.categorical:
-            region = ", ".join(map(format_value, effect.region))
+    for param, rule in named(e).items():
+        span, region = "", format_ranges(rule.pieces)
+        if rule.low is None:
+            region = ", ".join(map(format_value, (rule.value, *rule.alternatives)))
         else:
-            span = f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
-            region = format_ranges(effect.pieces)
-        rows.append((param, format_value(effect.best), span, region))
+            span = f"{format_value(rule.best_low)} to {format_value(rule.best_high)}"
+        rows.append((param, format_value(rule.value), span, region))
     return rows
 
 

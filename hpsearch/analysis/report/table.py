@@ -13,7 +13,6 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.analysis.effects.grids import Effect
 from hpsearch.analysis.estimates import Importance
 from hpsearch.analysis.report.configurations import configurations, path_line
 from hpsearch.analysis.report.front import front_header, front_rows, front_words
@@ -29,7 +28,7 @@ from hpsearch.analysis.results import Results
 from hpsearch.analysis.rules.rules import Rule
 from hpsearch.analysis.views.front import Front
 from hpsearch.core.terminal import as_line, one_line
-from hpsearch.core.words import digits, format_value, percent, shortened
+from hpsearch.core.words import digits, format_ranges, format_value, percent, shortened
 
 BAR = 10  # characters of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -156,16 +155,16 @@ def _shares(e: Results, width: int, everything: bool) -> Table:
 
 def _columns(e: Results, rows: Sequence[Importance], everything: bool) -> list[Column]:
     """All columns that there are, from left to right."""
-    effects = optima(e)
-    best = [effects.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
+    rules = named(e)
+    best = [rules.get(i.params[0]) if len(i.params) == 1 else None for i in rows]
     largest = max((i.share for i in rows), default=0.0) or 1.0
     between = f"{e.level:.0%} interval"
     columns = [
         Column("share", [percent(i.share) for i in rows], 0),
         Column("", [_bar(i.share / largest) for i in rows], 7),
         Column(between, [interval(i) for i in rows], 1),
-        Column("best", [shortened(format_value(b.best), 12) if b else "" for b in best], 5),
-        Column(between, [_span(b) if b else "" for b in best], 6),
+        Column("best", [shortened(format_value(b.value), 12) if b else "" for b in best], 5),
+        Column(between, [format_ranges(b.pieces) if b else "" for b in best], 6),
     ]
     if everything:
         opinions = {opinion.param: opinion for opinion in e.second_opinions}
@@ -193,16 +192,10 @@ def _left_out(e: Results, everything: bool) -> list[Text]:
     return [as_line(f"and {len(rest)} more {plural} {size} (--all shows them)", style="dim")]
 
 
-def optima(e: Results) -> dict[str, Effect]:
-    """The effects whose best value a rule stands behind; others would only mislead."""
-    known = {rule.param for rule in e.rules if rule.kind in ("optimum", "edge", "threshold")}
-    return {effect.param: effect for effect in e.effects if effect.param in known}
-
-
-def _span(effect: Effect) -> str:
-    if effect.categorical:
-        return ""
-    return f"{format_value(effect.best_low)} to {format_value(effect.best_high)}"
+def named(e: Results) -> dict[str, Rule]:
+    """The rules that name a best value, by parameter."""
+    kinds = ("optimum", "edge", "threshold")
+    return {rule.param: rule for rule in e.rules if rule.kind in kinds}
 
 
 def _bar(share: float) -> str:

@@ -2,7 +2,7 @@
 
 Each rule names the best value of its own curve, where the others are set well in one way or
 another. Together the best values of several curves may be worse than the best trial. Most intervals
-then hold that trial's value as well, and the rule names it instead.
+hold that trial's value as well, and the rule then names it instead.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import numpy as np
 
 from hpsearch.analysis.effects.curve import Curve
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
+from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.read.axes import Floats
 from hpsearch.analysis.read.frame import FAILED, Frame
 from hpsearch.analysis.rules.recommendation import joint_setting, to_choose
 from hpsearch.analysis.rules.rules import EDGE, Rule
 
+CAUTION = 1.0  # standard errors by which the joint setting has to be ahead of the trial
+
 
 def agreed(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> list[Rule]:
     """The rules, some of which name the best trial's value instead of their curve's best.
 
-    As long as the model predicts their joint setting to be worse than that trial, the value whose
-    change helps most is changed, if the rule's interval holds the trial's.
+    As long as the model does not surely predict their joint setting to be better than that trial,
+    the value whose change helps most is changed, if the rule's interval holds the trial's.
     """
     advice, complete, agreed = found.advice, to_choose(frame, found, rules), list(rules)
     if not len(complete) or np.any(frame.state == FAILED):  # else gains and failures are weighed
@@ -43,12 +46,12 @@ def agreed(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> list[
         and _holds(curves[rule.param], x[best, column[rule.param]])
     }  # fmt: skip
     row = np.flatnonzero(found.subspace.rows)[best]
-    behind = float(at_trials.max() - _worth(found, joint[None])[0])
+    behind = float(_behind(found, x[best], joint[None])[0])
     while behind > 0 and may_change:
         columns = list(may_change)
         changed = np.repeat(joint[None], len(columns), axis=0)
         changed[range(len(columns)), columns] = x[best, columns]
-        left = at_trials.max() - _worth(found, changed)
+        left = _behind(found, x[best], changed)
         nearest = int(np.argmin(left))
         if left[nearest] >= behind:
             break
@@ -59,8 +62,17 @@ def agreed(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> list[
     return agreed
 
 
-def _worth(found: SubspaceResults, x: Floats) -> Floats:
-    return np.asarray(found.advice.sign * found.advice.model.predict(x))
+def _behind(found: SubspaceResults, trial: Floats, x: Floats) -> Floats:
+    """How far points (m, d) may lie behind a trial (d,), as the model predicts both."""
+    advice, every = found.advice, np.vstack([trial, x])
+    predictions = advice.model.at(every)
+    worth = advice.sign * predictions.values
+    covariance = predictions.covariance_of_means(np.eye(len(every)))
+    if covariance is None:
+        return np.asarray(worth[0] - worth[1:])
+    own = np.diag(covariance)
+    variance = np.maximum(own[0] + own[1:] - 2 * covariance[0, 1:], 0.0)
+    return np.asarray(worth[0] - worth[1:] + CAUTION * np.sqrt(variance))
 
 
 def _holds(curve: Curve, unit: float) -> bool:
@@ -75,7 +87,9 @@ def _point(curve: Curve, unit: float) -> int:
 def _naming(rule: Rule, curve: Curve, unit: float) -> Rule:
     """The rule with another value, and what this one gains; its interval stays as it is."""
     point, value = _point(curve, unit), curve.value_at(unit)
-    there = replace(curve, usable=np.arange(len(curve.grid.points)) == point)
+    only = curve.sign * (np.arange(len(curve.grid.points)) == point)
+    copies = np.tile(only, (len(curve.marginal.copies), 1))
+    there = replace(curve, weighed=Marginal(only, copies, copies))  # which chooses that point
     gain = there.gain(curve.default) if rule.gain is not None else None
     others = tuple(one for one in (rule.value, *rule.alternatives) if one != value)
     ends = curve.grid.points[[0, -1]]

@@ -192,11 +192,18 @@ def _conditional(curve: Curve, metric: str, conditional: ConditionalOptimum) -> 
     unit = float(curve.grid.points[curve.best])
     rule = _make(curve, metric, "conditional", unit, curve.pieces, curve.gain_over_worst())
     detail = "; ".join(
-        f"with {_where(conditional.partner, b)} use {format_value(b.value)}"
-        + ("" if b.low == b.high else f" ({format_value(b.low)} to {format_value(b.high)})")
-        for b in conditional.cases
+        f"with {_where(conditional.partner, one)} use {format_value(one.value)}{_as_good(one)}"
+        for one in conditional.cases
     )
     return replace(rule, partner=conditional.partner, detail=f"{detail[:1].upper()}{detail[1:]}.")
+
+
+def _as_good(case: Case) -> str:
+    """In brackets what may be as good as the case's value; nothing where that is alone."""
+    if case.alternatives:
+        return f" (not clearly worse: {', '.join(map(format_value, case.alternatives))})"
+    alone = all(low == high == case.value for low, high in case.pieces)
+    return "" if alone else f" ({format_ranges(case.pieces)})"
 
 
 def _where(partner: str, case: Case) -> str:

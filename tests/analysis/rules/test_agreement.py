@@ -1,0 +1,68 @@
+"""What rules name goes well together, as far as their intervals allow."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import optuna
+import pytest
+
+from hpsearch.analysis import explain
+
+
+def ridge(seed, noise):
+    """The best x grows with y; z matters by itself."""
+    rng = np.random.default_rng(seed)
+
+    def objective(trial):
+        x, y, z = (trial.suggest_float(name, 0, 1) for name in "xyz")
+        return -10 * (x - 0.25 - 0.4 * y) ** 2 - (z - 0.5) ** 2 + noise * rng.normal()
+
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed)
+    )
+    study.optimize(objective, n_trials=60)
+    return study
+
+
+def truth(params):
+    x, y, z = (params[name] for name in "xyz")
+    return -10 * (x - 0.25 - 0.4 * y) ** 2 - (z - 0.5) ** 2
+
+
+def following(explanation):
+    named = {r.param: r.value for r in explanation.rules if r.kind in ("optimum", "edge")}
+    return {**explanation.best_params, **named}
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Explanations of studies as they are, and with rules that name their curves' best values."""
+    studies = [ridge(seed, 0.1) for seed in range(6)]
+    agreed = [explain(study) for study in studies]
+    with pytest.MonkeyPatch.context() as patch:
+        module = sys.modules["hpsearch.analysis.explain"]  # a function has this name, too
+        patch.setattr(module, "agreed", lambda frame, main, rules: rules)
+        alone = [explain(study) for study in studies]
+    return agreed, alone
+
+
+def test_following_all_rules_costs_less_than_the_best_of_each_curve(both):
+    costs = [[-truth(following(one)) for one in some] for some in both]
+    assert np.mean(costs[0]) < np.mean(costs[1])
+
+
+def test_a_rule_names_a_value_of_its_interval_and_what_that_gains(both):
+    changed = 0
+    for agreed, alone in zip(*both, strict=True):
+        for one, other in zip(agreed.rules, alone.rules, strict=True):
+            assert (one.param, one.pieces) == (other.param, other.pieces)
+            if one.kind not in ("optimum", "edge"):
+                continue
+            assert any(low <= one.value <= high for low, high in one.pieces)
+            if one.value != other.value:
+                changed += 1
+                assert one.gain_worst.value <= other.gain_worst.value + 0.3
+                assert one.gain_worst.low <= one.gain_worst.value <= one.gain_worst.high
+    assert changed
