@@ -38,6 +38,7 @@ def test_a_run_fills_the_store(spec, storage, console):
     cohorts = [trial.user_attrs["hps_cohort"] for trial in study.trials]
     assert cohorts == ["baseline"] + ["design"] * 6 + ["exploit"] * 5
     assert study.trials[0].params == spec.preset.defaults
+    assert study.user_attrs["hps_shared"] == {"stages": [], "trainer": spec.trainer}
     assert all(trial.state.is_finished() for trial in study.trials)
     with Store.open(storage) as store:
         counts = store.table_counts()

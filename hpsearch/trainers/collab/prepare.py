@@ -88,7 +88,7 @@ class PreparedRatings:
 
     @property
     def facts(self) -> dict[str, float]:
-        users, items = len(self.user_ids), len(self.item_ids)
+        users, items = len(self.user_ids.names), len(self.item_ids.names)
         return {"training_rows": len(self.train), "users": users, "items": items}
 
     @property

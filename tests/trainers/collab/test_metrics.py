@@ -96,3 +96,4 @@ def test_damped_means_of_a_user_and_an_item_are_those_of_the_formula():
     user_2 = (-2 - item_1) / 11
     expected = [3 + item_2 + user_1, 3 + item_2 + user_2, 3]
     assert damped_means(data, valid) == pytest.approx(expected)
+    assert data.facts == {"training_rows": 3, "users": 2, "items": 2}
