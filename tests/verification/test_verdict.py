@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpsearch.verification.paired_test import pairs_needed
+from hpsearch.verification.paired_test import interval, pairs_needed
 from hpsearch.verification.verdict import Pairs, failing, judge
 
 ERROR = 0.025
@@ -65,7 +65,7 @@ WIDTHS = [  # the mean gain of ten pairs whose interval is the mean +- 1
 @pytest.mark.parametrize(("mean", "claimed", "verdict", "reason"), WIDTHS)
 def test_what_each_verdict_says(mean, claimed, verdict, reason):
     apart = np.array([-1.0, 1.0] * 5)
-    apart *= 1 / (stats.t.ppf(1 - ERROR, 9) * stats.sem(apart))
+    apart /= interval(apart, ERROR)[1]
     done = judge(Pairs(tuple(apart + mean)), claimed, claimed / 2, ERROR)
     assert (done.low, done.high) == pytest.approx((mean - 1, mean + 1))
     assert done.verdict == verdict
