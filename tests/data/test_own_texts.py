@@ -219,7 +219,7 @@ def test_a_column_of_lists_is_not_text(tmp_path) -> None:
 def test_what_is_wrong_with_the_section_is_one_sentence(tmp_path) -> None:
     with pytest.raises(InputError, match=r"does not exist: give the aclImdb folder"):
         load(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match=r"no data source 'imbd': use imdb or rt"):
+    with pytest.raises(InputError, match=r"no data source 'imbd': use imdb, rt or newsgroups"):
         load_text({"source": "imbd"}, path=None, progress=lambda *_: None)
     with pytest.raises(InputError, match=r"text in \[data\] names no column"):
         load(tmp_path / "own.csv", text=[])
