@@ -8,8 +8,10 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.analysis.views.front import front_of
 from hpsearch.core.terminal import visible
 from hpsearch.core.words import assignments, how_many
+from hpsearch.store.trials.columns import objective_names
 
 MOST_ROWS = 5
 
@@ -30,10 +32,11 @@ class Study(optuna.Study):
 
     def _repr_html_(self) -> str:
         complete = self._complete()
-        names = self.metric_names or ["value"]
+        names = objective_names(self.metric_names, self.user_attrs, len(self.directions))
         head = f"<b>{escape(self.study_name)}</b>: {how_many(len(complete), 'complete trial')}"
         if not complete:
             return visible(f"<p>{head}.</p>")
+        front = front_of(self, names) if len(names) > 1 else None
         rows = "".join(
             f"<tr><td>{trial.number}</td><td>{_values(trial)}</td>"
             f'<td style="text-align: left">{escape(assignments(trial.params, 4))}</td></tr>'
@@ -42,7 +45,11 @@ class Study(optuna.Study):
         titles = "".join(
             f"<th>{escape(name)}</th>" for name in ("trial", ", ".join(names), "parameters")
         )
-        return visible(f"<p>{head}, the best of which are:</p><table>{titles}{rows}</table>")
+        by = f" by {escape(names[0])}" if len(names) > 1 else ""
+        below = "" if front is None else f"<p>{escape(front.sentence)}</p>"
+        return visible(
+            f"<p>{head}, the best of which are{by}:</p><table>{titles}{rows}</table>{below}"
+        )
 
     def _complete(self) -> list[FrozenTrial]:
         return self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -48,6 +48,15 @@ def explained(study):
     return explain(study)
 
 
+def test_a_study_of_several_objectives_names_them_and_its_front():
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    for pair in ((1.0, 3.0), (2.0, 1.0), (0.5, 2.0)):
+        study.add_trial(create_trial(values=pair))
+    shown = Study.of(study)._repr_html_()
+    assert "values_0, values_1" in shown
+    assert "2 trials of 3 complete ones on the Pareto front" in shown
+
+
 def test_texts_are_short_and_say_what_it_is(study, explained):
     assert len(repr(explained)) < 300
     assert "80 trials" in repr(explained)
