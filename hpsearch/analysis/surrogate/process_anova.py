@@ -27,10 +27,10 @@ from hpsearch.analysis.surrogate.gaussian_process import (
     level_of,
 )
 
-N_KERNELS = 10  # drawn, as the lengths are not known either
-N_EACH = 20  # functions for each of them
+N_KERNELS = 8  # drawn, as the lengths are not known either
+N_EACH = 25  # functions for each of them
 N_WAVES = 128
-N_POINTS = 1024  # that the variance of a function is computed from
+N_POINTS = 512  # that the variance of a function is computed from
 MOST_PAIRS = 60  # that are drawn; of weaker ones what the mean function says
 
 Nodes = Sequence[tuple[Floats, Floats]]
