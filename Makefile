@@ -51,9 +51,10 @@ api: .venv/installed
 docs: .venv/installed-test
 	$(BIN)/mkdocs build --strict
 
-# docs/pictures/, made from simulated studies.
-pictures: .venv/installed
+# docs/pictures/, made from simulated studies; those of the gallery take minutes, and Chromium.
+pictures: .venv/installed-test
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/gallery.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

@@ -133,8 +133,19 @@ def describe_params(params: Mapping[str, Any], count: int | None = None) -> str:
 
 
 def number(value: object) -> str:
-    """Four digits digits of a number, anything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Four digits of a number, anything else as it is."""
+    return typed_number(value, 4) if isinstance(value, float) else str(value)
+
+
+def typed_number(value: float, count: int = 6) -> str:
+    """A number as a person types it: so many digits, no commas.
+
+    Example:
+        >>> typed_number(1e-5), typed_number(123456.0), typed_number(3e7)
+        ('1e-5', '123456', '3e7')
+    """
+    mantissa, exponent, power = f"{value:.{count}g}".partition("e")
+    return f"{mantissa}e{int(power)}" if exponent else mantissa
 
 
 def shortened(text: str, most: int) -> str:
@@ -145,11 +156,15 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
+PLAIN = 1e7
+"""From here on numbers have an exponent: on the axes of plots stand 10,000 and 1,000,000, too."""
+
+
 def format_value(value: object) -> str:
     """A parameter's value as a person writes it: three digits, 0.001 rather than 1e-3, 3e-4."""
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    if value == 0 or 1e-3 <= abs(value) < PLAIN:
         return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e3 else f"{value:,.0f}"
     return _with_exponent(value, 3) if math.isfinite(value) else str(value)
 
@@ -164,7 +179,7 @@ def digits(value: float, count: int = 3, *, sign: bool = False) -> str:
     if not math.isfinite(value):
         return str(value)
     short = float(f"{value:.{count}g}")
-    if short == 0 or 1e-3 <= abs(short) < 1e6:
+    if short == 0 or 1e-3 <= abs(short) < PLAIN:
         return f"{short:{'+' if sign else ''},.10g}"
     return ("+" if sign and short > 0 else "") + _with_exponent(short, count)
 
@@ -213,7 +228,7 @@ def told_apart(choices: Iterable[Any]) -> list[Any]:
 def assignments(params: Mapping[str, Any], digits: int = 6) -> str:
     """Parameters as they are typed: name=value, quoted as a shell needs it, spaces between them."""
     shown = {
-        name: f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        name: typed_number(value, digits) if isinstance(value, float) else str(value)
         for name, value in params.items()
     }
     return " ".join(shlex.quote(f"{name}={value}") for name, value in shown.items())

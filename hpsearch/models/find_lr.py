@@ -8,6 +8,7 @@ from rich.console import Console
 
 from hpsearch.core.console import say, shown_progress
 from hpsearch.core.terminal import new_console
+from hpsearch.core.words import digits
 from hpsearch.errors import InputError
 from hpsearch.models.train import TrainOptions, final_settings, prepare_on_fastest, start_preset
 from hpsearch.study.spec import StudySpec
@@ -58,7 +59,7 @@ def find_and_draw(
             )
     title = f"{spec.name}, {resolved.name}, {stage}"
     for name, lr in curve.suggestions._asdict().items():
-        console.print(f"{name:<9} {lr:.3g}")
+        console.print(f"{name:<9} {digits(lr)}")
     if output is not None:
         files = _draw(curve, output, title)
         say(console, f"Wrote {' and '.join(map(str, files))}")

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpsearch.core.words import first_problem, nearest, told_apart
+from hpsearch.core.words import first_problem, nearest, told_apart, typed_number
 from hpsearch.errors import InputError
 
 Space = Mapping[str, BaseDistribution]
@@ -119,12 +119,12 @@ def describe(distribution: BaseDistribution) -> str:
         case CategoricalDistribution(choices=choices):
             return "one of " + ", ".join(map(str, told_apart(choices)))
         case FloatDistribution() | IntDistribution():
-            text = f"{distribution.low:g} to {distribution.high:g}"
+            text = f"{typed_number(distribution.low)} to {typed_number(distribution.high)}"
             if distribution.log:
                 return f"{text}, log"
             step = distribution.step
             plain = step is None or (isinstance(distribution, IntDistribution) and step == 1)
-            return text if plain else f"{text} in steps of {step:g}"
+            return text if plain else f"{text} in steps of {typed_number(step)}"
     raise TypeError(f"no such distribution: {distribution!r}")
 
 

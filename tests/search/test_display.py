@@ -142,6 +142,6 @@ def test_durations(seconds, text):
 
 def test_numbers_and_params():
     assert [number(one) for one in (0.123456, 1e-5, 12, True, "a")] == [
-        "0.1235", "1e-05", "12", "True", "a",
+        "0.1235", "1e-5", "12", "True", "a",
     ]  # fmt: skip
     assert describe_params({"a": 1, "b": 0.25, "c": "x"}, 2) == "a=1 b=0.25 …"

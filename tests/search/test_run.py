@@ -250,7 +250,7 @@ def test_replicates_differ_by_their_seed_alone(spec, storage, console):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("space", "lr is 1e-05 to 0.1, log (was 0.0001 to 0.1, log)"),
+        ("space", "lr is 1e-5 to 0.1, log (was 0.0001 to 0.1, log)"),
         ("settings", "settings.epochs is 5 (was 3)"),
         ("data", 'data.source is "other" (was "fake")'),
         ("metric", "the metric is loss (was score)"),

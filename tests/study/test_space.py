@@ -91,7 +91,7 @@ def test_differences_name_the_parameter_and_both_ranges():
     new = {"lr": FloatDistribution(1e-5, 0.1, log=True), "bs": IntDistribution(8, 64)}
     assert describe_difference(old, old) == []
     assert describe_difference(old, new) == [
-        "lr is 1e-05 to 0.1, log (was 0.0001 to 0.1, log)",
+        "lr is 1e-5 to 0.1, log (was 0.0001 to 0.1, log)",
         "wd is gone (was 0 to 1)",
         "bs is new (8 to 64)",
     ]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from hpsearch.analysis.read.axes import Value
+from hpsearch.analysis.read.axes import Axis, Value
 from hpsearch.analysis.report.configurations import (
     TUNING_HEADER,
     configurations,
@@ -186,7 +186,8 @@ def _range(e: Results, rule: Rule) -> str:
         for low, high in rule.unit_pieces
     )
     value, default = "", ""
-    words = f"From {format_value(axis.low)} to {format_value(axis.high)}: "
+    low, high = _ends(axis)
+    words = f"From {low} to {high}: "
     words += format_ranges(rule.pieces)
     if rule.kind != "avoid":
         value = f'<circle class="value" cx="{place(rule.value)}" cy="10" r="5"/>'
@@ -197,9 +198,14 @@ def _range(e: Results, rule: Rule) -> str:
     return (
         f'<svg class="range" role="img" aria-label="{escape(words)}"><title>{escape(words)}</title>'
         '<line class="track" x1="0" x2="100%" y1="10" y2="10" stroke-width="4"/>'
-        f'{spans}{default}{value}<text x="0" y="34">{escape(format_value(axis.low))}</text>'
-        f'<text x="100%" y="34" text-anchor="end">{escape(format_value(axis.high))}</text></svg>'
+        f'{spans}{default}{value}<text x="0" y="34">{escape(low)}</text>'
+        f'<text x="100%" y="34" text-anchor="end">{escape(high)}</text></svg>'
     )
+
+
+def _ends(axis: Axis) -> tuple[str, str]:
+    """The ends of the searched range, whole numbers as such."""
+    return format_value(axis.from_unit(0.0)), format_value(axis.from_unit(1.0))
 
 
 def _next(e: Results) -> str:
@@ -215,7 +221,7 @@ def _ranges(e: Results) -> str:
         if axis.is_categorical
         else (
             axis.name,
-            f"{format_value(axis.low)} to {format_value(axis.high)}",
+            " to ".join(_ends(axis)),
             "log" if axis.log else "linear",
         )
         for axis in e.frame.axes

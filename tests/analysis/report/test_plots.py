@@ -45,7 +45,9 @@ def test_numbers_are_written_in_one_style():
     assert [digits(x, 2) for x in (112.0, 0.00011, 2.5e7, -3.0, 0.0)] == [
         "110", "1.1e-4", "2.5e7", "-3", "0"
     ]  # fmt: skip
-    assert [format_value(x) for x in (3e-4, 1e-5, 1.23e6)] == ["3e-4", "1e-5", "1.23e6"]
+    assert [format_value(x) for x in (3e-4, 1e-5, 1e6, 1.23e7)] == [
+        "3e-4", "1e-5", "1,000,000", "1.23e7"
+    ]  # fmt: skip
     assert digits(0.25, sign=True) == "+0.25"
     assert digits(float("nan")) == "nan"
 

@@ -63,7 +63,8 @@ def _effects_legend(e: Results, shown: int) -> str:
     more = f" {shown} of {len(e.effects)} parameters, the strongest."
     more = more if shown < len(e.effects) else ""
     return (
-        f"Blue: the mean over all other parameters, with its {e.level:.0%} band. Dots: trials. "
+        "Blue: what a value is worth where the other parameters are set well, with its "
+        f"{e.level:.0%} band. Dots: trials. "
         "Thin grey: the forest's curves for single trials. Dotted: the default. Orange bar: "
         f"may be as good as the best; shaded: the interval of the best.{more}"
     )
@@ -108,7 +109,8 @@ def importance_plot(e: Results) -> Plot:
     left_out = len(e.main_importances) - sum(len(i.params) == 1 for i in bars)
     if left_out:
         words += f" {left_out} more parameters have smaller shares."
-    return Plot("Shares of the variance", words, styled(figure, height=90 + 28 * len(bars)))
+    row = max(28, 8 + 14 * max((name.count("<br>") + 1 for name in names), default=1))
+    return Plot("Shares of the variance", words, styled(figure, height=90 + row * len(bars)))
 
 
 def _bars(importances: list[Importance]) -> go.Bar:

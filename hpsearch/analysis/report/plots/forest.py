@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.analysis.pooling.results import PooledOptimum
@@ -34,14 +35,16 @@ def forest_plot(one: PooledOptimum) -> Plot:
     _add_row(figure, "all studies", (one.low, one.value, one.high), ORANGE, 13, "diamond")
     if not one.categorical:
         _add_row(figure, "a new study", (one.new_low, None, one.new_high), GREY, 0)
-    figure.update_xaxes(**_look(one))
+    figure.update_xaxes(**_look(one, _reach(one)))
     order = [*(part.study for part in one.parts), "all studies", "a new study"]
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[*map(literal, reversed(order))]
     )
     return Plot(
         title=f"{one.param}: the best value of each study",
-        words=one.statement.replace("`", ""),
+        words="Squares: the best value of each study with its interval, larger where the study "
+        f"weighs more. Diamond: {_span(one.value, one.low, one.high)} over all studies."
+        + ("" if one.categorical else " The last line: where the best of a new study is expected."),
         figure=styled(figure, height=90 + ROW * (len(one.parts) + 2)),
     )
 
@@ -54,8 +57,10 @@ def cost_plot(one: PooledOptimum) -> Plot:
         _add_costs(figure, one, x)
     else:
         _add_cost_curve(figure, one, x)
-    figure.update_xaxes(**_look(one))
-    figure.update_yaxes(title=literal(one.unit, 30), rangemode="tozero")
+    figure.update_xaxes(**_look(one, (one.values[0], one.values[-1])))
+    # Some room below: what costs nothing stays whole, and the 0 does not lie on the numbers of x.
+    top = float(np.max([*one.cost_high, *one.cost_new_high])) or 1.0
+    figure.update_yaxes(title=f"cost, {literal(one.unit, 30)}", range=[-0.06 * top, 1.06 * top])
     step = max(1, (len(one.values) - 1) // (TABLE_ROWS - 1))
     rows = tuple(
         (format_value(one.values[i]), digits(one.cost[i]), digits(one.cost_new_high[i]))
@@ -104,14 +109,13 @@ def _add_row(
 ) -> None:
     low, value, high = span
     row = literal(name)
-    words = f"{format_value(low)} to {format_value(high)}"
     if low is not None:
         figure.add_trace(
             go.Scatter(x=[low, high], y=[row, row], mode="lines", hoverinfo="skip",
                        line={"color": color, "width": 2})
         )  # fmt: skip
     marker = {"color": color, "size": max(size, 1), "symbol": symbol}
-    text = [f"{row}: {literal(format_value(value))} ({words})"]
+    text = [f"{row}: {literal(_span(value, low, high))}"]
     at = [literal(format_value(value)) if low is None else value if value is not None else low]
     figure.add_trace(
         go.Scatter(x=at, y=[row], mode="markers", marker=marker, text=text,
@@ -123,12 +127,31 @@ def _x(one: PooledOptimum, values: Sequence[Value]) -> list[Any]:
     return [literal(format_value(value)) for value in values] if one.categorical else list(values)
 
 
-def _look(one: PooledOptimum) -> dict[str, Any]:
+def _span(value: Value, low: Value, high: Value) -> str:
+    """A best value with its interval; a category has none, and a new study has no value."""
+    ends = "" if low is None or low == high else f"{format_value(low)} to {format_value(high)}"
+    if value is None:
+        return ends
+    return f"{format_value(value)} ({ends})" if ends else format_value(value)
+
+
+def _reach(one: PooledOptimum) -> tuple[Value, Value]:
+    """From the lowest to the highest value that the forest plot shows."""
+    if one.categorical:
+        return one.values[0], one.values[-1]
+    rows = [(one.low, one.high), (one.new_low, one.new_high)]
+    rows += [(part.low, part.high) for part in one.parts]
+    shown = [float(str(end)) for row in rows for end in row if end is not None]
+    return min(shown), max(shown)
+
+
+def _look(one: PooledOptimum, reach: tuple[Value, Value]) -> dict[str, Any]:
+    """Title, type and ticks of the parameter's axis, which goes from one end of `reach` on."""
     title = wrapped(one.param)
     if one.categorical:
         order = _x(one, one.values)
         return {
             "title": title, "type": "category", "categoryorder": "array", "categoryarray": order
         }  # fmt: skip
-    ends = [float(str(value)) for value in (one.values[0], one.values[-1])]
+    ends = [float(str(value)) for value in reach]
     return {"title": title, **scale_look(ends[0], ends[1], log=one.log)}

@@ -15,6 +15,7 @@ from hpsearch.analysis.report.plots.style import (
     ORANGE,
     Plot,
     literal,
+    metric_name,
     styled,
     thinned,
     wrapped,
@@ -112,7 +113,7 @@ def _add_axes(figure: go.Figure, axes: list[Axis], e: Results) -> None:
                 font={"size": 10},
                 yshift=0 if axis.is_categorical else (-9 if unit == 0 else 9),
             )
-    names = [wrapped(axis.name, 20) for axis in axes] + [wrapped(e.metric, 20)]
+    names = [wrapped(axis.name, 20) for axis in axes] + [wrapped(metric_name(e), 20)]
     # Slanted up to their axis: on a narrow screen none lies on another, and the last one stays.
     figure.update_xaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[-0.1, len(names) - 0.6],

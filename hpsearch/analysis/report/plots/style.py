@@ -57,7 +57,8 @@ def styled(figure: go.Figure, *, height: int = 320, legend: bool = False) -> go.
     look = {"gridcolor": GRID, "zeroline": False, "exponentformat": "none", "automargin": True}
     look["separatethousands"] = True
     figure.update_xaxes(**look)
-    figure.update_yaxes(ticksuffix=" ", **look)
+    # A standoff: else the title lies on wide numbers of its axis.
+    figure.update_yaxes(ticksuffix=" ", title_standoff=8, **look)
     return figure
 
 
@@ -125,9 +126,12 @@ def hovered(axis: Axis, letter: str = "x") -> str:
 
 def metric_title(e: Results) -> str:
     arrow = "↑" if e.maximize else "↓"
-    # Optuna's studies of one objective give it no name.
-    name = f"value of {e.study}" if e.metric == "value" else e.metric
-    return f"{wrapped(name, 30)} ({arrow} better)"
+    return f"{wrapped(metric_name(e), 30)} ({arrow} better)"
+
+
+def metric_name(e: Results) -> str:
+    """Optuna's studies of one objective give it no name: then it is the value of its study."""
+    return f"value of {e.study}" if e.metric == "value" else e.metric
 
 
 def within_bounds(e: Results, low: float, high: float) -> list[float]:

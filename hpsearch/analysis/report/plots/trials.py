@@ -95,7 +95,8 @@ def noise_plot(e: Results) -> Plot | None:
         title="repeated configuration, worst to best"
         if e.maximize
         else "repeated configuration, best to worst",
-        dtick=max(1, len(values) // 10),
+        dtick=max(1, -(-len(values) // 8)),
+        range=[0.4, len(values) + 0.6],
     )
     figure.update_yaxes(title=metric_title(e))
     words = (
