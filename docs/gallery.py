@@ -56,9 +56,9 @@ COMMANDS = (
     ("hpsearch explain north south west --pool --output pooled.html", None),
     ("hpsearch new ratings.csv", None),
     ("hpsearch train ratings.toml --preset quick --output tastes", None),
-    ("hpsearch lr-find ratings.toml --preset quick", "lr-find.txt"),
     ("hpsearch interpret tastes", None),
     ("hpsearch new flowers.csv --target kind", None),
+    ("hpsearch lr-find flowers.toml --preset quick", "lr-find.txt"),
     ("hpsearch train flowers.toml --preset quick --output model --set epochs=5", None),
     ("hpsearch card model", "card.txt"),
 )
@@ -103,7 +103,9 @@ def main() -> None:
         write_data(folder)
         for command, text in COMMANDS:
             printed = typed(command, folder)
-            if text:
+            if text == "card.txt":
+                (FOLDER / text).write_text(card(printed), "utf-8")
+            elif text:
                 (FOLDER / text).write_text(f"$ {command}\n{printed}", "utf-8")
         with chromium() as browser:
             show_as(browser, 900)
@@ -161,13 +163,22 @@ def shown(printed: str) -> Iterator[str]:
     lines = printed.splitlines()
     trials = [place for place, line in enumerate(lines) if line.startswith("trial ")]
     for place, line in enumerate(lines):
-        if place in trials[2:-1]:
+        if line.startswith(("|", "- ")) or line in ("```", ""):
+            yield line  # Markdown
+        elif place in trials[2:-1]:
             if place == trials[2]:
                 yield "..."
         elif len(line) > COLUMNS:
             yield from textwrap.wrap(line, COLUMNS)
         else:
             yield line.rstrip()
+
+
+def card(printed: str) -> str:
+    """Some sections of a model card, without headings that would be the page's own."""
+    parts = printed.split("\n## ")
+    chosen = [part for part in parts if part.startswith(("Metrics", "Classes", "Confusion"))]
+    return "\n\n".join(f"**{part.replace(chr(10), '**' + chr(10), 1)}" for part in chosen)
 
 
 def plot_of(browser: Any, page: Path, title: str) -> str:
@@ -184,8 +195,8 @@ def plot_of(browser: Any, page: Path, title: str) -> str:
 
 
 def rounded(svg: str) -> str:
-    """With one digit after the point: tenths of a pixel nobody sees."""
-    return re.sub(r"(\d+\.\d)\d+", r"\1", svg)
+    """Its places with one digit after the point; its words stay as they are."""
+    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag[0]), svg)
 
 
 def taste_map(browser: Any, folder: Path) -> str:

@@ -109,7 +109,7 @@ def _titled(figure: go.Figure, title: str) -> go.Figure:
     styled(figure, height=HEIGHT, legend=legend)
     figure.update_layout(
         title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 16}},
-        margin={"t": 70, "r": 20},
+        margin={"t": 70, "r": 20, "b": 55},
     )
     return figure
 

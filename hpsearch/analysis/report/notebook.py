@@ -20,6 +20,7 @@ from hpsearch.core.terminal import visible
 from hpsearch.core.words import code_html, percent
 
 LEFT = '<div style="text-align: left">'  # Jupyter's tables and lists would stand in the middle
+PRE = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">'  # no line leaves the cell
 
 
 def explanation_html(e: Results) -> str:
@@ -44,7 +45,7 @@ def pooling_html(pooling: PoolingResults) -> str:
 def _one(e: Results) -> str:
     first, *more = heading(e)
     used = "".join(
-        f"<p><b>{escape(title)}:</b> {escape(words)}</p><pre>{escape(line)}</pre>"
+        f"<p><b>{escape(title)}:</b> {escape(words)}</p>{PRE}{escape(line)}</pre>"
         for title, words, line in configurations(e)
     )
     rules = "".join(f"<li>{rule._repr_html_()}</li>" for rule in e.rules)
