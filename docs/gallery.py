@@ -34,25 +34,26 @@ STORE = "sqlite:///hpsearch.db"
 
 # Each command as the page names it, and the text that it prints, if the page shows that.
 COMMANDS = (
-    ("hpsearch run film.toml --trials 12 --storage sqlite:///few.db", None),
+    ("hpsearch run film.toml --trials 12 --workers 1 --storage sqlite:///few.db", None),
     ("hpsearch explain film --storage sqlite:///few.db", "few.txt"),
-    ("hpsearch run film.toml --trials 150", None),
+    ("hpsearch run film.toml --trials 150 --workers 1", None),
     ("hpsearch explain film", "explain.txt"),
     ("hpsearch explain film --output report.html", None),
     ("hpsearch explain film --trial 5", "trial.txt"),
     (
-        "hpsearch verify film.toml --param lr_decay --value 2.6 --against 5 --pairs 12",
+        "hpsearch verify film.toml --param lr_decay --value 2.6 --against 5 --pairs 12 --workers 1",
         "verify.txt",
     ),
     (
         "hpsearch run film:accuracy_and_seconds --space lr=1e-5..0.1,log --space width=8..512,log "
-        "--space depth=1..6 --metric accuracy --direction maximize --also seconds --trials 60",
+        "--space depth=1..6 --metric accuracy --direction maximize --also seconds --trials 60 "
+        "--workers 1",
         None,
     ),
     ("hpsearch explain film.accuracy_and_seconds --output two.html", None),
-    ("hpsearch run north.toml --trials 60", None),
-    ("hpsearch run south.toml --trials 60", None),
-    ("hpsearch run west.toml --trials 60", None),
+    ("hpsearch run north.toml --trials 60 --workers 1", None),
+    ("hpsearch run south.toml --trials 60 --workers 1", None),
+    ("hpsearch run west.toml --trials 60 --workers 1", None),
     ("hpsearch explain north south west --pool --output pooled.html", None),
     ("hpsearch new ratings.csv", None),
     ("hpsearch train ratings.toml --preset quick --output tastes", None),

@@ -121,6 +121,21 @@ def test_what_a_page_tells_to_type_works(page, own_folder, monkeypatch):  # noqa
             exec(compile(text, page, "exec"), names)
 
 
+def test_the_gallery_has_the_pictures_and_names_the_commands_that_made_them(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import gallery
+
+    page = (DOCS / "gallery.md").read_text("utf-8")
+    made = {command for command, _ in gallery.COMMANDS} | {"hpsearch dashboard"}
+    assert set(re.findall(r"`(hpsearch [^`]+)`", page)) <= made
+    shown = set(re.findall(r"pictures/gallery/([\w.-]+)", page))
+    assert {name for _, name in gallery.COMMANDS if name} <= shown
+    assert {f"{name}.svg" for name, *_ in gallery.PLOTS} <= shown
+    files = {path.name: path.stat().st_size for path in gallery.FOLDER.iterdir()}
+    assert set(files) == shown
+    assert sum(files.values()) < 1_000_000
+
+
 def test_the_readme_names_commands_pages_and_options_that_there_are():
     text = (ROOT / "README.md").read_text("utf-8")
     typed_lines = re.findall(r"^hpsearch .*", text, re.MULTILINE)

@@ -29,7 +29,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: 1rem 0; }
-td { padding: .15rem 1rem .15rem 0; } td:nth-child(2) { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td { padding: .15rem 1rem .15rem 0; }
+td:nth-child(2) { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .more { opacity: .75; }
 """
 
