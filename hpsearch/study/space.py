@@ -123,8 +123,9 @@ def describe(distribution: BaseDistribution) -> str:
             if distribution.log:
                 return f"{text}, log"
             step = distribution.step
-            plain = step is None or (isinstance(distribution, IntDistribution) and step == 1)
-            return text if plain else f"{text} in steps of {typed_number(step)}"
+            if step is None or (isinstance(distribution, IntDistribution) and step == 1):
+                return text
+            return f"{text} in steps of {typed_number(step)}"
     raise TypeError(f"no such distribution: {distribution!r}")
 
 
