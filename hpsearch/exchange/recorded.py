@@ -75,8 +75,9 @@ class Recording:
 
     @property
     def count(self) -> int:
-        """How many trials there are."""
-        return sum(self.about["counts"].values())
+        """How many trials ended; others may wait for the next sitting."""
+        counts = self.about["counts"]
+        return sum(counts.get(state, 0) for state in ("complete", "pruned", "fail"))
 
     @cached_property
     def columns(self) -> Columns:
