@@ -46,7 +46,7 @@ from hpsearch.analysis.read.subspaces import subspaces
 from hpsearch.analysis.rules.agreement import agreed
 from hpsearch.analysis.rules.avoid import beside, failure_rules
 from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
-from hpsearch.analysis.rules.recommendation import recommend, which_hold
+from hpsearch.analysis.rules.recommendation import recommend_inside, which_hold
 from hpsearch.analysis.rules.rules import Rule, rules_of
 from hpsearch.analysis.surrogate.fit import joint_p_values
 from hpsearch.analysis.views.front import front_of
@@ -202,7 +202,7 @@ def _assemble(
     rules = [*beside(frame, avoid, named), *named]
     if main in trusted:
         rules = agreed(frame, main, rules)
-    advised = recommend(frame, main, rules, level, third) if main in trusted else None
+    advised = recommend_inside(frame, results, rules, level, third) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))
     best = _best_row(frame)

@@ -72,16 +72,51 @@ class Recommendation:
         return text
 
 
+def recommend_inside(
+    frame: Frame,
+    results: Sequence[SubspaceResults],
+    rules: Sequence[Rule],
+    level: float,
+    stream: np.random.SeedSequence,
+) -> Recommendation | None:
+    """The configuration to use in a conditional space; `results` are the whole study's, first, and
+    those of its branches.
+
+    What all trials have in common decides on the branch, and the model of that branch on the rest:
+    the whole study's knows nothing of what only some trials have.
+    """
+    main, *branches = results
+    advised = recommend(frame, main, rules, level, stream)
+    if advised is None or not branches:
+        return advised
+    axes = [frame.axes[column] for column in main.subspace.columns]
+    chosen = np.array([axis.to_unit([advised.params[axis.name]])[0] for axis in axes])
+    units = frame.unit[:, main.subspace.columns]
+    complete = np.flatnonzero(main.subspace.rows & (frame.state == COMPLETE))
+    nearest = complete[np.argmin(np.abs(units[complete] - chosen).sum(axis=1))]
+    inside = [one for one in branches if one.subspace.rows[nearest]]
+    if not inside:
+        return advised
+    branch = max(inside, key=lambda one: len(one.subspace.columns))
+    categories = [axis.is_categorical for axis in axes]
+    alike = (units[:, categories] == units[nearest, categories]).all(axis=1)
+    return recommend(frame, branch, rules, level, stream, alike)
+
+
 def recommend(
     frame: Frame,
     found: SubspaceResults,
     rules: Sequence[Rule],
     level: float,
     stream: np.random.SeedSequence,
+    among: Bools | None = None,
 ) -> Recommendation | None:
-    """The configuration to use; None where no trial was complete."""
+    """The configuration to use; None where no trial was complete.
+
+    `among` (n,) masks the trials that it may be or start from; None: all of the subspace.
+    """
     advice, space = found.advice, found.subspace
-    complete = to_choose(frame, found, rules)
+    complete = to_choose(frame, found, rules, among)
     if not len(complete):
         return None
     rows, x = np.flatnonzero(space.rows), advice.table.x.astype(np.float64)
@@ -169,10 +204,13 @@ def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Ru
     return [rule for rule in rules if rule.kind not in NAMING]
 
 
-def to_choose(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> Ints:
+def to_choose(
+    frame: Frame, found: SubspaceResults, rules: Sequence[Rule], among: Bools | None = None
+) -> Ints:
     """The complete trials of a subspace, by their rows: those that no rule says to avoid, if
     any."""
-    complete = np.flatnonzero(frame.state[found.subspace.rows] == COMPLETE)
+    may = frame.state == COMPLETE if among is None else among & (frame.state == COMPLETE)
+    complete = np.flatnonzero(may[found.subspace.rows])
     safe = complete[~_avoided(found, rules, found.advice.table.x[complete].astype(np.float64))]
     return safe if len(safe) else complete
 

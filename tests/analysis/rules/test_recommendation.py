@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import FixedTrial
 
 from hpsearch.analysis import explain
 from hpsearch.analysis.effects.one_subspace import Settings, analyse
@@ -102,3 +105,38 @@ def test_a_prediction_beyond_a_bound_is_what_runs_cut_there_are_on_average():
     assert found.value == pytest.approx(1 / np.sqrt(2 * np.pi), abs=0.01)
     assert (found.low, found.high) == pytest.approx((0.0, 1.645), abs=0.02)
     assert of_one_run(50.0, errors, 0.9, (0.0, np.inf)).value == pytest.approx(50.0)
+
+
+def branches(trial):
+    """The best: model net, rate 0.1, no dropout, worth 0.9; the best tree is worth 0.75."""
+    if trial.suggest_categorical("model", ["tree", "net"]) == "tree":
+        return 0.75 - 0.002 * (trial.suggest_int("depth", 1, 12) - 6) ** 2
+    rate, drop = trial.suggest_float("rate", 1e-4, 1, log=True), trial.suggest_float("drop", 0, 0.9)
+    return 0.9 - 0.05 * (np.log10(rate) + 1) ** 2 - 0.02 * drop
+
+
+@pytest.mark.parametrize("sampler", [RandomSampler(seed=1), TPESampler(seed=1)])
+def test_the_branch_of_a_conditional_space_decides_on_what_only_it_has(sampler):
+    """The whole study's model knows the model alone: all nets are alike to it."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(branches, n_trials=80)
+    advised = explain(study).recommendation
+    assert advised.params["model"] == "net"
+    truth = branches(FixedTrial(advised.params))
+    assert truth >= study.best_value - 1e-9  # and so at least as good as the best of 80
+    assert advised.predicted.low - 1e-3 <= truth <= advised.predicted.high + 1e-3
+
+
+def test_a_condition_on_a_number_decides_on_a_branch_too():
+    """Momentum is there only for rates above 0.5, where the best lies: 0.8 and 0.3."""
+
+    def objective(trial):
+        rate = trial.suggest_float("rate", 0, 1)
+        momentum = trial.suggest_float("momentum", 0, 1) if rate > 0.5 else None
+        gain = 0.0 if momentum is None else 1 - 2 * (momentum - 0.3) ** 2
+        return gain - (rate - 0.8) ** 2
+
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    study.optimize(objective, n_trials=80)
+    advised = explain(study).recommendation
+    assert objective(FixedTrial(advised.params)) >= study.best_value - 0.01
