@@ -92,8 +92,8 @@ def with_recorded(study: optuna.Study | str, storage: str | None) -> optuna.Stud
 
 def _nothing(name: str) -> str:
     return (
-        f"Nothing is recorded of {name!r}{nearest(name, names_recorded())}: recorded are "
-        f"{', '.join(names_recorded()) or 'no studies'}."
+        f"Nothing is recorded of {name!r}{nearest(name, names_recorded())}: hpsearch comes with "
+        f"trials of {', '.join(names_recorded()) or 'no study'}."
     )
 
 

@@ -231,8 +231,8 @@ def _of_recorded(own: str, trainer: str) -> list[Expected]:
     found = [one for one in all_recorded() if load_spec(one.declared).trainer == trainer]
     if not found:
         raise InputError(
-            f"--prior {RECORDED}: no trials of the trainer {trainer} come with hpsearch, but of "
-            f"{', '.join(names_recorded()) or 'no study'}."
+            f"--prior {RECORDED}: of the trainer {trainer} nothing is recorded; hpsearch comes "
+            f"with trials of {', '.join(names_recorded()) or 'no study'}."
         )
     largest: dict[str, Recording] = {}
     for one in sorted(found, key=lambda one: (one.study != own, -one.count)):
