@@ -51,7 +51,7 @@ def train(
         sets: further settings, as "key=value": "epochs=2", "language_model.lr=1e-3".
         language_model: what a classifier starts from: a name, a folder, or "best" (of the study
             imdb-lm in the store).
-        data: your own copy of the data: a folder, an archive, a CSV or Parquet file.
+        data: your own copy of the data: a folder, an archive, a CSV, Parquet or JSON file.
         skip_bad_rows: leave out rows of your own data that cannot be used, as for `run`.
         storage: database URL of what is read from a store. None: HPSEARCH_STORAGE, else
             sqlite:///hpsearch.db.
@@ -280,7 +280,7 @@ def find_lr(
         preset: how large the model is: "quick", "cpu" or "full"; "auto" asks the device.
         stage: what is thawed: "head" (the top layer group) or "all".
         sets: settings, as "key=value".
-        data: your own copy of the data: a folder, an archive, a CSV or Parquet file.
+        data: your own copy of the data: a folder, an archive, a CSV, Parquet or JSON file.
         output: draw the curve into OUTPUT.png and OUTPUT.html. None: draw nothing.
         seed: of weights and batches.
         console: where the progress and the suggestions are printed. None: standard output.

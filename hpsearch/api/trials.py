@@ -77,7 +77,7 @@ def run(
         limits: of one trial: its seconds, and its worker's memory in bytes.
         seed: of a new study; a study that is continued keeps its own. One worker with the same
             seed repeats the trials exactly.
-        data: your own copy of the data: a folder, an archive, a CSV or Parquet file.
+        data: your own copy of the data: a folder, an archive, a CSV, Parquet or JSON file.
         sampler: "tpe", "gp", "cmaes", "qmc", "random" or "forest", in place of the study's.
         pruner: "median", "hyperband", "wilcoxon" or "none", in place of the study's.
         design_share: the share of the trials that is spread over the space before one samples.

@@ -57,7 +57,9 @@ def new(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", "--table", help="A CSV or Parquet file, a folder, or an archive of texts."
+            "--data",
+            "--table",
+            help="A CSV, Parquet or JSON file, a folder, or an archive of texts.",
         ),
     ] = None,
     target: Annotated[

@@ -62,7 +62,7 @@ Preset = Annotated[
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Your own copy of the data: a folder, an archive, a CSV or Parquet."),
+    typer.Option(help="Your own copy of the data: a folder, an archive, a CSV, Parquet or JSON."),
 ]
 
 SkipBadRows = Annotated[
