@@ -98,7 +98,7 @@ def judge(pairs: Pairs, claimed: float, worth: float, error: float) -> Outcome:
         The mean gain with its interval, the verdict and why.
 
     Example:
-        >>> seen = Pairs(gains=(0.02, 0.03, 0.01, 0.04, 0.03))
+        >>> seen = Pairs(gains=(0.02, 0.03, 0.01, 0.04, 0.03) * 2)
         >>> judge(seen, claimed=0.03, worth=0.015, error=0.025).verdict
         'confirmed'
         >>> judge(seen, claimed=0.3, worth=0.15, error=0.025).verdict

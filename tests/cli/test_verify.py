@@ -58,19 +58,19 @@ def verify(*arguments):
 
 def test_a_learning_rate_that_learns_is_confirmed_against_one_that_does_not(folder):
     hpsearch.run("study.toml", preset="quick")
-    contrast = ("--param", "lr", "--value", "0.01", "--against", "1e-6", "--pairs", "3")
+    contrast = ("--param", "lr", "--value", "0.01", "--against", "1e-6", "--pairs", "6")
     contrast = (*contrast, "--workers", "1")
     status, out = verify("study.toml", *contrast)
     assert status == 0
-    assert "Planned and written down as verification 1: 3 pairs of lr 0.01" in out
+    assert "Planned and written down as verification 1: 6 pairs of lr 0.01" in out
     assert "Confirmed: `lr` 0.01 against" in out
     document = json.loads(verify("study.toml", *contrast, "--format", "json")[1])
     assert (document["schema"], document["verdict"]) == ("hpsearch.verification/1", "confirmed")
-    assert len(document["gains"]) == 3
+    assert len(document["gains"]) == 6
     again = hpsearch.verify("study.toml", param="lr", value=0.01, against=1e-6, pairs=2)
     assert again.trials_study == "mine-quick-verify-3"
 
-    assert "verification 4: 3 pairs" in verify("mine-quick", *contrast)[1]  # it knows its file
+    assert "verification 4: 6 pairs" in verify("mine-quick", *contrast)[1]  # it knows its file
     (folder / "study.toml").rename(folder / "moved.toml")
     with pytest.raises(InputError, match=r"give the path of that file"):
         verify("mine-quick", *contrast)

@@ -244,7 +244,7 @@ def test_an_edition_that_nobody_serves_says_what_to_bring(monkeypatch, tmp_path)
         ({"source": "movielens"}, r"no source 'movielens' of ratings \(did you mean movielens-"),
         ({"path": "nowhere.csv"}, r"nowhere\.csv does not exist"),
         ({"path": "nowhere.zip"}, r"nowhere\.zip does not exist"),
-        ({"path": __file__}, r"is of no known kind: give a \.csv or \.parquet file"),
+        ({"path": __file__}, r"is of no known kind: give a \.csv, \.parquet or \.jsonl file"),
     ],
 )
 def test_a_section_that_leads_nowhere(data, problem) -> None:

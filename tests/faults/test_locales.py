@@ -18,6 +18,7 @@ from tiny_table import STUDY
 from typed import typed
 
 from hpsearch.analysis.surrogate import fit
+from hpsearch.cli import output
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -117,6 +118,8 @@ def plain(tmp_path_factory):
     printed = ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "N_REFITS", 19)
+        for screen in (output.console, output.notes):  # they took COLUMNS when they were made
+            patch.setattr(screen, "_width", int(SETTINGS["COLUMNS"]))
         for command in COMMANDS:
             code, out, err = typed(
                 folder, *command.split(), **SETTINGS, HPSEARCH_HOME=str(folder / "home")

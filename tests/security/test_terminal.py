@@ -213,9 +213,9 @@ def test_every_console_of_the_package_is_the_guarded_one():
 
 def test_rare_ends_of_lines_belong_to_a_text(tmp_path):
     from hpsearch.data.own.unlabelled_texts import read_texts
-    from hpsearch.exchange.cells import _lines
+    from hpsearch.exchange.cells import _records
 
     (tmp_path / "texts.txt").write_bytes("one\u2028still one\r\ntwo\x85\x0btwo\n\nfour".encode())
     found = read_texts(str(tmp_path / "texts.txt"), ["text"])
     assert found.texts == ["one\u2028still one", "two\x85\x0btwo", "", "four"]
-    assert _lines('{"a": "x\u2028y"}\r\n\n{"a": 1}\n') == [{"a": "x\u2028y"}, {"a": 1}]
+    assert _records('{"a": "x\u2028y"}\r\n\n{"a": 1}\n') == [{"a": "x\u2028y"}, {"a": 1}]

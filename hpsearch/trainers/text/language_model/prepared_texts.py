@@ -45,9 +45,10 @@ class PreparedTexts:
 
     @property
     def facts(self) -> dict[str, float]:
-        """How many texts are trained on, and the perplexity of the language model; of two that of
-        the one that reads forwards."""
-        found: dict[str, float] = {"training_rows": len(self.texts.parts["train"])}
+        """How many texts are trained on, read by a language model alone, and the perplexity of the
+        classifier's language model; of two that of the one that reads forwards."""
+        parts = self.texts.parts
+        found: dict[str, float] = {"training_rows": len(parts.get("train", parts["read"]))}
         if self.language_models:
             found["perplexity"] = self.language_models[0].perplexity
         return found
