@@ -1,5 +1,5 @@
-# make demo: the main job on real data, which ends with what its trials and the recorded ones of the same
-# study say together; make test: the tests. Both make .venv first.
+# make demo: the main job on real data, then the rules of recorded trials of a larger preset; make test: the
+# tests. Both make .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 PROCESSES ?= 2
@@ -9,7 +9,7 @@ PROCESSES ?= 2
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
 	$(BIN)/hpsearch explain imdb-clas-quick
-	-$(BIN)/hpsearch explain imdb-clas-quick --recorded
+	$(BIN)/hpsearch explain imdb-clas-small --recorded
 
 # In as many processes as PROCESSES says, each test file in one of them, the slow files first.
 test: .venv/installed-test

@@ -202,11 +202,13 @@ def pooled_row(one, studies: Sequence[Study]) -> tuple[str, ...]:
         new = f"{format_value(one.new_low)} to {format_value(one.new_high)}"
     gain = ""
     if one.gain is not None:
-        gain = within(one.gain.mean, one.gain.low, one.gain.high)
+        gain = (
+            f"{within(one.gain.mean, one.gain.low, one.gain.high)} {one.unit}, in a study left out"
+        )
     use = "open: any may be best" if all(one.inside) else format_value(one.value)
     return (
         f"`{one.param}`", use, span, new, str(len(having)),
-        str(sum(study.recording.count for study in having)), f"{gain} {one.unit}" if gain else "",
+        str(sum(study.recording.count for study in having)), gain,
         verdicts(one.param, having),
     )  # fmt: skip
 
