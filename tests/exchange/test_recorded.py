@@ -212,7 +212,7 @@ def test_a_search_starts_from_recorded_rules(recorded, mine, monkeypatch):
     with Store.open(mine) as store:
         found = prior.read_prior(store, ["recorded"], space, "shop-quick", "shop:profit")
         assert found.beliefs["price"].value == pytest.approx(5, abs=1)
-        with pytest.raises(InputError, match="no trials of the trainer tabular come with"):
+        with pytest.raises(InputError, match="of the trainer tabular nothing is recorded"):
             prior.read_prior(store, ["recorded"], space, "adult-quick", "tabular")
 
 
