@@ -143,9 +143,15 @@ def read_recording(folder: Path) -> Recording:
             f"{folder} holds no recorded study: {ABOUT} cannot be read ({error.strerror or error})."
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        why = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise InputError(f"{path} describes no recorded study: {why}.") from error
+        raise InputError(f"{path} describes no recorded study: {_why(error)}.") from error
     return Recording(folder, about)
+
+
+def _why(error: Exception) -> str:
+    """What was wrong, in one line; a KeyError itself says only what was looked for."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
 
 def recordings(results: Path) -> Iterator[Recording]:
@@ -184,9 +190,8 @@ def import_recording(store: Store, folder: Path, name: str | None) -> tuple[str,
         rows = _trial_rows(recording, trials), _epoch_rows(epochs), *_listed(about)
         _check(trials, *rows)
     except (BadRowError, ValueError, LookupError, TypeError, AttributeError) as error:
-        why = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise InputError(
-            f"{folder} is damaged or forged, so nothing of it was taken in: {why}."
+            f"{folder} is damaged or forged, so nothing of it was taken in: {_why(error)}."
         ) from error
     study = make_filled(
         store, name, about["directions"], recording.metric_names, recording.attrs, trials

@@ -308,7 +308,7 @@ def _summarise(
     ends = ", ".join(f"{counts.get(state, 0)} {word}" for state, word in words)
     text = f"{job.study}: {outcome} after {duration(seconds)}: {ends}"
     if left := unfinished(counts):
-        text += f", {left} still to run (the same command goes on with them)"
+        text += f", {left} still to run (the same command takes them first)"
     say(console, text)
     for line in lines:
         say(console, line)

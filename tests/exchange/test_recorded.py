@@ -134,7 +134,7 @@ def test_a_changed_table_is_refused(copied, mine, file):
     ("change", "said"),
     [
         ({"schema": "another"}, "schema"),
-        ({"attributes": {}}, "describes no recorded study"),
+        ({"attributes": {}}, "describes no recorded study: it lacks 'hps_"),
         ({"runs": [{}]}, "nothing of it was taken in"),
         ({"verifications": [{"param": 1}]}, "nothing of it was taken in"),
     ],
