@@ -16,6 +16,9 @@ from hpsearch.analysis.effects.advice import Advice
 from hpsearch.analysis.read.axes import Floats, Value
 from hpsearch.study.metric_names import UNBOUNDED
 
+ROUNDING = 1e-9
+"""A gain below so much of the metric is none: processors differ in the last digits."""
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -70,14 +73,18 @@ def tunability(
         moved[:, column] = grid.points
         back = best.copy()
         back[column] = default[column]
-        alone = max(float(score(moved).max() - at_default), 0.0)
-        loss = float(at_best - score(back[None])[0])
-        params.append(Tuning(grid.axis.name, alone, loss))
+        alone = max(_gain(score(moved).max(), at_default), 0.0)
+        params.append(Tuning(grid.axis.name, alone, _gain(at_best, score(back[None])[0])))
     return Tunability(
         default=float(advice.sign * at_default),
         params=tuple(sorted(params, key=lambda one: -one.alone)),
         path=_path(advice, score, default, best),
     )
+
+
+def _gain(value: float, against: float) -> float:
+    gain = float(value - against)
+    return 0.0 if abs(gain) < ROUNDING * max(abs(value), abs(against)) else gain
 
 
 def _path(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.analysis import explain
+from hpsearch.analysis.views import tunability
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,10 @@ def test_the_path_leads_from_the_defaults_to_the_recommendation(explained):
 
 def test_a_study_without_defaults_has_none(studies):
     assert explain(studies.uniform(lambda p: p[:, 0], 40, 2, noise=0.1)).tunability is None
+
+
+def test_a_difference_in_the_last_digits_is_no_gain():
+    gain = tunability._gain
+    assert gain(0.7 + 1e-16, 0.7) == gain(0.7, 0.7 + 2e-14) == 0.0
+    assert gain(0.7 + 1e-6, 0.7) == pytest.approx(1e-6)
+    assert gain(1e-12, 0.0) == 1e-12  # of a metric that is as small itself
