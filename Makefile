@@ -50,6 +50,7 @@ api: .venv/installed
 # The documentation as a site, into site/: open site/index.html.
 docs: .venv/installed-test
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python docs/evidence.py --reports site/evidence
 
 # docs/pictures/, made from simulated studies; those of the gallery take minutes, and Chromium.
 pictures: .venv/installed-test

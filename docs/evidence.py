@@ -1,7 +1,9 @@
 """The pages of the evidence, from the recorded trials alone: `make evidence`.
 
 It recomputes every explanation, table, sentence and picture, and fails if a file on the disk
-differs; `make evidence WRITE=1` writes the files instead. No figure in them is typed.
+differs; `make evidence WRITE=1` writes the files instead. No figure in them is typed. With
+--reports FOLDER it writes the HTML report of each study there, and nothing else; megabytes each,
+they belong to the site that `make docs` builds and not to the source.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import evidence_decay
 import evidence_pages
+import evidence_search
 
 import hpsearch
 from hpsearch.exchange.recorded import in_memory
@@ -81,15 +84,19 @@ def made(studies: Sequence[Study]) -> Iterator[tuple[Path, str]]:
         yield folder / "explanation.json", study.explanation.to_json() + "\n"
         yield folder / "explanation.md", study.explanation.to_markdown()
         yield PAGES / f"{study.name}.md", evidence_pages.study_page(study)
-    yield PAGES / "index.md", evidence_pages.index_page(studies)
+    searched = evidence_search.search_files(studies)
+    yield PAGES / "index.md", evidence_pages.index_page(studies, searched=bool(searched))
     decay = [one for one in studies if "lr_decay" in one.explanation.frame.drawn]
     for name, content in evidence_decay.decay_files(decay).items():
+        yield PAGES / name, content
+    for name, content in searched.items():
         yield PAGES / name, content
     readme = ROOT / "README.md"
     rules = evidence_pages.rules_of_thumb(studies)
     yield readme, between(readme.read_text("utf-8"), "rules of thumb", rules)
     site = ROOT / "mkdocs.yml"
-    names = ["index", "decay", "plan", *(one.name for one in studies)]
+    names = ["index", "decay", *(["search"] if searched else []), "plan"]
+    names += [one.name for one in studies]
     nav = "\n".join(f"      - evidence/{name}.md" for name in names)
     yield site, between(site.read_text("utf-8"), "pages", nav, ("      # {}", "      # end of {}"))
 
@@ -165,5 +172,15 @@ def main(*, write: bool) -> int:
     return 1 if wrong else 0
 
 
+def write_reports(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for study in map(Study, all_recorded()):
+        html = study.explanation.to_html()
+        (folder / evidence_pages.report_name(study)).write_text(html, "utf-8")
+
+
 if __name__ == "__main__":
-    sys.exit(main(write="--write" in sys.argv))
+    if sys.argv[1:2] == ["--reports"]:
+        write_reports(Path(sys.argv[2]))
+    else:
+        sys.exit(main(write="--write" in sys.argv))

@@ -75,7 +75,13 @@ def trials_words(study: Study) -> list[str]:
         "```text",
         f"hpsearch explain {recording.study} --recorded --output report.html",
         "```",
+        "",
+        f'The site that `make docs` builds has <a href="{report_name(study)}">this report</a>.',
     ]
+
+
+def report_name(study: Study) -> str:
+    return f"{study.name}-report.html"
 
 
 def load_trials(study: Study) -> int:
@@ -119,7 +125,7 @@ def share(one) -> str:
     return f"{one.share:.0%} ({one.low:.0%} to {one.high:.0%})"
 
 
-def index_page(studies: Sequence[Study]) -> str:
+def index_page(studies: Sequence[Study], *, searched: bool) -> str:
     lines = [
         MADE,
         "# Evidence",
@@ -127,7 +133,8 @@ def index_page(studies: Sequence[Study]) -> str:
         "Trials that were run for this project and recorded whole: real trainings on real data, "
         "none simulated, none left out. Every figure is computed from them by `make evidence`, "
         "which fails where a page says something else. [What was decided before "
-        "looking](plan.md); [the decay factor](decay.md).",
+        "looking](plan.md); [the decay factor](decay.md)"
+        f"{'; [the search beside its peers](search.md)' if searched else ''}.",
         "",
     ]
     rows = [

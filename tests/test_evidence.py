@@ -160,3 +160,49 @@ def test_what_another_processor_adds_otherwise_is_no_difference(tmp_path, eviden
 def test_marks_that_are_missing_are_said(evidence):
     with pytest.raises(SystemExit, match="no marks"):
         evidence.between("nothing", "rules of thumb", "new")
+
+
+def a_comparison(evidence, rows, **about):
+    found = evidence.evidence_search.Comparison
+    known = {"direction": "maximize", "trials": 2, "metric": "accuracy", "replay": False}
+    names = ("arm", "repetition", "order", "state", "value", "true", "seconds")
+    return found("made", known | about, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def test_the_best_value_is_that_of_the_finished_trials_so_far(evidence):
+    peer = evidence.evidence_search.PEER
+    one = a_comparison(
+        evidence,
+        [
+            ("random", 0, 1, "complete", 0.7, None, 10.0),
+            ("random", 0, 2, "pruned", None, None, 5.0),
+            (peer, 0, 2, "complete", 0.8, None, 10.0),
+            (peer, 0, 1, "failed", None, None, 10.0),
+        ],
+    )
+    assert one.by_trials("random", 0.5) == one.by_trials("random", 1.0) == 0.7
+    assert np.isnan(one.by_trials(peer, 0.5)).all()
+    assert one.by_trials(peer, 1.0) == 0.8
+    assert one.hours == 15.0
+    assert np.isnan(one.by_hours("random", 0.5)).all()  # 7.5 seconds, its first trial takes 10
+    assert one.by_hours("random", 1.0) == 0.7
+    assert one.better("random") == "0 of 1"
+
+
+def test_in_a_replay_a_lucky_trial_is_worth_what_it_is_without_luck(evidence):
+    rows = [
+        ("random", 0, 1, "complete", 0.3, 0.4, 1.0),
+        ("random", 0, 2, "complete", 0.2, 0.5, 1.0),
+    ]
+    lower = a_comparison(evidence, rows, direction="minimize")
+    assert (lower.by_trials("random", 0.5), lower.by_trials("random", 1.0)) == (0.4, 0.5)
+
+
+def test_a_replay_of_trials_that_changed_is_refused(evidence, studies):
+    about = {"replay": True, "study": studies[0].recording.study, "recorded": "another"}
+    one = a_comparison(evidence, [], **about)
+    with pytest.raises(SystemExit, match="not the recorded ones any more"):
+        evidence.evidence_search.origin(one, studies)
+    own = studies[0].recording.about["files"]["trials.parquet"]["sha256"]
+    one = a_comparison(evidence, [], **(about | {"recorded": own}))
+    assert "A replay" in evidence.evidence_search.origin(one, studies)
