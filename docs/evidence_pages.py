@@ -22,6 +22,7 @@ TRAINERS = {
     "collab": "Collaborative filtering",
 }
 TINY = 1e-9
+SD = "SD"
 
 
 def study_page(study: Study) -> str:
@@ -175,13 +176,18 @@ def rules_of_thumb(studies: Sequence[Study]) -> str:
         rows = thumb_rows(same)
         if rows:
             header = (
-                title, "use", "90% interval", "a new study", "studies", "trials",
-                "gain over the default", "verified",
+                title, "use", "may be as good (90%)", "best in a new study (90%)", "studies",
+                "trials", "gain over the default", "verified",
             )  # fmt: skip
             blocks.append("\n".join(table(header, rows)))
         elif same:
             names = ", ".join(one.name for one in same)
             blocks.append(f"{title}: no rule yet, from {names}.")
+    if any(f" {SD} |" in one for one in blocks):
+        blocks.append(
+            f"{SD}: standard deviations of a study's trials. The gain of a rule that several "
+            "studies share is what the rule of the others gains in one that is left out."
+        )
     return "\n\n".join(blocks) if blocks else "No trials are recorded yet."
 
 
@@ -209,10 +215,9 @@ def pooled_row(one, studies: Sequence[Study]) -> tuple[str, ...]:
         new = f"{format_value(one.new_low)} to {format_value(one.new_high)}"
     gain = ""
     if one.gain is not None:
-        gain = (
-            f"{within(one.gain.mean, one.gain.low, one.gain.high)} {one.unit}, in a study left out"
-        )
-    use = "open: any may be best" if all(one.inside) else format_value(one.value)
+        unit = SD if one.unit.startswith("standard deviations") else one.unit
+        gain = f"{within(one.gain.mean, one.gain.low, one.gain.high)} {unit}"
+    use = "open: any may be as good" if all(one.inside) else format_value(one.value)
     return (
         f"`{one.param}`", use, span, new, str(len(having)),
         str(sum(study.recording.count for study in having)), gain,

@@ -307,6 +307,7 @@ def _at_places(
         score=turn * curve.marginal.mean @ onto,
         copies=turn * curve.marginal.widest() @ onto,
         default=default if curve.default_given else None,
+        worth=curve.worth / scale,
     )
 
 

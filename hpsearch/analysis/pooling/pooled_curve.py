@@ -24,12 +24,13 @@ class StudyCurve:
     """One study's curve at the P places that are pooled, turned so that larger is better.
 
     `score` (P,) with its bootstrap `copies` (B, P); `default` is a place, None where the study
-    names no default among them.
+    names no default among them. `worth` is the smallest difference that is worth having here.
     """
 
     score: Floats
     copies: Floats
     default: int | None = None
+    worth: float = 0.0
 
     def regret(self) -> tuple[Floats, Floats]:
         """What each place costs against the study's best, with its standard error, (P,) each.
@@ -65,7 +66,7 @@ class StudyCurve:
 @dataclass(frozen=True)
 class PooledCurve:
     """`cost`: what each of P places costs in a new study. `best` is the place that costs least,
-    `inside` (P,) are those that may be the best; `weights` (k,) are the studies', with sum 1."""
+    `inside` (P,) are those that may be as good; `weights` (k,) are the studies', with sum 1."""
 
     cost: PooledRows
     best: int
@@ -144,22 +145,27 @@ def _arrays(found: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
 
 
 def _may_be_best(curves: Sequence[StudyCurve], weights: Floats, best: int, level: float) -> Bools:
-    """The places (P,) that are clearly worse neither than the best nor, where curves are smooth,
-    than the places a little to their left and right.
+    """The places (P,) that may be as good as the best, but for what is not worth having.
 
-    At the true best no other place is better, whatever the shape. The best that is seen was picked,
-    so most of what is wrong is not clearly worse than it, but rises or falls.
+    They are not clearly worse than the best by more than that. Where curves are smooth they are not
+    clearly worse than the places a little to their left and right either, or seem as good: the best
+    that is seen was picked, so most of what is wrong is not clearly worse than it, but rises or
+    falls.
     """
+    worth = float(weights @ np.array([one.worth for one in curves]))
 
-    def above(left: Ints, right: Ints) -> Floats:
-        return confidence_above(*_arrays([c.differences(left, right) for c in curves]), weights)
+    def clearly_above(left: Ints, right: Ints, worth: float) -> Bools:
+        gains, errors = _arrays([one.differences(left, right) for one in curves])
+        return np.asarray(confidence_above(gains - worth, errors, weights) > (1 + level) / 2)
 
     n = len(curves[0].score)
-    here = np.arange(n)
-    others = [np.full(n, best)]
+    here, top = np.arange(n), np.full(n, best)
+    inside = ~clearly_above(top, here, worth)
     if n >= SMOOTH:
         reach = max(1, round(REACH * n))
-        others += [np.minimum(here + reach, n - 1), np.maximum(here - reach, 0)]
-    inside = np.all([above(other, here) <= (1 + level) / 2 for other in others], axis=0)
+        around = np.minimum(here + reach, n - 1), np.maximum(here - reach, 0)
+        slopes = np.any([clearly_above(other, here, 0.0) for other in around], axis=0)
+        mean = weights @ np.stack([one.score for one in curves])
+        inside &= ~slopes | (mean[best] - mean <= worth)
     inside[best] = True
     return np.asarray(inside)

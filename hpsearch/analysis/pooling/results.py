@@ -66,11 +66,11 @@ class Moderator:
 class PooledOptimum:
     """One parameter's rule over several studies, in the parameter's own unit.
 
-    `value` costs least in a new study; `low` to `high` are the values around it that may be the
-    best ones (None for categories). `values` (P,) are all that were compared; `cost` (P,) is what
-    each is expected to cost in a new study, with its interval `cost_low` to `cost_high` and the
-    upper end `cost_new_high` of what one new study may have to pay, in `unit`; `inside` (P,) says
-    which may be the best.
+    `value` costs least in a new study; `low` to `high` are the values around it that may be as
+    good, but for what is not worth having (None for categories). `values` (P,) are all that were
+    compared; `cost` (P,) is what each is expected to cost in a new study, with its interval
+    `cost_low` to `cost_high` and the upper end `cost_new_high` of what one new study may have to
+    pay, in `unit`; `inside` (P,) says which may be as good.
     `loss` is what the rule costs in a study that had no part in it, `gain` what it gains there over
     the default (None where fewer than two studies name one).
     `new_low` to `new_high` is where a new study's own best is expected; `tau` with its interval and
@@ -135,7 +135,7 @@ class PooledOptimum:
 
     @property
     def may_be_best(self) -> tuple[Value, ...]:
-        """The values that may be the best, in the order of `values`."""
+        """The values that may be as good as the best, in the order of `values`."""
         return tuple(v for v, inside in zip(self.values, self.inside, strict=True) if inside)
 
 

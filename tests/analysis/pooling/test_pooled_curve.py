@@ -21,9 +21,9 @@ def simulated(rng, centre, error=0.1, height=4.0):
     return StudyCurve(score, copies)
 
 
-def exact(centre, height=4.0):
+def exact(centre, height=4.0, worth=0.0):
     score = -height * (X - centre) ** 2
-    return StudyCurve(score, np.stack([score, score]))
+    return StudyCurve(score, np.stack([score, score]), worth=worth)
 
 
 def test_without_errors_the_rule_is_the_mean_of_the_optima_and_its_cost_is_exact():
@@ -37,6 +37,19 @@ def test_without_errors_the_rule_is_the_mean_of_the_optima_and_its_cost_is_exact
     assert [X[at] for at in rules_without([exact(c) for c in centres])] == pytest.approx(
         [0.45, 0.4, 0.35]
     )
+
+
+def test_what_costs_less_than_is_worth_having_is_as_good():
+    """4 (x - 0.4)^2 is 0.05 at 0.4 +- 0.11."""
+    inside = pool_curves([exact(0.4, worth=0.05)] * 2, 0.9).inside
+    np.testing.assert_array_equal(inside, np.abs(X - 0.4) <= 0.11)
+    assert pool_curves([exact(0.4)] * 2, 0.9).inside.sum() == 1
+
+
+def test_of_a_slope_that_is_not_worth_having_every_place_is_as_good():
+    score = 0.01 * X
+    curves = [StudyCurve(score, np.stack([score, score]), worth=0.02)] * 2
+    assert pool_curves(curves, 0.9).inside.all()
 
 
 def test_a_noisy_study_weighs_less():
