@@ -59,8 +59,8 @@ def run(
             hpsearch.Int(low, high), a list of choices, or a distribution of Optuna's. None: what
             the function itself declares.
         metric: of a function: what the number that it returns is called. None: "value".
-        direction: of a function: "maximize" or "minimize". None: by the metric's name, else
-            "minimize".
+        direction: of a function: "maximize" or "minimize". None: by the name of the metric, else
+            by the function's, else "minimize".
         name: of a function: what the study is called. None: as the function is.
         trials: how many more trials to run. None: the preset's budget.
         total: how many trials the study is to have in the end, in place of `trials`: the same call

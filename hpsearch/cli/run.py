@@ -111,7 +111,9 @@ Metric = Annotated[str | None, _function("What its number is called. Default: va
 
 Direction = Annotated[
     str | None,
-    _function("maximize or minimize. Default: by the metric's name, else minimize."),
+    _function(
+        "maximize or minimize. Default: by the name of the metric, else of the function, else minimize."
+    ),
 ]
 
 Name = Annotated[str | None, _function("What the study is called. Default: module.function.")]

@@ -13,7 +13,7 @@ _HIGHER = """
 acc accuracy auc auroc auprc ap map f1 fbeta precision recall sensitivity specificity r2 reward
 return returns bleu rouge meteor cider chrf comet iou miou dice jaccard ndcg mrr psnr ssim kappa mcc
 corrcoef correlation pearson spearman likelihood elbo throughput homogeneity completeness silhouette
-gini hits hit success purity ari nmi elo bleurt informedness
+gini hits hit success purity ari nmi elo bleurt informedness profit revenue earnings sales
 """
 _LOWER = """
 loss error err mse rmse mae mape smape rmsle msle logloss perplexity ppl wer cer ter nll bpc bpb

@@ -63,10 +63,12 @@ def content_of(place: Place, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def fill_in(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a study of one's own code, with the metric and the direction that it leaves
-    out. Without a word about the direction in the metric's name, lower is better."""
+    out: `profit` is to rise. Where neither the metric's name nor the function's says a direction,
+    lower is better."""
     metric = content.get("metric") or own_trainer(content["trainer"]).metric
-    higher = isinstance(metric, str) and more_is_better(metric)
-    direction = "maximize" if higher else "minimize"
+    names = (str(metric), str(content["trainer"]).rpartition(":")[2])
+    said = [found for found in map(more_is_better, names) if found is not None]
+    direction = "maximize" if said[:1] == [True] else "minimize"
     return {"data": {}, "space": {}, "direction": direction, **content, "metric": metric}
 
 

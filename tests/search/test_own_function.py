@@ -64,7 +64,7 @@ def test_the_command_line_of_a_function_and_a_study_file_of_it_draw_the_same(run
 
 
 def test_a_run_goes_on_without_saying_the_space_again(run):
-    run("shop:profit", space=SPACE, direction="maximize", trials=3)
+    run("shop:profit", space=SPACE, trials=3)  # a profit is to rise
     study = run("shop:profit", trials=2)
     assert len(study.trials) == 5
     assert study.directions[0].name == "MAXIMIZE"
