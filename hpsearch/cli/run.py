@@ -112,7 +112,7 @@ Metric = Annotated[str | None, _function("What its number is called. Default: va
 Direction = Annotated[
     str | None,
     _function(
-        "maximize or minimize. Default: by the name of the metric, else of the function, else minimize."
+        "maximize or minimize. Default: by the metric's name, the function's, else minimize."
     ),
 ]
 
