@@ -24,6 +24,7 @@ LARGE = 100  # from so many pairs on, the correction for skewness costs few of t
 # laws of tests.benchmarks.truth.verification: 6% at most of what gains nothing is ever confirmed.
 FEW = 2.5  # so many times too small
 LEAST = 0.8  # so much may be there unseen, against either end
+ROUNDING = 1e-6  # of the gain: gains that vary by less are equal
 
 
 def error_of_look(level: float, look: int, rules: int = 1) -> float:
@@ -109,7 +110,7 @@ def power(pairs: int, gain: float, spread: float, error: float) -> float:
         >>> round(power(12, gain=1.0, spread=1.0, error=0.025), 2)
         0.6
     """
-    if spread <= 0:
+    if spread <= ROUNDING * abs(gain):
         return 1.0
     rows = min(SIMULATED, max(1, 4_000_000 // pairs))
     draws = np.random.default_rng(0).standard_normal((rows, pairs))
@@ -165,7 +166,7 @@ def t_test_pairs(gain: float, spread: float, error: float, wanted: float = POWER
         >>> t_test_pairs(gain=1.0, spread=1.0, error=0.05)
         8
     """
-    if spread <= 0:
+    if spread <= ROUNDING * abs(gain):
         return MIN_PAIRS
 
     def enough(pairs: int) -> bool:

@@ -79,6 +79,13 @@ def test_equal_gains_have_an_interval_of_no_width():
     assert high == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-16, 1e-9])
+def test_gains_that_are_equal_but_for_rounding_take_the_fewest_pairs(spread):
+    """As those of one's own function that draws its noise from the seed which a pair shares."""
+    assert pairs_needed(0.5, spread, 0.0125) == MIN_PAIRS
+    assert power(MIN_PAIRS, 0.5, spread, 0.0125) == 1.0
+
+
 def test_the_planned_pairs_have_the_power():
     for gain in (0.5, 1.0, 2.0):
         pairs = pairs_needed(gain, 1.0, 0.025)
