@@ -30,7 +30,7 @@ import optuna
 
 from hpsearch.analysis.effects.advice import BEST
 from hpsearch.analysis.effects.curve import Curve, effect_of
-from hpsearch.analysis.effects.failures import finishing, read_failures, weighed
+from hpsearch.analysis.effects.failures import ChanceToFail, finishing, read_failures, weighed
 from hpsearch.analysis.effects.one_subspace import Settings, SubspaceResults, analyse
 from hpsearch.analysis.explanation import Explanation
 from hpsearch.analysis.read.axes import Axis, Value
@@ -200,9 +200,10 @@ def _assemble(
     for one in trusted:
         named += rules_of(one.curves, frame.metric, learned=one.learned)
     rules = [*beside(frame, avoid, named), *named]
-    if main in trusted:
-        rules = agreed(frame, main, rules)
-    advised = recommend_inside(frame, results, rules, level, third) if main in trusted else None
+    for one in sorted(trusted, key=lambda one: -one.subspace.active):  # what is inside comes last
+        rules = agreed(frame, one, rules)
+    chance = ChanceToFail(frame, third)
+    advised = recommend_inside(frame, results, rules, level, chance) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))
     best = _best_row(frame)

@@ -13,7 +13,7 @@ from hpsearch.analysis.estimates import Failures
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 from hpsearch.analysis.read.frame import FAILED, Frame
 from hpsearch.analysis.surrogate.anova import decompose
-from hpsearch.analysis.surrogate.forest import Settings, build_table, grow
+from hpsearch.analysis.surrogate.forest import Forest, Settings, build_table, grow
 
 MIN_FAILURES = 4
 MOST_TRIALS = 2000  # tell a chance to within .02; bandwidths are chosen in time of their square
@@ -41,25 +41,39 @@ def read_failures(frame: Frame, stream: np.random.SeedSequence) -> Failures:
     return Failures(float(failed.mean()), int(failed.sum()), ordered)
 
 
-def chances_to_fail(frame: Frame, units: Floats, stream: np.random.SeedSequence) -> Floats:
-    """The chance that a run fails at each of `units` (m, d), NaN where inactive: (m,).
+class ChanceToFail:
+    """The chance that a run fails, as the trials that have the same parameters show it.
 
-    From the trials that have the same parameters, by a forest where enough of them fail.
+    By a forest where enough of them fail. It is grown when it is first asked, and only then.
     """
-    failed, found = frame.state == FAILED, np.empty(len(units))
-    kinds, which = np.unique(~np.isnan(units), axis=0, return_inverse=True)
-    for kind, active in enumerate(kinds):
-        at = which.ravel() == kind
-        rows = (~np.isnan(frame.unit[:, active])).all(axis=1)
-        if not MIN_FAILURES <= failed[rows].sum() < rows.sum():
-            found[at] = failed[rows].mean() if rows.any() else failed.mean()
-            continue
-        axes = [axis for axis, has in zip(frame.axes, active, strict=True) if has]
-        values = failed[rows].astype(np.float64)
-        table = build_table(axes, frame.unit[rows][:, active], values, frame.group[rows])
-        forest = grow(table, Settings(leaf=5), np.random.default_rng(stream))
-        found[at] = forest.predict(units[at][:, active].astype(np.float32))
-    return np.clip(found, 0.0, 1.0)
+
+    def __init__(self, frame: Frame, stream: np.random.SeedSequence) -> None:
+        self.frame, self.stream = frame, stream
+        self.forests: dict[bytes, Forest] = {}
+
+    def at(self, units: Floats) -> Floats:
+        """At each of `units` (m, d), NaN where a parameter is inactive: (m,)."""
+        failed, found = self.frame.state == FAILED, np.empty(len(units))
+        kinds, which = np.unique(~np.isnan(units), axis=0, return_inverse=True)
+        for kind, active in enumerate(kinds):
+            at = which.ravel() == kind
+            rows = np.flatnonzero(~np.isnan(self.frame.unit[:, active]).any(axis=1))
+            if MIN_FAILURES <= failed[rows].sum() < len(rows):
+                forest = self._forest(active, rows)
+                found[at] = forest.predict(units[at][:, active].astype(np.float32))
+            else:
+                found[at] = failed[rows].mean() if len(rows) else failed.mean()
+        return np.clip(found, 0.0, 1.0)
+
+    def _forest(self, active: Bools, rows: Ints) -> Forest:
+        """That of the trials `rows` (m,) which have the parameters `active` (d,)."""
+        frame, kind = self.frame, active.tobytes()
+        if kind not in self.forests:
+            axes = [axis for axis, has in zip(frame.axes, active, strict=True) if has]
+            values = (frame.state[rows] == FAILED).astype(np.float64)
+            table = build_table(axes, frame.unit[rows][:, active], values, frame.group[rows])
+            self.forests[kind] = grow(table, Settings(leaf=5), np.random.default_rng(self.stream))
+        return self.forests[kind]
 
 
 def finishing(

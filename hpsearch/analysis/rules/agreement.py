@@ -26,7 +26,8 @@ CAUTION = 1.0  # standard errors by which the joint setting has to be ahead of t
 def agreed(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> list[Rule]:
     """The rules, some of which name the best trial's value instead of their curve's best.
 
-    As long as the model does not surely predict their joint setting to be better than that trial,
+    Only those of what the subspace reports change, and the best trial is that of the subspace. As
+    long as the model does not surely predict their joint setting to be better than that trial,
     the value whose change helps most is changed, if the rule's interval holds the trial's.
     """
     advice, complete, agreed = found.advice, to_choose(frame, found, rules), list(rules)

@@ -16,12 +16,12 @@ from scipy.spatial import cKDTree
 from scipy.stats import t as student
 
 from hpsearch.analysis.effects.curve import tails
-from hpsearch.analysis.effects.failures import chances_to_fail
+from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
 from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Floats, Ints, Value
 from hpsearch.analysis.read.frame import COMPLETE, Frame
-from hpsearch.analysis.rules.rules import NAMING, Rule
+from hpsearch.analysis.rules.rules import EDGE, NAMING, Rule
 from hpsearch.core.words import assignments, digits
 
 # By as much the rules may be predicted to be worse: of the model's error, and of what the best
@@ -77,7 +77,7 @@ def recommend_inside(
     results: Sequence[SubspaceResults],
     rules: Sequence[Rule],
     level: float,
-    stream: np.random.SeedSequence,
+    chance: ChanceToFail,
 ) -> Recommendation | None:
     """The configuration to use in a conditional space; `results` are the whole study's, first, and
     those of its branches.
@@ -86,7 +86,7 @@ def recommend_inside(
     the whole study's knows nothing of what only some trials have.
     """
     main, *branches = results
-    advised = recommend(frame, main, rules, level, stream)
+    advised = recommend(frame, main, rules, level, chance)
     if advised is None or not branches:
         return advised
     axes = [frame.axes[column] for column in main.subspace.columns]
@@ -100,7 +100,7 @@ def recommend_inside(
     branch = max(inside, key=lambda one: len(one.subspace.columns))
     categories = [axis.is_categorical for axis in axes]
     alike = (units[:, categories] == units[nearest, categories]).all(axis=1)
-    return recommend(frame, branch, rules, level, stream, alike)
+    return recommend(frame, branch, rules, level, chance, alike)
 
 
 def recommend(
@@ -108,7 +108,7 @@ def recommend(
     found: SubspaceResults,
     rules: Sequence[Rule],
     level: float,
-    stream: np.random.SeedSequence,
+    chance: ChanceToFail,
     among: Bools | None = None,
 ) -> Recommendation | None:
     """The configuration to use; None where no trial was complete.
@@ -121,7 +121,7 @@ def recommend(
         return None
     rows, x = np.flatnonzero(space.rows), advice.table.x.astype(np.float64)
     at_trials = advice.sign * advice.model.predict(x)
-    fails = _fails(frame, found, stream)
+    fails = _fails(found, chance)
     worth = _worth(at_trials, fails(frame.unit[rows]), at_trials[complete])
     best = int(complete[np.argmax(worth[complete])])
     joint = joint_setting(frame, found, rules, x[best])
@@ -144,7 +144,7 @@ def recommend(
     return Recommendation(
         params=params,
         predicted=of_one_run(predicted, errors, level, frame.bounds),
-        failures=float(chances_to_fail(frame, unit[None], stream)[0]),
+        failures=float(chance.at(unit[None])[0]),
         trial=None if use_joint else int(frame.number[rows[best]]),
         rules_hold=holds,
         shortfall=max(shortfall, 0.0),
@@ -152,12 +152,10 @@ def recommend(
     )
 
 
-def _fails(
-    frame: Frame, found: SubspaceResults, stream: np.random.SeedSequence
-) -> Callable[[Floats], Floats]:
+def _fails(found: SubspaceResults, chance: ChanceToFail) -> Callable[[Floats], Floats]:
     """The chance to fail at points (m, d); none where it depends on no parameter."""
     if any(curve.weighed is not None for curve in found.curves):
-        return lambda units: chances_to_fail(frame, units, stream)
+        return chance.at
     return lambda units: np.zeros(len(units))
 
 
@@ -229,17 +227,24 @@ def _avoided(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> Bools:
 def joint_setting(
     frame: Frame, found: SubspaceResults, rules: Sequence[Rule], start: Floats
 ) -> Floats:
-    """`start` (d,) with the value of each rule that names one; of a region the nearest in it."""
+    """`start` (d,) with the value of each rule that names one; of a region the nearest in it.
+
+    What a branch of the space does not have, no value there is set to.
+    """
     joint, axes = start.copy(), [frame.axes[c] for c in found.subspace.columns]
     named = {rule.param: rule for rule in rules if rule.kind in NAMING}
     for column, axis in enumerate(axes):
         rule = named.get(axis.name)
         if rule is None or rule.unit_low is None or rule.unit_high is None:
             continue
+        value = joint[column]
         if rule.kind == "threshold":
-            joint[column] = np.clip(joint[column], rule.unit_low, rule.unit_high)
-        elif rule.value not in (axis.from_unit(float(joint[column])), *rule.alternatives):
-            joint[column] = axis.to_unit([rule.value])[0]
+            value = np.clip(value, rule.unit_low, rule.unit_high)
+        elif rule.value not in (axis.from_unit(float(value)), *rule.alternatives):
+            value = axis.to_unit([rule.value])[0]
+        tried = frame.unit[found.subspace.rows, found.subspace.columns[column]]
+        if found.subspace.within is None or np.abs(tried - value).min() <= EDGE:
+            joint[column] = value
     return joint
 
 

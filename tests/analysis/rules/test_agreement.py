@@ -66,3 +66,38 @@ def test_a_rule_names_a_value_of_its_interval_and_what_that_gains(both):
                 assert one.gain_worst.value <= other.gain_worst.value + 0.3
                 assert one.gain_worst.low <= one.gain_worst.value <= one.gain_worst.high
     assert changed
+
+
+def as_branch(study):
+    """The study's trials are those with a net; as many have a tree instead, worse by 3."""
+    rng, whole = np.random.default_rng(0), optuna.create_study(direction="maximize")
+    kind = optuna.distributions.CategoricalDistribution(["tree", "net"])
+    depth = {"model": kind, "depth": optuna.distributions.FloatDistribution(0, 1)}
+    for trial in study.trials:
+        net = {"model": "net", **trial.params}
+        whole.add_trial(
+            optuna.create_trial(
+                params=net, distributions={"model": kind, **trial.distributions}, value=trial.value
+            )
+        )
+        tree = {"model": "tree", "depth": rng.random()}
+        value = -3 + 0.1 * rng.normal()
+        whole.add_trial(optuna.create_trial(params=tree, distributions=depth, value=value))
+    return whole
+
+
+def test_rules_of_a_branch_are_those_of_a_study_of_its_trials_alone(both):
+    seeds = [
+        seed
+        for seed, (agreed, alone) in enumerate(zip(*both, strict=True))
+        if [one.value for one in agreed.rules] != [one.value for one in alone.rules]
+    ]
+    whole = explain(as_branch(ridge(seeds[0], 0.1)))
+    inside = {one.param: one for one in whole.rules if one.param != "model"}
+    assert {one.param for one in both[0][seeds[0]].rules} == set(inside)
+    for one in both[0][seeds[0]].rules:
+        assert inside[one.param].value == one.value
+        assert inside[one.param].pieces == one.pieces
+        if one.gain_worst is not None:
+            assert inside[one.param].gain_worst.value == pytest.approx(one.gain_worst.value)
+    assert whole.recommendation.params["model"] == "net"

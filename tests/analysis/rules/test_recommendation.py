@@ -11,6 +11,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FixedTrial
 
 from hpsearch.analysis import explain
+from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import Settings, analyse
 from hpsearch.analysis.read.frame import COMPLETE, read_study
 from hpsearch.analysis.read.subspaces import subspaces
@@ -43,7 +44,7 @@ def rule_like(found, param, value):
 def test_rules_that_contradict_each_other_do_not_hold(analysed):
     frame, found = analysed
     rules = [rule_like(found, "x0", 0.1), rule_like(found, "x1", 0.9)]  # true: 7.7 below the best
-    advised = recommend(frame, found, rules, 0.9, np.random.SeedSequence(0))
+    advised = recommend(frame, found, rules, 0.9, ChanceToFail(frame, np.random.SeedSequence(0)))
     assert not advised.rules_hold
     assert advised.shortfall == pytest.approx(7.7, abs=0.8)
     assert "no rule is printed" in advised.statement
@@ -55,7 +56,9 @@ def test_rules_that_contradict_each_other_do_not_hold(analysed):
 def test_rules_that_agree_hold(analysed):
     frame, found = analysed
     rules = [rule_like(found, "x0", 0.5), rule_like(found, "x1", 0.5)]
-    assert recommend(frame, found, rules, 0.9, np.random.SeedSequence(0)).rules_hold
+    assert recommend(
+        frame, found, rules, 0.9, ChanceToFail(frame, np.random.SeedSequence(0))
+    ).rules_hold
 
 
 def test_nothing_is_recommended_far_from_all_trials(studies):
