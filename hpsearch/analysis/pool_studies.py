@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy import stats
 
 from hpsearch.analysis.effects.curve import Curve
 from hpsearch.analysis.explanation import Explanation
+from hpsearch.analysis.pooling.left_out import when_left_out
 from hpsearch.analysis.pooling.moderators import moderators
 from hpsearch.analysis.pooling.pooled_curve import (
     PooledCurve,
@@ -26,12 +27,11 @@ from hpsearch.analysis.pooling.pooled_curve import (
     pool_curves,
     rules_without,
 )
-from hpsearch.analysis.pooling.random_effects import pool_rows, random_effects
+from hpsearch.analysis.pooling.random_effects import random_effects
 from hpsearch.analysis.pooling.results import (
     MIN_STUDIES,
     PooledOptimum,
     PoolingResults,
-    Predicted,
     StudyPart,
 )
 from hpsearch.analysis.read.axes import Floats, Value
@@ -244,7 +244,8 @@ def _pool_one(
         if len(places) < 2:
             return "the studies tried fewer than two values in common"
     curves = [_at_places(one, values, places, log, scales[one.study]) for one in members]
-    pooled = pool_curves(curves, members[0].explanation.level)
+    level = members[0].explanation.level
+    pooled = pool_curves(curves, level, None if categorical == {True} else places)
     most = max(float(np.ptp(one.curve.bounds)) / scales[one.study] for one in members)
     return _assemble(members, curves, pooled, values, places, About(log, unit, most, notes))
 
@@ -350,6 +351,7 @@ def _assemble(
         cost_high=np.clip(pooled.cost.high, 0.0, most),
         cost_new_high=np.clip(pooled.cost.new_high, 0.0, most),
         inside=pooled.inside,
+        safer=pooled.safer,
         parts=tuple(
             _part(member, curve, (float(pooled.weights[i]), without[i]), values, places, log)
             for i, (member, curve) in enumerate(zip(members, curves, strict=True))
@@ -389,42 +391,6 @@ def _part(
         loss=float(curve.score.max() - curve.score[without]),
         gain=gain,
     )
-
-
-def when_left_out(
-    curves: Sequence[StudyCurve], without: Sequence[int], level: float, most: float = math.inf
-) -> tuple[Predicted, Predicted | None]:
-    """What the rule of the other studies costs in each, and gains over its default, pooled.
-
-    The pooled rule itself fits the studies that it comes from, so there it costs too little. Costs
-    are skewed: the upper end for a new study leaves in what flatters the studies' bests. `most` is
-    by how much two results can differ.
-    """
-    found = [one.regret() for one in curves]
-    costs = [float(cost[at]) for (cost, _), at in zip(found, without, strict=True)]
-    errors = [float(error[at]) for (_, error), at in zip(found, without, strict=True)]
-    shown = [
-        float(one.score.max() - one.score[at]) for one, at in zip(curves, without, strict=True)
-    ]
-    loss = replace(
-        _predicted(costs, errors, level, (0.0, most)),
-        new_high=_predicted(shown, errors, level, (-most, most)).new_high,
-    )
-    named = [(one, at) for one, at in zip(curves, without, strict=True) if one.default is not None]
-    if len(named) < MIN_STUDIES:
-        return loss, None
-    gains = [one.differences(np.array([at]), np.array([one.default])) for one, at in named]
-    gained, unsure = [float(g[0]) for g, _ in gains], [float(e[0]) for _, e in gains]
-    return loss, _predicted(gained, unsure, level, (-most, most))
-
-
-def _predicted(
-    estimates: Sequence[float], errors: Sequence[float], level: float, bounds: tuple[float, float]
-) -> Predicted:
-    """All studies weigh the same: small costs have small errors, and would count for too much."""
-    rows = pool_rows(np.array([estimates]), np.array([errors]), level, np.ones(len(estimates)))
-    found = (rows.mean, rows.low, rows.high, rows.new_low, rows.new_high)
-    return Predicted(*(float(np.clip(number[0], *bounds)) for number in found))
 
 
 def _facts(member: Member) -> dict[str, Value]:

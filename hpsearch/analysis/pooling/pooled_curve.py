@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from hpsearch.analysis.pooling.random_effects import (
     PooledRows,
     confidence_above,
     pool_rows,
+    tau_quantiles,
 )
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 
 REACH = 0.02  # of the range, to either side: so far away are neighbours
 SMOOTH = 21  # places from which on curves are smooth
 STEPS = 60  # of bisection
+UNSEEN = 4.0  # tau^2 / k times this is what k studies do not show of how far curves are shifted
+FARTHEST = 0.25  # of the range: curves are shifted by no more
+SHIFTS = stats.norm.ppf((np.arange(21) + 0.5) / 21)
+ASIDE = 0.1  # of the range: so far away are the values that tell which side is safer
+SAFER = 2.0  # times as much costs the other side
+
+Side = Literal["below", "above"]
 
 
 @dataclass(frozen=True)
@@ -66,15 +76,19 @@ class StudyCurve:
 @dataclass(frozen=True)
 class PooledCurve:
     """`cost`: what each of P places costs in a new study. `best` is the place that costs least,
-    `inside` (P,) are those that may be as good; `weights` (k,) are the studies', with sum 1."""
+    `inside` (P,) are those that may be as good; `weights` (k,) are the studies', with sum 1.
+    `safer` is the side of the best on which values cost clearly less, None where neither does."""
 
     cost: PooledRows
     best: int
     inside: Bools
     weights: Floats
+    safer: Side | None
 
 
-def pool_curves(curves: Sequence[StudyCurve], level: float) -> PooledCurve:
+def pool_curves(
+    curves: Sequence[StudyCurve], level: float, places: Floats | None = None
+) -> PooledCurve:
     """The expected regret of every place in a new study, and the place where it is least.
 
     A study's regret is its best less its curve, and its best is the same for all places. So the
@@ -83,11 +97,21 @@ def pool_curves(curves: Sequence[StudyCurve], level: float) -> PooledCurve:
     Args:
         curves: k of them, k >= 2, at the same P places.
         level: of the intervals.
+        places: (P,), rising; None for categories, which have no sides.
     """
     weights = study_weights(curves)
     best = best_place(curves, weights)
     cost = pool_rows(*_arrays([one.regret() for one in curves]), level, weights)
-    return PooledCurve(cost, best, _may_be_best(curves, weights, best, level), weights)
+    inside, safer = _may_be_best(curves, weights, best, level), None
+    if places is not None:
+        low, high = np.quantile(
+            _best_of_more(curves, weights, places),
+            [(1 - level) / 2, (1 + level) / 2],
+            method="nearest",
+        )
+        inside[min(low, best) : max(high, best) + 1] = True
+        safer = _safer_side(curves, weights, best, places, level)
+    return PooledCurve(cost, best, inside, weights, safer)
 
 
 def study_weights(curves: Sequence[StudyCurve]) -> Floats:
@@ -136,6 +160,49 @@ def _curve_tau2(centred: Floats, variances: Floats) -> float:
         above = float((weights @ (centred - mean) ** 2).mean()) > freedom
         low, high = (middle, high) if above else (low, middle)
     return low
+
+
+def _best_of_more(curves: Sequence[StudyCurve], weights: Floats, places: Floats) -> Ints:
+    """The best place if more studies were seen, at each quantile of tau, (N,).
+
+    Beyond a cliff curves fall far. Where its place differs, the best of many studies lies where one
+    in a few has fallen, and k studies seldom show one that has: they all rise there. So their mean
+    is shifted to either side, by what so few do not show of the spread of their best places.
+    """
+    at = np.array([places[np.argmax(one.score)] for one in curves])
+    tau = tau_quantiles(at, np.array([one.best_error(places) for one in curves]))
+    apart = np.minimum(np.sqrt(UNSEEN / len(curves)) * tau, FARTHEST * np.ptp(places))
+    mean = weights @ np.stack([one.score for one in curves])
+    shifted = np.interp(places - apart[:, None, None] * SHIFTS[:, None], places, mean)
+    return np.asarray(np.argmax(shifted.mean(axis=1), axis=1))
+
+
+def _safer_side(
+    curves: Sequence[StudyCurve], weights: Floats, best: int, places: Floats, level: float
+) -> Side | None:
+    """On which side of the best a value costs clearly less than one as far on the other side."""
+    sides = aside(places, best)
+    if sides is None:
+        return None
+    found = []
+    for side, other in (sides, sides[::-1]):
+        near, far = np.array([side]), np.array([other])
+        gains, errors = _arrays([one.differences(near, far) for one in curves])
+        found.append(float(confidence_above(gains, errors, weights)[0]))
+    below, above = (weights @ [one.score[best] - one.score[at] for one in curves] for at in sides)
+    worth = float(weights @ [one.worth for one in curves])
+    if found[0] > level and above > SAFER * max(below, worth):
+        return "below"
+    return "above" if found[1] > level and below > SAFER * max(above, worth) else None
+
+
+def aside(places: Floats, best: int) -> tuple[int, int] | None:
+    """The places a tenth of the range below and above the best; None where the range ends."""
+    reach = ASIDE * float(np.ptp(places))
+    if not places[0] + reach <= places[best] <= places[-1] - reach:
+        return None
+    low, high = (int(np.argmin(np.abs(places - places[best] - s * reach))) for s in (-1, 1))
+    return (low, high) if low < best < high else None
 
 
 def _arrays(found: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:

@@ -128,6 +128,20 @@ def confidence_above(estimates: Floats, errors: Floats, weights: Floats | None =
     return np.asarray(special.ndtr(mean / error).mean(axis=1))
 
 
+def tau_quantiles(estimates: Floats, errors: Floats) -> Floats:
+    """N_QUANTILES even quantiles of the confidence distribution of tau, not below 0.
+
+    Example:
+        The median of two estimates whose errors are small: Q is the median of chi^2, 0.455.
+
+        >>> tau = tau_quantiles(np.array([0.0, 1.0]), np.full(2, 1e-3))
+        >>> round(float(tau[N_QUANTILES // 2] ** 2 * 0.455), 3)
+        0.5
+    """
+    tau2 = _given_tau(estimates[None], errors[None], None)[2][0]
+    return np.asarray(np.sqrt(np.maximum(tau2, 0.0)))
+
+
 def _given_tau(
     estimates: Floats, errors: Floats, weights: Floats | None
 ) -> tuple[Floats, Floats, Floats]:

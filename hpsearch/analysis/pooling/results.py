@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from hpsearch.analysis.pooling.pooled_curve import Side, aside
 from hpsearch.analysis.read.axes import Bools, Floats, Value
 from hpsearch.core.words import digits
 from hpsearch.core.words import format_value as word
@@ -70,7 +73,8 @@ class PooledOptimum:
     good, but for what is not worth having (None for categories). `values` (P,) are all that were
     compared; `cost` (P,) is what each is expected to cost in a new study, with its interval
     `cost_low` to `cost_high` and the upper end `cost_new_high` of what one new study may have to
-    pay, in `unit`; `inside` (P,) says which may be as good.
+    pay, in `unit`; `inside` (P,) says which may be as good. `safer` is the side of `value` on which
+    others cost clearly less than on the other one, as below a cliff; None where neither does.
     `loss` is what the rule costs in a study that had no part in it, `gain` what it gains there over
     the default (None where fewer than two studies name one).
     `new_low` to `new_high` is where a new study's own best is expected; `tau` with its interval and
@@ -99,6 +103,7 @@ class PooledOptimum:
     cost_high: Floats
     cost_new_high: Floats
     inside: Bools
+    safer: Side | None
     parts: tuple[StudyPart, ...]
     moderators: tuple[Moderator, ...]
     notes: tuple[str, ...]
@@ -126,12 +131,23 @@ class PooledOptimum:
                 f"{digits(gain.new_high, 2)}) over the default."
             )
         )
+        if self.safer is not None and (sides := self._aside) is not None:
+            sides = sides if self.safer == "below" else sides[::-1]
+            near, far = (
+                f"{word(self.values[at])} costs {digits(self.cost[at], 2)}" for at in sides
+            )
+            parts.append(f"If in doubt stay {self.safer} it: {near}, {far}.")
         if self.i2 is not None:
             parts.append(
                 f"A new study's best is expected within {word(self.new_low)} to "
                 f"{word(self.new_high)} (heterogeneity I2 {self.i2:.0%})."
             )
         return " ".join(parts)
+
+    @property
+    def _aside(self) -> tuple[int, int] | None:
+        places = np.array([float(value) for value in self.values])  # type: ignore[arg-type]
+        return aside(np.log(places) if self.log else places, self.values.index(self.value))
 
     @property
     def may_be_best(self) -> tuple[Value, ...]:

@@ -70,7 +70,8 @@ def test_the_document_follows_its_schema(explained):
     document = json.loads(pool_studies(explained[:2]).to_json())
     jsonschema.Draft202012Validator(json_schema()).validate(document)
     (optimum,) = [one for one in document["optima"] if one["param"] == "x0"]
-    assert 0 <= optimum["new_low"] <= optimum["low"] < optimum["high"] <= optimum["new_high"] <= 1
+    assert 0 <= optimum["low"] < optimum["value"] < optimum["high"] <= 1
+    assert 0 <= optimum["new_low"] < optimum["new_high"] <= 1
     assert len(optimum["cost"]) == len(optimum["values"]) == len(optimum["inside"])
 
 

@@ -1,7 +1,7 @@
 """Do the intervals of several studies together cover? Studies with a known truth.
 
     .venv/bin/python tests/benchmarks/truth/pooling.py numbers          # 5 minutes
-    .venv/bin/python tests/benchmarks/truth/pooling.py curves           # 20 minutes
+    .venv/bin/python tests/benchmarks/truth/pooling.py curves           # 3 minutes
     .venv/bin/python tests/benchmarks/truth/pooling.py explained        # 30 minutes
 
 All intervals are of 90%; tau is the spread between studies in units of a study's standard error.
@@ -38,7 +38,8 @@ import optuna
 from scipy import stats
 
 from hpsearch.analysis import explain
-from hpsearch.analysis.pool_studies import pool_studies, when_left_out
+from hpsearch.analysis.pool_studies import pool_studies
+from hpsearch.analysis.pooling.left_out import when_left_out
 from hpsearch.analysis.pooling.pooled_curve import StudyCurve, piece, pool_curves, rules_without
 from hpsearch.analysis.pooling.random_effects import pool_rows, random_effects
 
@@ -102,7 +103,7 @@ def shown(rng, curve):
 
 def one_set(rng, shape, k, tau, truth):
     curves = [shown(rng, drawn(rng, shape, tau)) for _ in range(k)]
-    pooled = pool_curves(curves, LEVEL)
+    pooled = pool_curves(curves, LEVEL, X)
     best = [X[np.argmax(one.score)] for one in curves]
     spread = random_effects(np.array(best), np.array([o.best_error(X) for o in curves]), LEVEL)
     loss, gain = when_left_out(curves, rules_without(curves), LEVEL)
@@ -164,7 +165,7 @@ def main():
             for tau in TAUS:
                 rng = np.random.default_rng([args.seed, 0])
                 truth = int(np.argmax(np.mean([drawn(rng, shape, tau) for _ in range(N_TRUE)], 0)))
-                for k in (2, 3, 6):
+                for k in (2, 3, 5, 10):
                     rng = np.random.default_rng([args.seed, k, int(tau)])
                     sets = [one_set(rng, shape, k, tau, truth) for _ in range(args.rounds)]
                     found = " | ".join(f"{v:.3f}" for v in np.mean(sets, axis=0))
