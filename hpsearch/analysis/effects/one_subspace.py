@@ -122,7 +122,7 @@ def analyse(
         part = branch.subspace.rows.sum() / rows.sum()
         shares = shares.with_more(part * branch.variance)
     importances = _importances(frame, space, shares, level)
-    noise = _noise(frame, rows, fitted, advice)
+    noise = _noise(frame, rows, advice)
     worth = WORTH * noise.at_best if settings.worth is None else settings.worth
     advised = [advice.curve(j) for j in range(table.n_axes)]
     tested = list(zip(advised, marginals, p_values, strict=True))
@@ -163,8 +163,9 @@ def _quality(table: Table, fitted: Fit, null: Null) -> Quality:
     )
 
 
-def _noise(frame: Frame, rows: Bools, fitted: Fit, advice: Advice) -> Noise:
-    """From replicated configurations; without enough of them from out-of-bag residuals."""
+def _noise(frame: Frame, rows: Bools, advice: Advice) -> Noise:
+    """From replicated configurations; without enough of them from what the model that gives the
+    advice leaves over, each trial left out of its own prediction."""
     complete, at_best = rows & (frame.state == COMPLETE), float(advice.errors_at_best().std())
     value, group = frame.final[complete], frame.group[complete]
     _, index, count = np.unique(group, return_inverse=True, return_counts=True)
@@ -173,7 +174,7 @@ def _noise(frame: Frame, rows: Bools, fitted: Fit, advice: Advice) -> Noise:
         means = np.bincount(index, value) / count
         spread = float(np.sum((value - means[index]) ** 2) / freedom)
         return Noise(math.sqrt(spread), "replicates", at_best)
-    residual = fitted.forest.table.y - fitted.forest.out_of_bag
+    residual = advice.table.y - advice.model.left_out
     residual = residual[np.isfinite(residual)]
     return Noise(float(residual.std()) if len(residual) > 1 else 0.0, "residuals", at_best)
 

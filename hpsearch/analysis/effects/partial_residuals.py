@@ -51,8 +51,13 @@ class Marginal:
 
     def widest(self) -> Floats:
         """The copies as far from the curve as other trials would be (see WIDEN), and where trials
-        are few with room for what they cannot show."""
-        return np.asarray(self.mean + WIDEN * self.sparse * (self.copies - self.mean))
+        are few with room for what they cannot show: as much as the model says that there is, if
+        one does."""
+        wider = WIDEN * self.sparse
+        if self.covariance is not None:
+            own, spread = np.sqrt(np.diag(self.covariance)), self.copies.std(axis=0)
+            wider = np.maximum(1.0, own / np.where(spread > 0, spread, np.inf))
+        return np.asarray(self.mean + wider * (self.copies - self.mean))
 
     def distances(self, point: int) -> tuple[Floats, Floats]:
         """How far the curve lies from its value at one point, as uncertain as it is.

@@ -257,7 +257,9 @@ def _make(
     gain = curve.gain(curve.default) if curve.default_given else None
     flags = {
         "default-unknown": gain is None,
-        "default-may-be-as-good": kind != "no-effect" and _unsure(gain),
+        "default-may-be-as-good": kind != "no-effect"
+        and _unsure(gain)
+        and bool(curve.may_be_best[curve.default]),
         "conditional-parameter": curve.active < 1,
         "weighed-by-failures": kind != "no-effect" and curve.weighed is not None,
         "nothing-ruled-out": kind != "no-effect" and bool(curve.may_be_best.all()),
@@ -336,7 +338,7 @@ def _evidence(rule: Rule) -> str:
     """Why to believe it."""
     share = rule.share
     parts = [_explains(share) if rule.kind != "avoid" or share.value > 0 else ""]
-    if _unsure(rule.gain):  # said, not left out: that the default will do is a finding as well
+    if rule.gain is not None and "default-may-be-as-good" in rule.flags:  # a finding as well
         parts.append(f"{format_value(rule.default)} may be as good ({_amount(rule.gain)}).")
     elif rule.gain is not None and rule.gain.value != 0:
         parts.append(f"Against {format_value(rule.default)} it gains {_amount(rule.gain)}.")
