@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from hpsearch import search as searching
-from hpsearch import verification
 from hpsearch.search.engines import Workers
 from hpsearch.search.job import Limits
 from hpsearch.search.join import join as join_run
 from hpsearch.search.plan.study_record import StudyChoice
-from hpsearch.verification import Contrast, Design
 
 
 def run(
@@ -33,11 +31,13 @@ def verify(spec, *, param, value, against, **options):
 
 
 def verify_rules(spec, rules, **options):
+    from hpsearch import verification  # scikit-learn takes a second, and most processes only run
+
     choice, workers, others = _split(spec, 1, options)
-    design = Design(
+    design = verification.Design(
         others.pop("pairs", None), others.pop("max_pairs", 100), others.pop("level", 0.9)
     )
-    contrasts = [Contrast(*rule) for rule in rules]
+    contrasts = [verification.Contrast(*rule) for rule in rules]
     return verification.verify(choice, contrasts, workers, design=design, **others)
 
 

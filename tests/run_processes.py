@@ -44,7 +44,8 @@ def launch(spec, **options):
     return process
 
 
-def wait_until(condition, what, seconds=60):
+def wait_until(condition, what, seconds=200):
+    """Wait for a fact; as long as a machine with other work may take to start a Python."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"

@@ -8,7 +8,6 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.analysis.views.front import front_of
 from hpsearch.core.terminal import visible
 from hpsearch.core.words import assignments, how_many
 from hpsearch.store.trials.columns import objective_names
@@ -36,7 +35,6 @@ class Study(optuna.Study):
         head = f"<b>{escape(self.study_name)}</b>: {how_many(len(complete), 'complete trial')}"
         if not complete:
             return visible(f"<p>{head}.</p>")
-        front = front_of(self, names) if len(names) > 1 else None
         rows = "".join(
             f"<tr><td>{trial.number}</td><td>{_values(trial)}</td>"
             f'<td style="text-align: left">{escape(assignments(trial.params, 4))}</td></tr>'
@@ -46,7 +44,12 @@ class Study(optuna.Study):
             f"<th>{escape(name)}</th>" for name in ("trial", ", ".join(names), "parameters")
         )
         by = f" by {escape(names[0])}" if len(names) > 1 else ""
-        below = "" if front is None else f"<p>{escape(front.sentence)}</p>"
+        below = ""
+        if len(names) > 1:
+            from hpsearch.analysis.views.front import front_of  # scikit-learn takes a second
+
+            front = front_of(self, names)
+            below = "" if front is None else f"<p>{escape(front.sentence)}</p>"
         return visible(
             f"<p>{head}, the best of which are{by}:</p><table>{titles}{rows}</table>{below}"
         )

@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.analysis.views.front import front_of
 from hpsearch.core.console import new_table
 from hpsearch.core.database_urls import without_password
 from hpsearch.core.terminal import as_line, one_line
@@ -259,9 +258,12 @@ def params_table(title: str, space: Mapping[str, BaseDistribution]) -> Table:
 
 def _front_lines(study: optuna.Study, names: tuple[str, ...]) -> list[RenderableType]:
     """How many trials a study of several objectives has on its Pareto front."""
-    if len(names) == 1 or (front := front_of(study, names)) is None:
+    if len(names) == 1:
         return []
-    return [as_line(front.sentence)]
+    from hpsearch.analysis.views.front import front_of  # scikit-learn takes a second
+
+    front = front_of(study, names)
+    return [] if front is None else [as_line(front.sentence)]
 
 
 def top_trials(source: Source, summary: StudySummary, n: int) -> RenderableType:

@@ -13,7 +13,6 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hpsearch.analysis.views.front import front_of
 from hpsearch.core.console import say, shown_progress
 from hpsearch.core.terminal import new_console
 from hpsearch.core.words import describe_params, duration, how_many, number
@@ -295,7 +294,7 @@ def _summarise(
     job, store = workload.job, workload.store
     study_id = planned.ref.study_id
     counts = summaries.states(store.engine, study_id, planned.run_id)
-    lines = _best_lines(store, planned, job.objectives)
+    lines = _lines_on_study(store, planned, job.objectives)
     # A deleted study's number may go to another study. If this study is still there, the values
     # above are its own.
     if not fence.is_there(store.engine, planned.ref):
@@ -314,18 +313,28 @@ def _summarise(
         say(console, line)
 
 
-def _best_lines(store: Store, planned: Planned, objectives: Sequence[str]) -> list[str]:
-    """The study's best trial by each objective; of several also how many none beats in all."""
+def _lines_on_study(store: Store, planned: Planned, objectives: Sequence[str]) -> list[str]:
+    """How many trials other programs ran, if any, and the study's best trial by each objective; of
+    several objectives also how many trials none beats in all."""
     study, study_id = planned.study, planned.ref.study_id
     lines = []
+    if others := summaries.elsewhere(store.engine, study_id):
+        which = how_many(len(others), "trial")
+        lines.append(f"{study.study_name} also holds {which} that other programs ran")
     for place, (name, way) in enumerate(zip(objectives, study.directions, strict=True)):
         best = summaries.best(store.engine, study_id, way, place)
         if best is not None:
             value, its = best
             params = next((one.params for one in study.trials if one.number == its), {})
-            lines.append(f"best {name} {number(value)}, trial {its}: {describe_params(params)}")
-    several = len(objectives) > 1 and lines
-    front = front_of(study, tuple(objectives)) if several else None
+            whose = ", which another program ran" if its in others else ""
+            lines.append(
+                f"best {name} {number(value)}, trial {its}{whose}: {describe_params(params)}"
+            )
+    if len(objectives) < 2:
+        return lines
+    from hpsearch.analysis.views.front import front_of  # scikit-learn takes a second
+
+    front = front_of(study, tuple(objectives))
     return lines if front is None else [*lines, front.sentence]
 
 

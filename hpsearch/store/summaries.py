@@ -224,6 +224,12 @@ def table_counts(engine: sa.Engine) -> dict[str, int]:
         }
 
 
+def elsewhere(engine: sa.Engine, study: int) -> list[int]:
+    """The numbers of the study's finished trials that other programs ran."""
+    with reader(engine) as connection:
+        return read.states.elsewhere(connection, study)
+
+
 def failures(engine: sa.Engine, study: int, run_id: int | None = None) -> list[str]:
     """Why the failed trials of the study (or of one run of it) failed."""
     with reader(engine) as connection, readable("Why a trial failed"):

@@ -1,5 +1,6 @@
 """Optuna's own `optimize` in another process on the study that a run works on."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from calls import run
 from optuna.trial import TrialState
 from run_processes import entries, wait_until
 
-from hpsearch.store import Store
+from hpsearch.store import Store, summaries
 from hpsearch.store.doctor import examine
 from hpsearch.store.queue import queue, taken_trials
 from hpsearch.store.queue.processes import this_worker
@@ -70,7 +71,8 @@ def test_a_run_beside_a_plain_optuna_delivers_its_plan(spec, storage, console, t
     assert all(trial.values == [666.0] for trial in taken)
     said = console.file.getvalue()
     assert said.count("another program, such as Optuna's optimize, took") >= 1
-    assert "7 complete" in said.splitlines()[-2]
+    end = [line for line in said.splitlines() if "fake-quick: finished after" in line][-1]
+    assert end.endswith(": 7 complete, 0 pruned, 0 failed")
     own = [t for t in study.trials if "hps_seed" in t.user_attrs]
     assert [trial.state for trial in own] == [TrialState.COMPLETE] * 8
     for trial in own:
@@ -105,6 +107,23 @@ def test_what_was_taken_while_nothing_ran_is_planned_again(spec, storage, consol
     assert study.trials[3].params == {"x": 0.25, "lr": 0.01, "depth": 2, "kind": "a"}
     assert study.trials[3].user_attrs["hps_cohort"] == "design"
     assert study.trials[2].user_attrs == {"hps_cohort": taken_trials.ELSEWHERE}
+
+
+def test_the_last_lines_count_this_runs_trials_and_name_others(spec, storage, console):
+    run(spec, trials=2, storage=storage, console=console)
+    with Store.open(storage) as store:
+        ref = store.studies()[0].ref
+        plan = [queue.Planned("design", 5, {"x": 0.25, "lr": 0.01, "depth": 2, "kind": "a"})]
+        queue.enqueue(store.engine, ref, 1, spec.preset.distributions, lambda _: plan)
+        study = optuna.load_study(study_name="fake-quick", storage=store.optuna)
+        for _ in range(2):  # the one that was planned, and one of its own
+            study.tell(study.ask(), 666.0)
+        assert summaries.states(store.engine, ref.study_id, 1) == {TrialState.COMPLETE: 2}
+    run(spec, trials=1, storage=storage, console=console)
+    end, others, best = console.file.getvalue().splitlines()[-3:]
+    assert re.fullmatch(r"fake-quick: finished after .*: 1 complete, 0 pruned, 0 failed", end)
+    assert others == "fake-quick also holds 2 trials that other programs ran"
+    assert best.startswith("best score 666, trial 2, which another program ran: x=0.25 ")
 
 
 def test_an_end_that_another_program_told_is_not_ours(spec, storage, console):

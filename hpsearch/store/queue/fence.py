@@ -119,9 +119,11 @@ def lock_study(connection: sa.Connection, study: StudyRef) -> int:
 
     Raises StudyGoneError if there is no such study any more.
     """
+    # The lock alone first: MySQL shows a transaction the database as it was at its first plain
+    # read, and a condition with a subquery reads before it waits for the lock.
     lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study.study_id)
-    lock = lock.where(study.exists).with_for_update(of=STUDIES)
-    if connection.execute(lock).first() is None:
+    connection.execute(lock.with_for_update())
+    if connection.execute(sa.select(_ONE).where(study.exists)).first() is None:
         raise gone(connection.engine, study)
     return read.states.count(connection, study.study_id)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -11,15 +12,17 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
+from run_processes import wait_until
 
 from hpsearch.store.queue import orphans, queue
-from hpsearch.store.queue.fence import StudyRef
+from hpsearch.store.queue.fence import StudyRef, lock_study
 from hpsearch.store.queue.processes import Worker, is_dead, machine, this_worker
 from hpsearch.store.queue.queue import Planned
 from hpsearch.store.server import clock
+from hpsearch.store.server.connections import begin
 from hpsearch.store.tables import schema
 from hpsearch.store.tables.optuna_tables import BEATS
-from hpsearch.store.trials import read
+from hpsearch.store.trials import read, write
 from hpsearch.store.trials.frozen import frozen_of
 from hpsearch.store.trials.worker_storage import WorkerStorage
 from hpsearch.store.trials.write.deleted import drop_orphans
@@ -69,6 +72,40 @@ def test_a_plan_that_fails_leaves_nothing(store, study):
         queue.enqueue(store.engine, StudyRef.of(study), 1, SPACE, broken)
     assert study.get_trials() == []
     assert store.table_counts()["hps_trial"] == 0
+
+
+WAITING_FOR_A_LOCK = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+    "AND datname = current_database()",
+    "mysql": "SELECT count(*) FROM information_schema.processlist "
+    "WHERE db = database() AND id <> connection_id() AND instr(info, 'FOR UPDATE')",
+}
+
+
+def test_who_waited_for_the_studys_lock_sees_what_was_written_meanwhile(store, study):
+    """Else two trials have one number, and two workers copy one trial that was taken from both."""
+    ref, seen = StudyRef.of(study), []
+    enqueue(store, study, 2)
+    waiting = WAITING_FOR_A_LOCK.get(store.engine.dialect.name)
+
+    def lock_too():
+        with begin(store.engine) as connection:
+            seen.append(lock_study(connection, ref))
+
+    thread = threading.Thread(target=lock_too)
+    with begin(store.engine) as connection:
+        first = lock_study(connection, ref)
+        thread.start()
+        if waiting is not None:  # SQLite lets the other not even begin
+            wait_until(lambda: is_true(store, waiting), "the other transaction")
+        write.states.insert_waiting(connection, ref.study_id, first, 3)
+    thread.join()
+    assert (first, seen) == (2, [5])
+
+
+def is_true(store, query):
+    with store.engine.connect() as connection:
+        return bool(connection.exec_driver_sql(query).scalar())
 
 
 CLAIMER = """

@@ -216,10 +216,24 @@ def has_attr(connection: sa.Connection, trial_id: int, key: str) -> bool:
 # Displays and summaries
 
 
+def _of_run(run_id: int) -> Condition:
+    """The condition that a trial is the run's, and that no other program took it."""
+    taken = sa.and_(OURS.c.attempts == 0, TRIALS.c.state != TrialState.WAITING)
+    return sa.and_(OURS.c.run_id == run_id, sa.not_(taken))
+
+
+def elsewhere(connection: sa.Connection, study_id: int) -> list[int]:
+    """The numbers of the study's finished trials that no worker of ours ran."""
+    query = sa.select(TRIALS.c.number).outerjoin(OURS, OURS.c.trial_id == TRIALS.c.trial_id)
+    query = query.where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+    query = query.where(sa.func.coalesce(OURS.c.attempts, 0) == 0)
+    return list(connection.execute(query.order_by(TRIALS.c.number)).scalars())
+
+
 def ended_ids(connection: sa.Connection, run_id: int, since: datetime | None) -> list[int]:
     """The ids of the run's finished trials, or of those that have ended `since` then."""
     query = _with_ours(TRIALS.c.trial_id)
-    query = query.where(OURS.c.run_id == run_id, TRIALS.c.state.in_(FINISHED))
+    query = query.where(_of_run(run_id), TRIALS.c.state.in_(FINISHED))
     if since is not None:
         query = query.where(TRIALS.c.datetime_complete >= since)
     return list(connection.execute(query).scalars())
@@ -246,7 +260,7 @@ def running_epochs(connection: sa.Connection, run_id: int) -> Sequence[Any]:
     query = (
         _with_ours(TRIALS.c.number, OURS.c.cohort, epoch)
         .outerjoin(epoch, sa.and_(epoch.c.trial_id == TRIALS.c.trial_id, epoch.c.epoch == latest))
-        .where(OURS.c.run_id == run_id, TRIALS.c.state == TrialState.RUNNING)
+        .where(_of_run(run_id), TRIALS.c.state == TrialState.RUNNING)
         .order_by(TRIALS.c.number)
     )
     return connection.execute(query).all()
@@ -264,7 +278,7 @@ def count_states(
 ) -> Sequence[Any]:
     """(study, name of a state, how many of its trials have it), for these studies or for all.
 
-    With a `run_id` only the trials of that run count.
+    With a `run_id` only the trials of that run count that no other program took.
     """
     state = sa.type_coerce(TRIALS.c.state, sa.String)
     query = sa.select(TRIALS.c.study_id, state, sa.func.count()).select_from(TRIALS)
@@ -272,7 +286,7 @@ def count_states(
         query = query.where(TRIALS.c.study_id.in_(study_ids))
     if run_id is not None:
         query = query.join(OURS, OURS.c.trial_id == TRIALS.c.trial_id)
-        query = query.where(OURS.c.run_id == run_id)
+        query = query.where(_of_run(run_id))
     return connection.execute(query.group_by(TRIALS.c.study_id, state)).all()
 
 
