@@ -8,10 +8,9 @@ import numpy as np
 from scipy import stats
 
 from hpsearch.analysis.pooling.random_effects import paule_mandel, random_effects
-from hpsearch.analysis.pooling.results import Moderator
+from hpsearch.analysis.pooling.results import MIN_REGRESSION, Moderator
 from hpsearch.analysis.read.axes import Floats, Value
 
-MIN_REGRESSION = 5  # studies for a slope: three degrees of freedom are left
 MIN_GROUP = 2  # studies of one category
 LOG_RATIO = 10.0  # a positive number that varies by more is taken as its logarithm
 
@@ -21,8 +20,8 @@ def moderators(
 ) -> tuple[Moderator, ...]:
     """How the best value moves with each fact that all studies have and that varies.
 
-    Numbers by meta-regression, categories as subgroups, each alone. p-values are corrected for the
-    number of facts that were tried (Bonferroni).
+    Numbers by meta-regression, categories and numbers that take two values as subgroups, each
+    alone. p-values are corrected for the number of facts that were tried (Bonferroni).
 
     Source: Knapp and Hartung (2003), with the tau of Paule and Mandel.
 
@@ -49,7 +48,8 @@ def moderators(
     found = []
     for name in shared:
         values = [one[name] for one in facts]
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if numeric and len(set(values)) > 2:
             one = _regressed(name, np.array(values, np.float64), estimates, errors, level)
         else:
             one = _grouped(name, values, estimates, errors)
@@ -95,7 +95,7 @@ def meta_regression(design: Floats, estimates: Floats, errors: Floats) -> tuple[
 def _regressed(
     name: str, values: Floats, estimates: Floats, errors: Floats, level: float
 ) -> Moderator | None:
-    if len(np.unique(values)) < 3 or not np.isfinite(values).all():
+    if not np.isfinite(values).all():
         return None
     log = bool(values.min() > 0 and values.max() > LOG_RATIO * values.min())
     x = np.log(values) if log else values

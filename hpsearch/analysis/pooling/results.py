@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from hpsearch.core.words import digits
 from hpsearch.core.words import format_value as word
 
 MIN_STUDIES = 2
+MIN_REGRESSION = 5  # studies for a slope: three degrees of freedom are left
+CLEAR = 0.05  # p-value, corrected for all moderators of a parameter, up to which one is named
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class Moderator:
     """How a parameter's best value moves with something that the studies differ in.
 
     For a number, `slope` is the change of the best value with one unit of it; on a logarithmic
-    scale (`log`: of the moderator; else that of the parameter) in logarithms. For a category,
-    `groups` holds (category, studies, best value). `p_value` is corrected for the number of
+    scale (`log`: of the moderator; else that of the parameter) in logarithms. For a category, or
+    a number that takes two values, `groups` holds (it, studies, best value on the parameter's
+    scale). `p_value` is corrected for the number of
     moderators that were tried.
     """
 
@@ -63,6 +67,19 @@ class Moderator:
     high: float | None
     groups: tuple[tuple[Value, int, float], ...]
     p_value: float
+
+    def effect(self, log: bool) -> str:
+        """What it does to the best value of a parameter, `log`: on a logarithmic scale."""
+        if self.slope is None or self.low is None or self.high is None:
+            return "; ".join(
+                f"{word(value)}: {word(math.exp(mean) if log else mean)} ({count})"
+                for value, count, mean in self.groups
+            )
+        each, unit = ("twice as much", math.log(2)) if self.log else ("each unit more", 1.0)
+        numbers = [unit * number for number in (self.slope, self.low, self.high)]
+        numbers = [math.exp(number) for number in numbers] if log else numbers
+        slope = f"times {digits(numbers[0])}" if log else digits(numbers[0], sign=True)
+        return f"{each}: {slope} ({digits(numbers[1])} to {digits(numbers[2])})"
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,11 @@ class PooledOptimum:
                 f"A new study's best is expected within {word(self.new_low)} to "
                 f"{word(self.new_high)} (heterogeneity I2 {self.i2:.0%})."
             )
+        parts += [
+            f"It moves with {one.name} (p {digits(one.p_value, 2)}): {one.effect(self.log)}."
+            for one in self.moderators
+            if one.p_value <= CLEAR
+        ]
         return " ".join(parts)
 
     @property
@@ -163,3 +185,20 @@ class PoolingResults:
     level: float
     optima: tuple[PooledOptimum, ...]
     left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def about_moderators(self) -> str | None:
+        """Why nothing is said of what moves the best values; None where something is."""
+        numeric = [one for one in self.optima if not one.categorical]
+        if not numeric or any(one.moderators for one in numeric):
+            return None
+        if max(len(one.studies) for one in numeric) < MIN_REGRESSION:
+            return (
+                f"What moves the best values is asked of {MIN_REGRESSION} studies or more, "
+                f"not of {len(self.studies)}."
+            )
+        return (
+            "Nothing in which the studies differ is known of all of them, so nothing is said of "
+            "what moves the best values: note it by study.set_user_attr, or as a column that is "
+            "constant in each table."
+        )

@@ -12,7 +12,7 @@ from hpsearch.analysis.pooling.results import PoolingResults
 from hpsearch.analysis.report.configurations import configurations
 from hpsearch.analysis.report.front import front_header, front_rows, front_words
 from hpsearch.analysis.report.html import table_html
-from hpsearch.analysis.report.pooling import columns, heading_of, row_of
+from hpsearch.analysis.report.pooling import columns, heading_of, legend, row_of, tables
 from hpsearch.analysis.report.share_rows import interval, name_of, strong_pairs
 from hpsearch.analysis.report.table import MAX_PAIRS, MAX_PARAMS, heading, refusal
 from hpsearch.analysis.results import Results
@@ -34,12 +34,14 @@ def explanation_html(e: Results) -> str:
 
 
 def pooling_html(pooling: PoolingResults) -> str:
-    """A table of the pooled rules, and each one's sentences."""
+    """A table of the pooled rules, each one's sentences, and its studies and moderators."""
     table = table_html(columns(pooling), [row_of(one) for one in pooling.optima])
-    rules = "".join(f"<li>{code_html(one.statement)}</li>" for one in pooling.optima)
+    rules = "".join(f"<li>{code_html(one.statement)}{tables(one)}</li>" for one in pooling.optima)
     left = "".join(f"<li>Not pooled: {escape(f'{p}: {why}')}.</li>" for p, why in pooling.left_out)
     head = f"<h4>{escape(heading_of(pooling))}</h4>"
-    return visible(f"{LEFT}{head}{table if pooling.optima else ''}<ul>{rules}{left}</ul></div>")
+    foot = f"<p>{escape(legend(pooling))}</p>" if pooling.optima else ""
+    table = table if pooling.optima else ""
+    return visible(f"{LEFT}{head}{table}<ul>{rules}{left}</ul>{foot}</div>")
 
 
 def _one(e: Results) -> str:

@@ -23,7 +23,7 @@ from hpsearch.core.words import code_html, digits, format_value
 
 SCHEMA = "hpsearch.pool/2"
 DIGITS = 6
-WIDTH = 28  # characters of a forest plot
+WIDTH = 24  # characters of a forest plot: with six columns beside it, 80 hold all
 PARTS = ("study", "weight", "best", "without it", "costs it", "gains it")
 MODERATORS = ("moderator", "studies", "effect on the best value", "p")
 
@@ -35,15 +35,23 @@ def render_table(pooling: PoolingResults) -> RenderableType:
         parts += [_table(columns(pooling), [row_of(one) for one in pooling.optima])]
     for one in pooling.optima:
         parts += ["", as_line(one.statement)]
-        parts += [_table((PARTS[0], *_axis(one), *PARTS[1:]), _forest(one))]
+        named, *rest = part_columns(one)
+        axis = _axis(one)
+        parts += [_table((named, *axis, *rest), _forest(one), drawn=axis)]
         if one.moderators:
-            parts += [_table(MODERATORS, [_moderator(m, one) for m in one.moderators])]
+            rows = [_moderator(m, one) for m in one.moderators]
+            parts += [_table(MODERATORS, rows, left=MODERATORS[2:3])]
         parts += [as_line(note, style="dim") for note in one.notes]
     if pooling.optima:
-        parts += ["", as_line(LEGEND, style="dim")]
+        parts += ["", as_line(legend(pooling), style="dim")]
     if lines := [f"{param}: {reason}" for param, reason in pooling.left_out]:
         parts += ["", *(as_line(f"Not pooled: {line}.", style="dim") for line in lines)]
     return Group(*parts)
+
+
+def legend(pooling: PoolingResults) -> str:
+    """What the tables' columns mean, and why none says what moves the best values."""
+    return " ".join(filter(None, [LEGEND, pooling.about_moderators]))
 
 
 LEGEND = (
@@ -58,11 +66,11 @@ def render_markdown(pooling: PoolingResults) -> str:
         lines += _markdown(columns(pooling), [row_of(one) for one in pooling.optima])
     for one in pooling.optima:
         lines += ["", f"## `{one.param}`", "", one.statement, ""]
-        lines += _markdown(PARTS, [_part(part, one) for part in one.parts])
+        lines += _markdown(part_columns(one), [_part(part, one) for part in one.parts])
         if one.moderators:
             lines += ["", *_markdown(MODERATORS, [_moderator(m, one) for m in one.moderators])]
         lines += ["", *one.notes] if one.notes else []
-    lines += ["", LEGEND] if pooling.optima else []
+    lines += ["", legend(pooling)] if pooling.optima else []
     lines += ["", *(f"- Not pooled: `{param}`: {reason}." for param, reason in pooling.left_out)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -97,14 +105,22 @@ def render_html(pooling: PoolingResults) -> str:
         figures += [to_plain(plot.figure) for plot in plots]
         body += [f"<section><h2>{escape(one.param)}</h2><p>{code_html(one.statement)}</p>"]
         body += [f'<div class="plots several">{"".join(map(figure_html, plots))}</div>']
-        body += [table_html(PARTS, [_part(part, one) for part in one.parts])]
-        if one.moderators:
-            body += [table_html(MODERATORS, [_moderator(m, one) for m in one.moderators])]
+        body += [tables(one)]
         body += [f"<p>{escape(note)}</p>" for note in one.notes]
         body += ["</section>"]
     body += [f"<p>Not pooled: {escape(f'{param}: {why}')}.</p>" for param, why in pooling.left_out]
-    body += [f"<footer>{escape(LEGEND)} {pooling.level:.0%} intervals.</footer>"]
+    body += [f"<footer>{escape(legend(pooling))} {pooling.level:.0%} intervals.</footer>"]
     return page_html(heading, "\n".join(body), figures)
+
+
+def tables(one: PooledOptimum) -> str:
+    """HTML: each study's part in a rule, and what moves its value."""
+    from hpsearch.analysis.report.html import table_html
+
+    found = table_html(part_columns(one), [_part(part, one) for part in one.parts])
+    if one.moderators:
+        found += table_html(MODERATORS, [_moderator(m, one) for m in one.moderators])
+    return found
 
 
 def heading_of(pooling: PoolingResults) -> str:
@@ -136,13 +152,24 @@ def row_of(one: PooledOptimum) -> tuple[str, ...]:
     return (one.param, format_value(one.value), span, costs, gains, tau, i2)
 
 
+def part_columns(one: PooledOptimum) -> tuple[str, ...]:
+    """The headings of the table of studies: what is gained over defaults where any has one."""
+    return PARTS[: len(PARTS) - all(part.gain is None for part in one.parts)]
+
+
 def _part(part: StudyPart, one: PooledOptimum) -> tuple[str, ...]:
-    best = format_value(part.best)
+    study, weight, best, *rest = _drawn_part(part, one)
     if not one.categorical:
         best += f" ({format_value(part.low)} to {format_value(part.high)})"
-    gain = "no default" if part.gain is None else digits(part.gain, sign=True)
-    without = format_value(part.without)
-    return (part.study, f"{part.weight:.0%}", best, without, digits(part.loss), gain)
+    return (study, weight, best, *rest)
+
+
+def _drawn_part(part: StudyPart, one: PooledOptimum) -> tuple[str, ...]:
+    """The same beside a forest plot, which shows the interval of the best value."""
+    gain = "no default" if part.gain is None else digits(part.gain, 2, sign=True)
+    best, without = format_value(part.best), format_value(part.without)
+    cells = (part.study, f"{part.weight:.0%}", best, without, digits(part.loss, 2), gain)
+    return cells[: len(part_columns(one))]
 
 
 def _axis(one: PooledOptimum) -> tuple[str, ...]:
@@ -155,16 +182,15 @@ def _axis(one: PooledOptimum) -> tuple[str, ...]:
 
 def _forest(one: PooledOptimum) -> list[tuple[str, ...]]:
     """A row for each study, for the rule, and for a new study's best."""
-    rows = [_part(part, one) for part in one.parts]
+    rows = [_drawn_part(part, one) for part in one.parts]
     if one.categorical:
         return rows
     bars = [_bar(one, part.low, part.best, part.high, "■") for part in one.parts]
     drawn = [(row[0], bar, *row[1:]) for row, bar in zip(rows, bars, strict=True)]
-    span = f"{format_value(one.value)} ({format_value(one.low)} to {format_value(one.high)})"
-    rule = ("all studies", _bar(one, one.low, one.value, one.high, "◆"), "", span, "", "", "")
-    new = f"{format_value(one.new_low)} to {format_value(one.new_high)}"
-    expected = ("a new study", _bar(one, one.new_low, None, one.new_high, ""), "", new, "", "", "")
-    return [*drawn, rule, expected]
+    rest = [""] * (len(part_columns(one)) - 3)
+    bar, new = _bar(one, one.low, one.value, one.high, "◆"), (one.new_low, None, one.new_high)
+    rule = ("all studies", bar, "", format_value(one.value), *rest)
+    return [*drawn, rule, ("a new study", _bar(one, *new, ""), "", "", *rest)]
 
 
 def _bar(one: PooledOptimum, low: Value, value: Value, high: Value, mark: str) -> str:
@@ -184,31 +210,24 @@ def _bar(one: PooledOptimum, low: Value, value: Value, high: Value, mark: str) -
 
 
 def _moderator(moderator: Moderator, one: PooledOptimum) -> tuple[str, ...]:
-    if moderator.slope is None or moderator.low is None or moderator.high is None:
-        words = "; ".join(
-            f"{format_value(value)}: {format_value(math.exp(mean) if one.log else mean)} ({count})"
-            for value, count, mean in moderator.groups
-        )
-    else:
-        numbers = [moderator.slope, moderator.low, moderator.high]
-        each = "each unit more"
-        if moderator.log:
-            numbers, each = [math.log(2) * number for number in numbers], "twice as much"
-        if one.log:
-            slope, low, high = (math.exp(number) for number in numbers)
-            words = f"{each}: times {digits(slope)} ({digits(low)} to {digits(high)})"
-        else:
-            slope, low, high = numbers
-            words = f"{each}: {digits(slope, sign=True)} ({digits(low)} to {digits(high)})"
-    return (moderator.name, str(moderator.studies), words, digits(moderator.p_value, 2))
+    effect, p_value = moderator.effect(one.log), digits(moderator.p_value, 2)
+    return (moderator.name, str(moderator.studies), effect, p_value)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    drawn: Sequence[str] = (),
+    left: Sequence[str] = (),
+) -> Table:
+    """Numbers to the right, the first column and those `left` not; no `drawn` one is wrapped."""
     table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        drawn = len(column) >= WIDTH  # as wide as a forest plot: not to be wrapped
-        justify: Literal["left", "right"] = "left" if drawn or not i else "right"
-        table.add_column(column, style=None if i else "cyan", justify=justify, no_wrap=drawn)
+        justify: Literal["left", "right"] = "right"
+        if not i or column in drawn or column in left:
+            justify = "left"
+        style = None if i else "cyan"
+        table.add_column(column, style=style, justify=justify, no_wrap=column in drawn)
     for row in rows:
         table.add_row(*map(escape_markup, row))
     return table

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -14,7 +15,7 @@ import hpsearch
 from hpsearch.analysis import explain
 from hpsearch.analysis.pool_studies import pool_studies
 from hpsearch.analysis.report.pooling import json_schema
-from hpsearch.core.words import format_value
+from hpsearch.core.words import digits, format_value
 from hpsearch.errors import InputError
 
 CENTRES = {"one": 0.4, "two": 0.4, "three": 0.42}
@@ -34,13 +35,17 @@ def explained(studies):
     return found
 
 
+def printed(pooling, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(pooling)
+    return console.file.getvalue()
+
+
 def test_every_format_says_the_same(explained):
     pooling = pool_studies(explained)
     (optimum,) = [one for one in pooling.optima if one.param == "x0"]
     markdown, html = pooling.to_markdown(), pooling.to_html()
-    console = Console(file=io.StringIO(), width=120)
-    console.print(pooling)
-    table = console.file.getvalue()
+    table = printed(pooling, 120)
     for text in (markdown, html, table):
         for part in optimum.parts:
             assert part.study in text
@@ -53,9 +58,7 @@ def test_every_format_says_the_same(explained):
 
 def test_the_forest_plot_has_every_study_the_rule_and_a_new_study(explained):
     pooling = pool_studies(explained)
-    console = Console(file=io.StringIO(), width=120)
-    console.print(pooling)
-    lines = console.file.getvalue().splitlines()
+    lines = printed(pooling, 120).splitlines()
     drawn = [line for line in lines if "■" in line]
     assert len(drawn) == len(explained) * len(pooling.optima)
     assert sum("◆" in line for line in lines) == len(pooling.optima)
@@ -73,6 +76,54 @@ def test_the_document_follows_its_schema(explained):
     assert 0 <= optimum["low"] < optimum["value"] < optimum["high"] <= 1
     assert 0 <= optimum["new_low"] < optimum["new_high"] <= 1
     assert len(optimum["cost"]) == len(optimum["values"]) == len(optimum["inside"])
+
+
+@pytest.fixture(scope="module")
+def differing():
+    """Of five studies the best rate grows with the root of the rows: tenfold with a hundredfold."""
+    found = []
+    for index in range(5):
+        study = optuna.create_study(
+            study_name=f"study-{index}", sampler=optuna.samplers.RandomSampler(seed=index)
+        )
+        study.set_user_attr("rows", 1000 * 10**index)
+        study.set_user_attr("preset", ["quick", "cpu"][index % 2])
+        study.optimize(
+            lambda t, best=-3.5 + index / 2: (
+                (np.log10(t.suggest_float("a rate", 1e-5, 1, log=True)) - best) ** 2
+            ),
+            n_trials=40,
+        )
+        found.append(explain(study))
+    return found
+
+
+def test_what_moves_the_best_value_is_named_in_every_format(differing):
+    pooling = pool_studies(differing)
+    (optimum,) = pooling.optima
+    rows = {one.name: one for one in optimum.moderators}["rows"]
+    assert rows.slope == pytest.approx(0.5, abs=0.05)  # of logarithms
+    assert rows.p_value <= 0.05
+    words = rows.effect(optimum.log)
+    factor = float(re.search(r"twice as much: times ([\d.]+) ", words)[1])
+    assert factor == pytest.approx(2**0.5, abs=0.1)
+    assert f"It moves with rows (p {digits(rows.p_value, 2)}): {words}" in optimum.statement
+    assert "with preset" not in optimum.statement
+    table = printed(pooling, 80)
+    for text in (pooling.to_markdown(), pooling.to_html(), pooling._repr_html_(), table):
+        assert words in " ".join(text.split())
+        assert "study-3" in text
+    assert json.loads(pooling.to_json())["optima"][0]["moderators"][0]["name"] == "rows"
+    assert "…" not in table
+    assert pooling.about_moderators is None
+
+
+def test_why_nothing_is_said_of_what_moves_the_best_value(differing):
+    four = pool_studies(differing[:4])
+    assert "asked of 5 studies or more, not of 4" in " ".join(printed(four, 80).split())
+    alike = [replace(one, frame=replace(one.frame, facts={})) for one in differing]
+    for text in (pool_studies(alike).to_markdown(), pool_studies(alike)._repr_html_()):
+        assert "study.set_user_attr" in text
 
 
 def test_the_api_takes_studies_and_explanations(explained):

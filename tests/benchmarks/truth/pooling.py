@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/benchmarks/truth/pooling.py numbers          # 5 minutes
     .venv/bin/python tests/benchmarks/truth/pooling.py curves           # 3 minutes
+    .venv/bin/python tests/benchmarks/truth/pooling.py moderators       # 1 minute
     .venv/bin/python tests/benchmarks/truth/pooling.py explained        # 30 minutes
 
 All intervals are of 90%; tau is the spread between studies in units of a study's standard error.
@@ -19,6 +20,10 @@ and then falls five times as fast), and a peak beyond the edge. Heights differ b
 curves, its width; whether a new study's own best lies where it is expected; whether the rule costs
 a new study no more than it may have to pay; what it costs on average beside what it was said to
 cost; and the same of the gain over a default.
+
+`moderators`: k studies differ in five things. None moves the best value, or their rows do, by 2, 4
+or 8 standard errors for ten times as many. Share of sets in which the rows are named (p up to .05,
+corrected), and in which anything else is.
 
 `explained`: the same for the peak from the trials on: each study has 60 random trials of two
 parameters and is explained.
@@ -40,8 +45,10 @@ from scipy import stats
 from hpsearch.analysis import explain
 from hpsearch.analysis.pool_studies import pool_studies
 from hpsearch.analysis.pooling.left_out import when_left_out
+from hpsearch.analysis.pooling.moderators import moderators
 from hpsearch.analysis.pooling.pooled_curve import StudyCurve, piece, pool_curves, rules_without
 from hpsearch.analysis.pooling.random_effects import pool_rows, random_effects
+from hpsearch.analysis.pooling.results import CLEAR
 
 LEVEL = 0.9
 TAUS = (0.0, 1.0, 2.0)
@@ -119,6 +126,20 @@ def one_set(rng, shape, k, tau, truth):
     )  # fmt: skip
 
 
+def moderated(rng, k, tau, moves):
+    """(the rows are named, something else is named), of `moves` for each tenfold of rows."""
+    rows = 10 ** rng.uniform(3, 6, k)
+    facts = [
+        {"rows": float(n), "layers": int(rng.integers(1, 5)), "preset": ["quick", "cpu"][i % 2],
+         "trainer": ["tabular", "own"][int(rng.integers(2))], "perplexity": rng.normal(40, 5)}
+        for i, n in enumerate(rows)
+    ]  # fmt: skip
+    errors = np.exp(rng.normal(0, 0.4, k))
+    best = moves * np.log10(rows) + rng.normal(0, tau, k) + errors * rng.normal(size=k)
+    named = {one.name for one in moderators(facts, best, errors, LEVEL) if one.p_value <= CLEAR}
+    return "rows" in named, bool(named - {"rows"})
+
+
 def explained_set(rng, k, tau):
     """(the stretch holds the best value, width, a new study's best is where it is expected)."""
     found = []
@@ -141,7 +162,7 @@ def explained_set(rng, k, tau):
 def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("numbers", "curves", "explained"))
+    parser.add_argument("what", choices=("numbers", "curves", "moderators", "explained"))
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=40)
     args = parser.parse_args()
@@ -170,6 +191,15 @@ def main():
                     sets = [one_set(rng, shape, k, tau, truth) for _ in range(args.rounds)]
                     found = " | ".join(f"{v:.3f}" for v in np.mean(sets, axis=0))
                     print(f"{shape} | {k} | {tau:.0f} | {found}", flush=True)
+    elif args.what == "moderators":
+        print("studies | tau | moves | rows named | another named")
+        for k in (5, 6, 8, 12):
+            for tau in TAUS:
+                for moves in (0, 2, 4, 8):
+                    rng = np.random.default_rng([args.seed, k, int(tau), moves])
+                    sets = [moderated(rng, k, tau, moves) for _ in range(10 * args.rounds)]
+                    found = " | ".join(f"{v:.3f}" for v in np.mean(sets, axis=0))
+                    print(f"{k} | {tau:.0f} | {moves} | {found}", flush=True)
     else:
         print("studies | tau | best held | width | new best held | spread of optima")
         for k in (2, 3, 6):
