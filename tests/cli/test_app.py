@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from own_function import own_folder  # noqa: F401
 from typed import typed
 
 pytestmark = pytest.mark.slow
@@ -338,32 +339,33 @@ def test_importing_the_package_is_fast_and_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
 
 
-def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(folder):
-    text = (folder / "study.toml").read_text()
-    (folder / "study.toml").write_text(text.replace("train_reviews = 120", "train_reviews = 160"))
-    command = [sys.executable, "-m", "hpsearch", "run", "study.toml", "--preset", "quick"]
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(own_folder):  # noqa: F811
+    """With a function of one's own: its workers import no torch, which takes seconds each."""
+    (own_folder / "slow_price.py").write_text(
+        "import time\ndef cost(price, seed=0):\n    time.sleep(0.2)\n    return price\n"
+    )
+    command = ["run", "slow_price:cost", "--space", "price=1.0..9.0"]
     run = subprocess.Popen(
-        [*command, "--trials", "300", "--workers", "2"],  # half a minute: it cannot end meanwhile
-        cwd=folder, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, text=True,
+        # Half a minute: it cannot end meanwhile.
+        [sys.executable, "-m", "hpsearch", *command, "--trials", "300", "--workers", "2"],
+        cwd=own_folder, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, text=True,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     for line in run.stdout:
         if line.startswith("trial"):
             break
     os.killpg(run.pid, signal.SIGINT)  # as the terminal does
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=200)
     assert run.returncode == 130
     assert "Traceback" not in err
-    with sqlite3.connect(folder / "hpsearch.db") as db:
+    with sqlite3.connect(own_folder / "hpsearch.db") as db:
         states = dict(db.execute("select state, count(*) from trials group by state").fetchall())
     db.close()
     assert states["COMPLETE"] >= 1
     assert "RUNNING" not in states
     assert sum(states.values()) == 300
-    status, out, _ = typed(
-        folder, "run", "study.toml", "--preset", "quick", "--trials", "2", "--workers", "1"
-    )
-    assert status == 0
+    status, out, err = typed(own_folder, *command, "--trials", "2", "--workers", "1")
+    assert status == 0, err
     assert "left over" in out
 
 

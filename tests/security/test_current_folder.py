@@ -31,6 +31,21 @@ def write_evil(folder, *but):
 
 
 RUN = "run study.toml --preset quick --trials 4 --workers 2"
+TREE = """
+name = "mine"
+trainer = "sklearn:sklearn.tree.DecisionTreeClassifier"
+metric = "accuracy"
+direction = "maximize"
+data = { path = "people.csv", target = "left" }
+[space.max_depth]
+type = "int"
+low = 1
+high = 8
+default = 3
+[presets.quick]
+trials = 4
+"""
+"""For the second way a trainer without torch: three processes import it, for seconds each."""
 LATER = (
     ("explain", 0),
     ("worker study.toml --workers 2 --wait 0", 2),  # it finds no run to join
@@ -54,6 +69,8 @@ for line in sys.argv[1:]:
 def test_a_folder_of_modules_that_are_called_as_others_hijacks_nothing(tmp_path, way):
     (here := tmp_path / "here").mkdir()
     write_table(here)
+    if way == "python -m":
+        (here / "study.toml").write_text(TREE)
     write_evil(here, *(PYTHONS_OWN if way == "python -m" else ()))
     by_script = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-P", "-m", "hpsearch"]
     program = by_script if way == "console script" else [sys.executable, "-m", "hpsearch"]
