@@ -28,11 +28,22 @@ def write_made_up(folder):
     (folder / "ml-100k/u.item").write_text("\n".join(films) + "\n")
 
 
+BEGIN = """
+%reset -f
+import os
+os.chdir({folder!r})
+os.environ.update({env!r})
+"""
+"""Before a notebook: nothing is left of the one that ran before in the same kernel."""
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """Runs a notebook on MovieLens 100K if it is at hand, else on made-up ratings; gives the texts
-    of its tagged cells' results."""
+    of its tagged cells' results. All run in one kernel: each would import torch for seconds."""
     import nbformat
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
     from nbclient import NotebookClient
 
     data = os.environ.get("HPSEARCH_DATA")
@@ -43,16 +54,17 @@ def executed(tmp_path_factory):
     patch.setenv("HPSEARCH_DATA", str(data))
     patch.setenv("MPLBACKEND", "agg")
 
+    kernel = AsyncKernelManager(kernel_name="python3")
+
     def run(name, **env):
         notebook = nbformat.read(FOLDER / name, as_version=4)
-        folder = tmp_path_factory.mktemp("notebook")
-        with pytest.MonkeyPatch.context() as here:
-            for key, value in env.items():
-                here.setenv(key, value.format(folder=folder))
-            NotebookClient(
-                notebook, timeout=240, kernel_name="python3",
-                resources={"metadata": {"path": str(folder)}},
-            ).execute()  # fmt: skip
+        folder = str(tmp_path_factory.mktemp("notebook"))
+        env = {key: value.format(folder=folder) for key, value in env.items()}
+        begin = BEGIN.format(folder=folder, env=env)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(begin))
+        client = NotebookClient(notebook, km=kernel, timeout=240)
+        client.execute()
+        client.kc.stop_channels()
         return {
             tag: cell.outputs[-1]["data"].get("text/plain")
             for cell in notebook.cells
@@ -60,6 +72,7 @@ def executed(tmp_path_factory):
         }
 
     yield run
+    run_sync(kernel.shutdown_kernel)(now=True)
     patch.undo()
 
 
