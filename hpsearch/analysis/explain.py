@@ -27,6 +27,7 @@ from importlib.metadata import version
 
 import numpy as np
 import optuna
+from threadpoolctl import threadpool_limits
 
 from hpsearch.analysis.effects.advice import BEST
 from hpsearch.analysis.effects.curve import Curve, effect_of
@@ -116,12 +117,16 @@ def explain(
     study, best = _one(study_or_studies), BEST if good_region is None else good_region
     settings = Settings(level, surrogate, best, worth)
     trials = columns_of(study)
-    if metric is None and len(trials.directions) > 1:
-        if worth is not None:
-            names = ", ".join(trials.objectives)
-            raise InputError(f"worth is in the unit of one metric: say which by metric ({names}).")
-        return _explain_each(study, trials, settings, seed)
-    return _explain_frame(build_frame(trials, metric), settings, seed)
+    # Most matrices are small: threads that wait for the next one take more time than they save.
+    with threadpool_limits(1, "blas"):
+        if metric is None and len(trials.directions) > 1:
+            if worth is not None:
+                names = ", ".join(trials.objectives)
+                raise InputError(
+                    f"worth is in the unit of one metric: say which by metric ({names})."
+                )
+            return _explain_each(study, trials, settings, seed)
+        return _explain_frame(build_frame(trials, metric), settings, seed)
 
 
 def _explain_each(

@@ -168,6 +168,7 @@ class Advice:
                 self.points[:, column] = tried[_nearest(tried, self.points[:, column])]
         self.predictions = self.model.at(self.points)
         self.at_points = self.predictions.values
+        self.regions = [self._regions(column) for column in range(self.table.n_axes)]
 
     def curve(self, column: int) -> Marginal:
         """The curve of an axis, with copies."""
@@ -193,7 +194,7 @@ class Advice:
 
     def partial(self, column: int) -> Floats:
         """What each row says of the curve of an axis, (n,); NaN where no model left it out."""
-        centres, average = self._regions(column)
+        centres, average = self.regions[column]
         means = self.predictions.means_without(average)
         x = self.table.x[:, column].astype(np.float64)
         at = np.clip(np.searchsorted(centres, x), 1, max(len(centres) - 1, 1))
@@ -208,12 +209,12 @@ class Advice:
 
     def model_curve(self, column: int) -> Floats:
         """The model's own curve at the points of the axis' grid, (P,)."""
-        centres, average = self._regions(column)
+        centres, average = self.regions[column]
         return np.interp(self.grids[column].points, centres, average @ self.at_points)
 
     def _covariance(self, column: int) -> Floats | None:
         """That of the model's own curve at the points of the axis' grid, (P, P)."""
-        centres, average = self._regions(column)
+        centres, average = self.regions[column]
         covariance = self.predictions.covariance_of_means(average)
         if covariance is None:
             return None
