@@ -163,8 +163,10 @@ class PartialResiduals:
         n_groups = len(scatter.r)
         n_copies = int(np.clip(MAX_COUNTS / n_groups, 100, N_COPIES))
         if n_groups > MANY:  # the same numbers, of which one multinomial takes ten times as long
-            draws = (self.rng.integers(0, n_groups, n_groups) for _ in range(n_copies))
-            return np.array([np.bincount(draw, minlength=n_groups) for draw in draws], np.float64)
+            draws = self.rng.integers(0, n_groups, (n_copies, n_groups))
+            draws += n_groups * np.arange(n_copies)[:, None]
+            every = np.bincount(draws.ravel(), minlength=n_copies * n_groups)
+            return every.reshape(n_copies, n_groups).astype(np.float64)
         counts = self.rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), n_copies)
         return counts.astype(np.float64)
 
