@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/bench_more_trials.py [--studies 60]
 
-Studies of six parameters, two of which matter (bench_coverage's shapes), too small or too noisy to
+Studies of six parameters, two of which matter (surfaces.py), too small or too noisy to
 be trusted at first. Each is continued by as many trials as the explanation asked for, up to 600 in
 all, and explained again. Printed: how many were asked for, how often the forest was then trusted,
 and how often a rule came out. Exits with 1 if that is fewer than 60% trusted.
@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
-from bench_coverage import simulate
+from surfaces import simulate
 
 from hpsearch.analysis import explain
 

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/bench_pruned.py [--sims 20]
 
-Random search over bench_coverage's shapes, noise .5, trials stopped on the way by Optuna's median
+Random search over the shapes of surfaces.py, noise .5, trials stopped on the way by Optuna's median
 pruner or by Hyperband (27 steps, the value approaching its end exponentially, faster for some
 trials, with noise). Printed: the root mean square error of the shares of x0 and x2 and of x0's
 optimum, on the sampling scale, from all trials and from the complete ones alone. Exits with 1 when
@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
-from bench_coverage import SHAPES, SPACE, simulate, truth
+from surfaces import SHAPES, SPACE, simulate, truth
 
 from hpsearch.analysis import explain
 from hpsearch.analysis.surrogate import fit

@@ -24,7 +24,7 @@ from hpsearch.analysis.surrogate.fit import Fit
 
 N_COPIES = 400
 # The copies move the curve's points, not its bandwidth, and follow the errors of one forest: over
-# bench_coverage's shapes the curve is off by 1.1 to 1.2 of their standard deviations.
+# simulated peaks, edges and plateaus the curve is off by 1.1 to 1.2 of their standard deviations.
 WIDEN = 1.15
 MIN_ROWS_GIVEN = 15  # configurations with the partner in a region, to say anything of it
 MANY = 2000  # configurations: see _counts

@@ -4,8 +4,8 @@
 A forest's own marginal is too flat, and its optimum is too uncertain. So partial residuals (see
 partial_residuals.py) are smoothed along the parameter instead. Leave-one-configuration-out chooses
 the bandwidth. It is then reduced until the bias is small against the scatter; else intervals miss
-the optimum of skewed or narrow peaks (tests/benchmarks/bench_coverage.py). Copies of the curve on
-resampled configurations give the intervals.
+the optimum of skewed or narrow peaks. Copies of the curve on resampled configurations give the
+intervals.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from optuna.distributions import (
 )
 
 from hpsearch.study.space import from_unit, scale_between, to_unit
-from tests.benchmarks.bench_coverage import SHAPES as SURFACES
-from tests.benchmarks.bench_coverage import bump
+from tests.benchmarks.surfaces import SHAPES as SURFACES
+from tests.benchmarks.surfaces import bump
 
 Points = Mapping[str, np.ndarray]
 
@@ -226,7 +226,7 @@ def _safe(u):
 
 
 def _surface(name):
-    """A surface of bench_coverage in x0 and x1, scaled, with its line in x2."""
+    """One of the surfaces in x0 and x1, scaled, with its line in x2."""
     middle = (np.arange(200) + 0.5) / 200
     scale = SURFACES[name][0](middle[:, None], middle[None, :]).std()
     return lambda u: SURFACES[name][0](u["x0"], u["x1"]) / scale + slope(u["x2"], 0.7)
@@ -254,7 +254,7 @@ def _student(mean, sd, rng):
 WIDTH = IntDistribution(16, 128, step=16)
 ACT = CategoricalDistribution(("relu", "tanh", "gelu"))
 SIX = numbered(6)
-AT = {"x0": 0.9, "x2": 0.2}  # the defaults of bench_coverage
+AT = {"x0": 0.9, "x2": 0.2}  # the defaults of surfaces.py
 LR = {"lr": 0.2, "wd": 0.2}
 
 SHAPES = {shape.name: shape for shape in (
