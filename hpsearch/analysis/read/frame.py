@@ -117,13 +117,14 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
     default, given = _defaults(axes, trials.study_attrs.get(attributes.DEFAULTS))
     cohort = trials.attrs.get(attributes.COHORT, {})
     bounds = bounds_of(name, float(np.nanmin(value)), float(np.nanmax(value)))
-    final = at_full_budget(value, state == PRUNED, trials.last_step, trials.reports)
+    unit = _unit(trials, axes)
+    final = at_full_budget(value, state == PRUNED, trials.last_step, trials.reports, unit)
     return Frame(
         study=trials.study,
         metric=name,
         maximize=trials.directions[column] == optuna.study.StudyDirection.MAXIMIZE,
         axes=axes,
-        unit=_unit(trials, axes),
+        unit=unit,
         value=value,
         final=np.clip(final, *bounds),
         state=state,

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from hpsearch.analysis import explain
-from hpsearch.analysis.read.pruned import at_full_budget
-from hpsearch.store.trials.columns import Reports
 
 
 def kinds(explanation):
@@ -88,17 +86,6 @@ def test_trials_that_crowd_round_the_best_ask_for_some_that_are_spread_which_the
     exec(step.replace("RandomSampler()", f"RandomSampler({seed})"), scope)  # as one would paste it
     assert len(study.trials) == 60 + explanation.more_trials
     assert "x" in kinds(explain(study))
-
-
-def test_stopped_trials_are_carried_on_by_those_that_went_on():
-    """Final values are 2 + 0.5 times the report at step 1; half of the trials stop there."""
-    early = np.linspace(0.0, 1.0, 20)
-    stopped = early < 0.5
-    value = np.where(stopped, early, 2 + 0.5 * early)
-    last = np.where(stopped, 1.0, 9.0)
-    reports = Reports(np.arange(20), np.ones(20), early)
-    found = at_full_budget(value, stopped, last, reports)
-    assert found == pytest.approx(2 + 0.5 * early)
 
 
 def test_slopes_are_right_where_trials_fill_the_space_evenly(studies):
