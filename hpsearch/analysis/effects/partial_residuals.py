@@ -55,7 +55,8 @@ class Marginal:
         one does."""
         wider = WIDEN * self.sparse
         if self.covariance is not None:
-            own, spread = np.sqrt(np.diag(self.covariance)), self.copies.std(axis=0)
+            own = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))  # below 0 by rounding
+            spread = self.copies.std(axis=0)
             wider = np.maximum(1.0, own / np.where(spread > 0, spread, np.inf))
         return np.asarray(self.mean + wider * (self.copies - self.mean))
 
