@@ -8,8 +8,9 @@ less, the rules contradict each other, and none that names a value is printed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -37,7 +38,8 @@ class Recommendation:
     `predicted` is the metric of one run, `trial` the trial whose values these are, None where rules
     changed some of them. `failures` is the expected share of runs that fail. `rules_hold` is False
     where the values that the rules name are together predicted to be worse than the best trial, by
-    `shortfall` in the metric's unit.
+    `shortfall` in the metric's unit. In a conditional space no trial of the branch that it lies in
+    has what the rules about `against` name.
     """
 
     params: dict[str, Value]
@@ -47,6 +49,7 @@ class Recommendation:
     rules_hold: bool
     shortfall: float
     level: float
+    against: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -69,6 +72,11 @@ class Recommendation:
                 f"{digits(self.shortfall, 2)}, "
                 "so no rule is printed: stay near this trial."
             )
+        for param in self.against:
+            text += (
+                f" On average another `{param}` is better, but not at its best: "
+                "no rule about it is printed."
+            )
         return text
 
 
@@ -82,25 +90,54 @@ def recommend_inside(
     """The configuration to use in a conditional space; `results` are the whole study's, first, and
     those of its branches.
 
-    What all trials have in common decides on the branch, and the model of that branch on the rest:
-    the whole study's knows nothing of what only some trials have.
+    The whole study's model knows nothing of what only some trials have: to it a branch is worth
+    what it is on average. So it decides on the branch only as long as no other one is clearly
+    better with its own parameters set well, as that one's model predicts.
     """
     main, *branches = results
     advised = recommend(frame, main, rules, level, chance)
     if advised is None or not branches:
         return advised
-    axes = [frame.axes[column] for column in main.subspace.columns]
-    chosen = np.array([axis.to_unit([advised.params[axis.name]])[0] for axis in axes])
-    units = frame.unit[:, main.subspace.columns]
+    columns, active = main.subspace.columns, ~np.isnan(frame.unit)
+    axes = [frame.axes[column] for column in columns]
+    at = np.array([axis.to_unit([advised.params[axis.name]])[0] for axis in axes])
     complete = np.flatnonzero(main.subspace.rows & (frame.state == COMPLETE))
-    nearest = complete[np.argmin(np.abs(units[complete] - chosen).sum(axis=1))]
-    inside = [one for one in branches if one.subspace.rows[nearest]]
-    if not inside:
-        return advised
-    branch = max(inside, key=lambda one: len(one.subspace.columns))
-    categories = [axis.is_categorical for axis in axes]
-    alike = (units[:, categories] == units[nearest, categories]).all(axis=1)
-    return recommend(frame, branch, rules, level, chance, alike)
+    nearest = complete[np.argmin(np.abs(frame.unit[complete][:, columns] - at).sum(axis=1))]
+    median = float(np.median(frame.value[complete]))
+    chosen, most = advised, -math.inf
+    kinds = np.unique(active[complete], axis=0)
+    for kind in sorted(kinds, key=lambda kind: not np.array_equal(kind, active[nearest])):
+        alike = (active == kind).all(axis=1)
+        inside = [one for one in branches if one.subspace.rows[complete][alike[complete]].all()]
+        branch = max(inside, key=lambda one: len(one.subspace.columns), default=main)
+        found = recommend(frame, branch, rules, level, chance, alike)
+        if found is None:
+            continue
+        ahead = branch.advice.sign * (found.predicted.value - median) * (1 - found.failures)
+        error = float(np.std(branch.advice.errors_at_best())) if math.isfinite(most) else 0.0
+        if ahead > most + TOLERANCE * error:
+            tried = frame.unit[alike & main.subspace.rows]
+            chosen, most = replace(found, against=_against(frame, main, rules, tried)), ahead
+    return chosen
+
+
+def _against(
+    frame: Frame, main: SubspaceResults, rules: Sequence[Rule], tried: Floats
+) -> tuple[str, ...]:
+    """What all trials have, and where trials (n, d) tried nothing that its rule names."""
+    every = {frame.axes[column].name for column in main.subspace.columns}
+    named = [rule for rule in rules if rule.param in every and rule.kind in NAMING]
+    return tuple(rule.param for rule in named if not _has(frame, rule, tried))
+
+
+def _has(frame: Frame, rule: Rule, tried: Floats) -> bool:
+    """Whether trials (n, d) tried what a rule names."""
+    column = next(j for j, axis in enumerate(frame.axes) if axis.name == rule.param)
+    at = tried[:, column]
+    if rule.kind == "threshold" and rule.unit_low is not None and rule.unit_high is not None:
+        return bool(((at >= rule.unit_low) & (at <= rule.unit_high)).any())
+    named = frame.axes[column].to_unit([rule.value, *rule.alternatives])
+    return bool((np.abs(at[:, None] - named) <= EDGE).any())
 
 
 def recommend(
@@ -196,10 +233,12 @@ def of_one_run(
 
 
 def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Rule]:
-    """The rules to print: without those that name a value where these contradict each other."""
-    if advised is None or advised.rules_hold:
+    """The rules to print: without those that name a value where these contradict each other, or
+    contradict the branch that is recommended."""
+    if advised is None:
         return list(rules)
-    return [rule for rule in rules if rule.kind not in NAMING]
+    gone = {one.param for one in rules} if not advised.rules_hold else set(advised.against)
+    return [one for one in rules if one.kind not in NAMING or one.param not in gone]
 
 
 def to_choose(

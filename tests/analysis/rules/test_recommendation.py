@@ -130,6 +130,27 @@ def test_the_branch_of_a_conditional_space_decides_on_what_only_it_has(sampler):
     assert advised.predicted.low - 1e-3 <= truth <= advised.predicted.high + 1e-3
 
 
+def test_a_branch_that_is_worse_on_average_is_recommended_where_its_best_is_better():
+    """Nets are worth 0.4 on average and 0.9 at the best rate, trees 0.75 whatever the depth."""
+    rng = np.random.default_rng(1)
+
+    def objective(trial):
+        if trial.suggest_categorical("model", ["tree", "net"]) == "tree":
+            return 0.75 + 0 * trial.suggest_float("depth", 0, 1) + 0.01 * rng.normal()
+        rate = np.log10(trial.suggest_float("rate", 1e-5, 1, log=True))
+        return 0.9 - 0.1 * (rate + 3) ** 2 + 0.01 * rng.normal()
+
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=1))
+    study.optimize(objective, n_trials=100)
+    found = explain(study)
+    advised = found.recommendation
+    assert advised.params["model"] == "net"
+    assert np.log10(advised.params["rate"]) == pytest.approx(-3, abs=0.4)
+    assert advised.predicted.low <= 0.9 <= advised.predicted.high
+    assert "model" not in {rule.param for rule in found.rules}
+    assert "another `model` is better, but not at its best" in advised.statement
+
+
 def test_a_condition_on_a_number_decides_on_a_branch_too():
     """Momentum is there only for rates above 0.5, where the best lies: 0.8 and 0.3."""
 
