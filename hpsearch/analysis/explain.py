@@ -205,9 +205,9 @@ def _assemble(
     for one in trusted:
         named += rules_of(one.curves, frame.metric, learned=one.learned)
     rules = [*beside(frame, avoid, named), *named]
-    for one in sorted(trusted, key=lambda one: -one.subspace.active):  # what is inside comes last
-        rules = agreed(frame, one, rules)
     chance = ChanceToFail(frame, third)
+    for one in sorted(trusted, key=lambda one: -one.subspace.active):  # what is inside comes last
+        rules = agreed(frame, one, rules, level, chance)
     advised = recommend_inside(frame, results, rules, level, chance) if main in trusted else None
     rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
     more = None if rules else more_trials(main, trusted=bool(trusted))

@@ -60,6 +60,9 @@ class Predictions(Protocol):
     def covariance_of_means(self, average: Floats) -> Floats | None:
         """The covariance (K, K) of the errors of such means, None where the model has none."""
 
+    def errors_beside(self, point: int) -> Floats:
+        """Standard errors (M,) of the differences between the value at one point and all values."""
+
 
 @dataclass(frozen=True)
 class ForestModel:
@@ -99,6 +102,12 @@ class ForestPredictions:
 
     def covariance_of_means(self, average: Floats) -> None:
         return None
+
+    def errors_beside(self, point: int) -> Floats:
+        """The root mean square of left-out errors: trees do not tell what all of them miss."""
+        off = self.forest.table.y - self.forest.out_of_bag
+        error = float(np.sqrt(np.nanmean(off**2))) if np.isfinite(off).any() else 0.0
+        return np.where(np.arange(self.of_tree.shape[1]) == point, 0.0, error)
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,11 @@ class ProcessPredictions:
             first += len(row)
         return self.process.covariance_of_means(some, self.x[np.concatenate(rows)])
 
+    def errors_beside(self, point: int) -> Floats:
+        covariance = self.process.covariance_of_means(np.eye(len(self.x)), self.x)
+        own = np.diag(covariance)
+        return np.sqrt(np.maximum(own + own[point] - 2 * covariance[point], 0.0))
+
 
 class Advice:
     """The best part of the space at each value of each parameter, as the better model sees it.
@@ -179,18 +193,20 @@ class Advice:
         return replace(found, covariance=self._covariance(column))
 
     def errors_at_best(self) -> Floats:
-        """How far the best quarter of the trials, at least MIN_ERRORS, lie from their predictions.
+        """How far the best quarter of the trials lie from their predictions.
 
         Each is left out of its prediction, and they are the best by that. Zero where no model left
         any out.
         """
+        some = self.best_left_out(BEST)
+        return self.table.y[some] - self.model.left_out[some] if len(some) else np.zeros(1)
+
+    def best_left_out(self, share: float) -> Ints:
+        """The rows with the best left-out predictions, a share but at least MIN_ERRORS of them."""
         left_out = self.model.left_out
         known = np.flatnonzero(np.isfinite(left_out))
-        if not len(known):
-            return np.zeros(1)
         ordered = known[np.argsort(-self.sign * left_out[known], kind="stable")]
-        some = ordered[: max(len(known) // 4, MIN_ERRORS)]
-        return np.asarray(self.table.y[some] - left_out[some])
+        return ordered[: max(int(share * len(known)), MIN_ERRORS)]
 
     def partial(self, column: int) -> Floats:
         """What each row says of the curve of an axis, (n,); NaN where no model left it out."""

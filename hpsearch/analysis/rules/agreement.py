@@ -2,7 +2,8 @@
 
 Each rule names the best value of its own curve, where the others are set well in one way or
 another. Together the best values of several curves may be worse than the best trial. Most intervals
-hold that trial's value as well, and the rule then names it instead.
+hold that trial's value as well, and the rule then names it instead, unless all values together are
+surely better than the trial.
 """
 
 from __future__ import annotations
@@ -11,69 +12,77 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from hpsearch.analysis.effects.curve import Curve
+from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
 from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.read.axes import Floats
-from hpsearch.analysis.read.frame import FAILED, Frame
-from hpsearch.analysis.rules.recommendation import joint_setting, to_choose
+from hpsearch.analysis.read.frame import Frame
+from hpsearch.analysis.rules.recommendation import best_trial, joint_setting, to_choose, worth_of
 from hpsearch.analysis.rules.rules import EDGE, Rule
 
-CAUTION = 1.0  # standard errors by which the joint setting has to be ahead of the trial
 
-
-def agreed(frame: Frame, found: SubspaceResults, rules: Sequence[Rule]) -> list[Rule]:
+def agreed(
+    frame: Frame,
+    found: SubspaceResults,
+    rules: Sequence[Rule],
+    level: float,
+    chance: ChanceToFail,
+) -> list[Rule]:
     """The rules, some of which name the best trial's value instead of their curve's best.
 
     Only those of what the subspace reports change, and the best trial is that of the subspace. As
-    long as the model does not surely predict their joint setting to be better than that trial,
-    the value whose change helps most is changed, if the rule's interval holds the trial's.
+    long as the model does not predict with probability `level` that their joint setting is better
+    than that trial, the value whose change helps most is changed, if the rule's interval holds the
+    trial's.
     """
-    advice, complete, agreed = found.advice, to_choose(frame, found, rules), list(rules)
-    if not len(complete) or np.any(frame.state == FAILED):  # else gains and failures are weighed
+    complete, agreed = to_choose(frame, found, rules), list(rules)
+    if not len(complete):
         return agreed
-    x = advice.table.x.astype(np.float64)
-    at_trials = advice.sign * advice.model.predict(x[complete])
-    best = complete[int(np.argmax(at_trials))]
-    joint = joint_setting(frame, found, rules, x[best])
-    column = {grid.axis.name: j for j, grid in enumerate(advice.grids)}
+    best = best_trial(found, complete)
+    x, columns = found.advice.table.x[best].astype(np.float64), found.subspace.columns
+    unit = frame.unit[np.flatnonzero(found.subspace.rows)[best]]
+    worth = worth_of(found, complete, chance)
+
+    def behind(points: Floats) -> Floats:
+        """How far points (m, d) may lie behind the trial, with probability `level`."""
+        units = np.repeat(unit[None], 1 + len(points), axis=0)
+        units[1:, columns] = points
+        predictions = found.advice.model.at(np.vstack([x, points]))
+        at = worth(predictions.values, units)
+        return np.asarray(at[0] - at[1:] + ndtri(level) * predictions.errors_beside(0)[1:])
+
+    joint, may_change = joint_setting(frame, found, rules, x), _by_column(found, rules, x)
+    left = [column for column in may_change if joint[column] != x[column]]
+    while left and behind(joint[None])[0] >= 0:
+        changed = np.repeat(joint[None], len(left), axis=0)
+        changed[range(len(left)), left] = x[left]
+        nearest = int(np.argmin(behind(changed)))
+        joint = changed[nearest]
+        left.pop(nearest)
     curves = {curve.param: curve for curve in found.curves}
-    may_change = {
-        column[rule.param]: index
-        for index, rule in enumerate(agreed)
-        if rule.kind in ("optimum", "edge") and rule.param in curves and rule.param in column
-        and joint[column[rule.param]] != x[best, column[rule.param]]
-        and _holds(curves[rule.param], x[best, column[rule.param]])
-    }  # fmt: skip
-    row = np.flatnonzero(found.subspace.rows)[best]
-    behind = float(_behind(found, x[best], joint[None])[0])
-    while behind > 0 and may_change:
-        columns = list(may_change)
-        changed = np.repeat(joint[None], len(columns), axis=0)
-        changed[range(len(columns)), columns] = x[best, columns]
-        left = _behind(found, x[best], changed)
-        nearest = int(np.argmin(left))
-        if left[nearest] >= behind:
-            break
-        behind, joint, j = float(left[nearest]), changed[nearest], columns[nearest]
-        index, exact = may_change.pop(j), frame.unit[row, found.subspace.columns[j]]
-        rule = agreed[index]
-        agreed[index] = _naming(rule, curves[rule.param], float(exact))
+    for column, index in may_change.items():
+        if joint[column] == x[column]:
+            exact = float(unit[columns[column]])
+            agreed[index] = _naming(rules[index], curves[rules[index].param], exact)
     return agreed
 
 
-def _behind(found: SubspaceResults, trial: Floats, x: Floats) -> Floats:
-    """How far points (m, d) may lie behind a trial (d,), as the model predicts both."""
-    advice, every = found.advice, np.vstack([trial, x])
-    predictions = advice.model.at(every)
-    worth = advice.sign * predictions.values
-    covariance = predictions.covariance_of_means(np.eye(len(every)))
-    if covariance is None:
-        return np.asarray(worth[0] - worth[1:])
-    own = np.diag(covariance)
-    variance = np.maximum(own[0] + own[1:] - 2 * covariance[0, 1:], 0.0)
-    return np.asarray(worth[0] - worth[1:] + CAUTION * np.sqrt(variance))
+def _by_column(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> dict[int, int]:
+    """The rules, by their columns, whose intervals hold the value of a point (d,).
+
+    None where gains and failures are weighed, which the model knows nothing of.
+    """
+    column = {grid.axis.name: j for j, grid in enumerate(found.advice.grids)}
+    curves = {curve.param: curve for curve in found.curves if curve.weighed is None}
+    return {
+        column[rule.param]: index
+        for index, rule in enumerate(rules)
+        if rule.kind in ("optimum", "edge", "threshold") and rule.param in curves
+        and _holds(curves[rule.param], x[column[rule.param]])
+    }  # fmt: skip
 
 
 def _holds(curve: Curve, unit: float) -> bool:
@@ -86,7 +95,8 @@ def _point(curve: Curve, unit: float) -> int:
 
 
 def _naming(rule: Rule, curve: Curve, unit: float) -> Rule:
-    """The rule with another value, and what this one gains; its interval stays as it is."""
+    """The rule with another value, and what this one gains; its level set stays as it is, and the
+    best value may lie here, too."""
     point, value = _point(curve, unit), curve.value_at(unit)
     only = curve.sign * (np.arange(len(curve.grid.points)) == point)
     copies = np.tile(only, (len(curve.marginal.copies), 1))
@@ -95,9 +105,14 @@ def _naming(rule: Rule, curve: Curve, unit: float) -> Rule:
     others = tuple(one for one in (rule.value, *rule.alternatives) if one != value)
     ends = curve.grid.points[[0, -1]]
     at_edge = bool(np.abs(ends - unit).min() <= EDGE)
+    best = [rule.best_low, value, rule.best_high]
+    if rule.low is not None:
+        best.sort(key=lambda one: float(str(one)))
     return replace(
         rule,
-        kind="edge" if rule.kind == "edge" and at_edge else "optimum",
+        best_low=best[0],
+        best_high=best[-1],
+        kind="optimum" if rule.kind == "edge" and not at_edge else rule.kind,
         value=value,
         gain=gain,
         gain_worst=None if rule.gain_worst is None else there.gain_over_worst(),

@@ -2,8 +2,9 @@
 
 Rules name one value each. What their values make together is a configuration that nobody may have
 tried. So the model of the metric (effects/advice.py) predicts it beside the best of the trials.
-Where it predicts less, or no trial lies near, the trial is recommended. Where it predicts clearly
-less, the rules contradict each other, and none that names a value is printed.
+Where it predicts less, or no trial lies near, a trial is recommended. Where it predicts clearly
+less than for the best trial, the rules contradict each other, and none that names a value is
+printed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import t as student
 
+from hpsearch.analysis.effects.advice import BEST
 from hpsearch.analysis.effects.curve import tails
 from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import SubspaceResults
@@ -28,6 +30,8 @@ from hpsearch.core.words import assignments, digits
 # By as much the rules may be predicted to be worse: of the model's error, and of what the best
 # trial is predicted to be better than the median.
 TOLERANCE, EQUAL = 1.0, 0.05
+HALF = 0.5  # of the trials say how much of a good prediction comes true
+SLOPE_ERROR = 0.5  # of the slope of values over predictions, before trials say what it is
 FARTHEST = 0.95  # of the trials lie nearer to another one than a recommendation may lie to any
 
 
@@ -156,50 +160,91 @@ def recommend(
     complete = to_choose(frame, found, rules, among)
     if not len(complete):
         return None
-    rows, x = np.flatnonzero(space.rows), advice.table.x.astype(np.float64)
-    at_trials = advice.sign * advice.model.predict(x)
-    fails = _fails(found, chance)
-    worth = _worth(at_trials, fails(frame.unit[rows]), at_trials[complete])
-    best = int(complete[np.argmax(worth[complete])])
-    joint = joint_setting(frame, found, rules, x[best])
-    changed = bool(np.any(joint != x[best]))
-    at_joint = advice.sign * advice.model.predict(joint[None])
-    unit, params = frame.unit[rows[best]].copy(), frame.params(int(rows[best]))
-    together = unit.copy()
-    together[space.columns] = joint
-    errors = advice.errors_at_best()
-    shortfall = float(worth[best] - _worth(at_joint, fails(together[None]), at_trials[complete])[0])
-    ahead = float(worth[best] - np.median(at_trials[complete]))
-    holds = shortfall <= max(TOLERANCE * float(np.std(errors)), EQUAL * ahead)
-    use_joint = changed and shortfall <= 0 and _near(found, x, joint)
-    if use_joint:
-        unit = together
-        for c, at, was in zip(space.columns, joint, x[best], strict=True):
-            if at != was:  # the others keep the trial's own values, to the last digit
-                params[frame.axes[c].name] = frame.axes[c].from_unit(float(at))
-    predicted = float(advice.sign * (at_joint[0] if use_joint else at_trials[best]))
+    x, rows = advice.table.x.astype(np.float64), np.flatnonzero(space.rows)
+    worth_at = worth_of(found, complete, chance)
+    of_trials = worth_at(advice.model.predict(x), frame.unit[rows])[complete]
+    likely, tried = complete[np.argmax(of_trials)], best_trial(found, complete)
+    # The trial that is predicted to be best, and the best one: as they are, and with all rules set.
+    starts = np.array([likely, likely, tried, tried])
+    points = x[starts]
+    points[1:3] = [joint_setting(frame, found, rules, point) for point in points[1:3]]
+    changed, units = points != x[starts], frame.unit[rows[starts]]
+    units[:, space.columns] = np.where(changed, points, units[:, space.columns])
+    predicted = advice.model.predict(points)
+    worth = worth_at(predicted, units)
+    shortfall, ahead = worth[3] - worth[2], worth[3] - np.median(of_trials)
+    tolerance = max(TOLERANCE * float(np.std(advice.errors_at_best())), EQUAL * ahead)
+    near = [_near(found, x, point) for point in points[:3]]
+    use = int(np.argmax(np.where(near, worth[:3], -np.inf)))
+    row, new = int(rows[starts[use]]), space.columns[changed[use]]
+    axes, at = [frame.axes[column] for column in new], units[use, new]
+    named = {axis.name: axis.from_unit(float(unit)) for axis, unit in zip(axes, at, strict=True)}
     return Recommendation(
-        params=params,
-        predicted=of_one_run(predicted, errors, level, frame.bounds),
-        failures=float(chance.at(unit[None])[0]),
-        trial=None if use_joint else int(frame.number[rows[best]]),
-        rules_hold=holds,
-        shortfall=max(shortfall, 0.0),
+        params=frame.params(row) | named,  # the others keep the trial's own, to the last digit
+        predicted=_of_one_run_there(found, float(predicted[use]), level, frame.bounds),
+        failures=float(chance.at(units[[use]])[0]),
+        trial=None if named else int(frame.number[row]),
+        rules_hold=bool(shortfall <= tolerance),
+        shortfall=max(float(shortfall), 0.0),
         level=level,
     )
 
 
-def _fails(found: SubspaceResults, chance: ChanceToFail) -> Callable[[Floats], Floats]:
-    """The chance to fail at points (m, d); none where it depends on no parameter."""
-    if any(curve.weighed is not None for curve in found.curves):
-        return chance.at
-    return lambda units: np.zeros(len(units))
+def _of_one_run_there(
+    found: SubspaceResults, predicted: float, level: float, bounds: tuple[float, float]
+) -> Estimate:
+    """The metric of one run where the model predicts so much, which was picked for that."""
+    advice, left_out = found.advice, found.advice.model.left_out
+    half, quarter = advice.best_left_out(HALF), advice.best_left_out(BEST)
+    if not len(half):
+        return of_one_run(predicted, np.zeros(1), level, bounds)
+    asked = np.append(predicted, left_out[quarter])
+    expected = drawn_back(asked, left_out[half], advice.table.y[half])
+    return of_one_run(float(expected[0]), advice.table.y[quarter] - expected[1:], level, bounds)
 
 
-def _worth(score: Floats, fails: Floats, of_trials: Floats) -> Floats:
-    """What runs of such scores (m,) are worth, if one that fails is worth the median trial's."""
-    median = np.median(of_trials)
-    return np.asarray(median + (score - median) * (1 - fails))
+def drawn_back(predicted: Floats, left_out: Floats, values: Floats) -> Floats:
+    """What trials gave of which a model predicted so much (m,), without knowing them.
+
+    What is recommended was picked for its prediction, which is so too good (the winner's curse). So
+    it is drawn back to the better trials, along the line through their values (n,) and left-out
+    predictions (n,), as Cox (1958) calibrates. The slope is 1 with an error of SLOPE_ERROR before
+    they are seen (a normal prior), and never above 1.
+
+    Example:
+        >>> left_out = np.linspace(-1, 1, 100)
+        >>> drawn_back(np.array([2.0]), left_out, 0.4 * left_out).round(2).tolist()
+        [0.8]
+    """
+    away, rest = left_out - left_out.mean(), values - values.mean()
+    size = float(away @ away)
+    if size == 0:
+        return predicted
+    slope = float(away @ rest) / size
+    variance = float(np.sum((rest - slope * away) ** 2)) / max(len(values) - 2, 1) / size
+    known = SLOPE_ERROR**2 / (SLOPE_ERROR**2 + variance)
+    slope = float(np.clip(1 + known * (slope - 1), 0.0, 1.0))
+    return np.asarray(values.mean() + slope * (predicted - left_out.mean()))
+
+
+def worth_of(
+    found: SubspaceResults, complete: Ints, chance: ChanceToFail
+) -> Callable[[Floats, Floats], Floats]:
+    """What runs are worth, by their predictions (m,) and units (m, D), larger is better.
+
+    One that fails is worth the median prediction of the complete trials. The chance to fail counts
+    where it depends on a parameter.
+    """
+    advice = found.advice
+    x = advice.table.x[complete].astype(np.float64)
+    median = float(np.median(advice.sign * advice.model.predict(x)))
+    weighed = any(curve.weighed is not None for curve in found.curves)
+
+    def worth(predicted: Floats, units: Floats) -> Floats:
+        finish = 1 - chance.at(units) if weighed else np.ones(len(units))
+        return np.asarray(median + (advice.sign * predicted - median) * finish)
+
+    return worth
 
 
 def of_one_run(
@@ -250,6 +295,11 @@ def to_choose(
     complete = np.flatnonzero(may[found.subspace.rows])
     safe = complete[~_avoided(found, rules, found.advice.table.x[complete].astype(np.float64))]
     return safe if len(safe) else complete
+
+
+def best_trial(found: SubspaceResults, complete: Ints) -> int:
+    """Which of the complete trials of a subspace, by their rows, has the best value."""
+    return int(complete[np.argmax(found.advice.sign * found.advice.table.y[complete])])
 
 
 def _avoided(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> Bools:

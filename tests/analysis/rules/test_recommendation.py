@@ -15,7 +15,7 @@ from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import Settings, analyse
 from hpsearch.analysis.read.frame import COMPLETE, read_study
 from hpsearch.analysis.read.subspaces import subspaces
-from hpsearch.analysis.rules.recommendation import of_one_run, recommend
+from hpsearch.analysis.rules.recommendation import drawn_back, of_one_run, recommend
 from hpsearch.analysis.rules.rules import rules_of
 
 
@@ -108,6 +108,24 @@ def test_a_prediction_beyond_a_bound_is_what_runs_cut_there_are_on_average():
     assert found.value == pytest.approx(1 / np.sqrt(2 * np.pi), abs=0.01)
     assert (found.low, found.high) == pytest.approx((0.0, 1.645), abs=0.02)
     assert of_one_run(50.0, errors, 0.9, (0.0, np.inf)).value == pytest.approx(50.0)
+
+
+def test_a_prediction_that_was_picked_for_being_the_best_is_what_comes_true():
+    """Of 60 configurations that differ by 1 one is picked for its prediction, which is off by 1.
+
+    That is too good by half: it regresses to the mean by 1 / (1 + 1).
+    """
+    rng, off = np.random.default_rng(0), []
+    for _ in range(300):
+        true = rng.normal(size=60)
+        predicted, values = true + rng.normal(size=60), true + rng.normal(size=60)
+        best = int(np.argmax(predicted))
+        half = np.argsort(-predicted)[:30]
+        found = drawn_back(predicted[[best]], predicted[half], values[half])[0]
+        off.append([predicted[best] - true[best], found - true[best]])
+    plain, honest = np.mean(off, axis=0)
+    assert plain > 1.4
+    assert abs(honest) < plain / 4
 
 
 def branches(trial):

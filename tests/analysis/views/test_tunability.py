@@ -33,7 +33,8 @@ def test_the_path_leads_from_the_defaults_to_the_recommendation(explained):
     assert found.path[0].param == "x1"
     for step in found.path:
         assert step.value == pytest.approx(advised.params[step.param], abs=0.01)
-    assert found.path[-1].predicted == pytest.approx(advised.predicted.value, abs=0.02)
+    # What it predicts is too good, as it was picked for that: nothing is better than 4.
+    assert 3.9 < advised.predicted.value < found.path[-1].predicted < 4.2
     assert "## What tuning gains" in explained.to_markdown()
     assert "What tuning gains" in explained.to_html()
 
