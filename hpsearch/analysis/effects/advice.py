@@ -158,7 +158,7 @@ class ProcessPredictions:
     def errors_beside(self, point: int) -> Floats:
         covariance = self.process.covariance_of_means(np.eye(len(self.x)), self.x)
         own = np.diag(covariance)
-        return np.sqrt(np.maximum(own + own[point] - 2 * covariance[point], 0.0))
+        return np.asarray(np.sqrt(np.maximum(own + own[point] - 2 * covariance[point], 0.0)))
 
 
 class Advice:
