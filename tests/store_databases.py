@@ -21,6 +21,10 @@ SERVERS = {
 }
 
 
+EACH_STORE_AND_ONE_WORKER = [("sqlite", 1), ("sqlite", 2), ("postgresql", 2), ("mariadb", 2)]
+"""For tests whose processes take seconds: the kind of store, and how many workers."""
+
+
 @contextmanager
 def database(kind):
     """A throw-away database on a server; the test fails where the server does not answer."""

@@ -18,6 +18,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from optuna_dashboard import wsgi
 from run_processes import entries, values, wait_until
+from store_databases import EACH_STORE_AND_ONE_WORKER
 
 from hpsearch.store import Store
 from hpsearch.store.queue import fence, orphans, queue, runs, taken_trials
@@ -182,7 +183,7 @@ def test_a_trial_that_another_worker_took_over_is_the_others(storage):
         assert dump(store) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("kind", "workers"), EACH_STORE_AND_ONE_WORKER, indirect=["kind"])
 def test_a_run_whose_study_is_deleted_ends_and_says_so(spec, storage, start, console, workers):
     """The next study, at the same time, has the results that it has alone."""
     options = {"trials": 4, "search": {"sampler": "random", "pruner": "none"}, "seed": 3}

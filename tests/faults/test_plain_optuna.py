@@ -10,6 +10,7 @@ import pytest
 from calls import run
 from optuna.trial import TrialState
 from run_processes import entries, wait_until
+from store_databases import EACH_STORE_AND_ONE_WORKER
 
 from hpsearch.store import Store, summaries
 from hpsearch.store.doctor import examine
@@ -45,7 +46,7 @@ def plain(storage, trials, seconds, study="fake-quick"):
     return process
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("kind", "workers"), EACH_STORE_AND_ONE_WORKER, indirect=["kind"])
 def test_a_run_beside_a_plain_optuna_delivers_its_plan(spec, storage, console, tmp_path, workers):
     options = {"search": {"design_share": 1.0, "pruner": "none"}, "console": console}
     for trials in (1, 7):
