@@ -34,9 +34,8 @@ def agreed(
     """The rules, some of which name the best trial's value instead of their curve's best.
 
     Only those of what the subspace reports change, and the best trial is that of the subspace. As
-    long as the model does not predict with probability `level` that their joint setting is better
-    than that trial, the value whose change helps most is changed, if the rule's interval holds the
-    trial's.
+    long as the interval (of `level`) of what their joint setting gains over that trial does not lie
+    above 0, the value whose change helps most is changed, if the rule's interval holds the trial's.
     """
     complete, agreed = to_choose(frame, found, rules), list(rules)
     if not len(complete):
@@ -47,12 +46,14 @@ def agreed(
     worth = worth_of(found, complete, chance)
 
     def behind(points: Floats) -> Floats:
-        """How far points (m, d) may lie behind the trial, with probability `level`."""
+        """How far points (m, d) may lie behind the trial, at the far end of the interval."""
         units = np.repeat(unit[None], 1 + len(points), axis=0)
         units[1:, columns] = points
         predictions = found.advice.model.at(np.vstack([x, points]))
         at = worth(predictions.values, units)
-        return np.asarray(at[0] - at[1:] + ndtri(level) * predictions.errors_beside(0)[1:])
+        return np.asarray(
+            at[0] - at[1:] + ndtri((1 + level) / 2) * predictions.errors_beside(0)[1:]
+        )
 
     joint, may_change = joint_setting(frame, found, rules, x), _by_column(found, rules, x)
     left = [column for column in may_change if joint[column] != x[column]]
