@@ -32,6 +32,7 @@ FEW = 100  # configurations from which is computed how little the kernel is know
 STEP = 0.1  # of logarithms, for differences of the gradient
 SIGNAL_AT, SIGNAL_SPREAD = 0.0, 1.0
 NOISE_AT, NOISE_SPREAD = -1.5, 1.5
+FARTHEST = 8.0  # standard deviations of the prior: no likelihood makes up for it
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,12 @@ def choose_kernel(x: Floats, z: Floats, weight: Floats, levels: Ints) -> Kernel:
     posterior, d = _Posterior(x, z, weight, levels), x.shape[1]
     start = posterior.at.copy()
     start[:d] += math.log(LENGTH_FROM / LENGTH_AT)
-    steps = {"maxiter": STEPS}
-    found = minimize(posterior.loss, start, jac=True, method="L-BFGS-B", options=steps)
+    far = FARTHEST * posterior.spread  # a first step may go to lengths of e^700
+    bounds = list(zip(posterior.at - far, posterior.at + far, strict=True))
+    found = minimize(
+        posterior.loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"maxiter": STEPS},
+    )  # fmt: skip
     return _kernel_of(found.x)
 
 
