@@ -47,7 +47,7 @@ from hpsearch.analysis.read.subspaces import subspaces
 from hpsearch.analysis.rules.agreement import agreed
 from hpsearch.analysis.rules.avoid import beside, failure_rules
 from hpsearch.analysis.rules.next_steps import more_trials, next_steps, reason
-from hpsearch.analysis.rules.recommendation import recommend_inside, which_hold
+from hpsearch.analysis.rules.recommendation import that_go_together
 from hpsearch.analysis.rules.rules import Rule, rules_of
 from hpsearch.analysis.surrogate.fit import joint_p_values
 from hpsearch.analysis.views.front import front_of
@@ -208,8 +208,10 @@ def _assemble(
     chance = ChanceToFail(frame, third)
     for one in sorted(trusted, key=lambda one: -one.subspace.active):  # what is inside comes last
         rules = agreed(frame, one, rules, level, chance)
-    advised = recommend_inside(frame, results, rules, level, chance) if main in trusted else None
-    rules = [_with_origin(frame, rule, seed) for rule in which_hold(rules, advised)]
+    advised = None
+    if main in trusted:
+        rules, advised = that_go_together(frame, results, rules, level, chance)
+    rules = [_with_origin(frame, rule, seed) for rule in rules]
     more = None if rules else more_trials(main, trusted=bool(trusted))
     best = _best_row(frame)
     return Explanation(

@@ -3,8 +3,8 @@
 Rules name one value each. What their values make together is a configuration that nobody may have
 tried. So the model of the metric (effects/advice.py) predicts it beside the best of the trials.
 Where it predicts less, or no trial lies near, a trial is recommended. Where it predicts clearly
-less than for the best trial, the rules contradict each other, and none that names a value is
-printed.
+less than for the best trial, the rules contradict each other: one after the other is left out,
+first the one without which the others do best, until they do not.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class Recommendation:
     `predicted` is the metric of one run, `trial` the trial whose values these are, None where rules
     changed some of them. `failures` is the expected share of runs that fail. `rules_hold` is False
     where the values that the rules name are together predicted to be worse than the best trial, by
-    `shortfall` in the metric's unit. In a conditional space no trial of the branch that it lies in
-    has what the rules about `against` name.
+    `shortfall` in the metric's unit. What the rules about `against` name is not printed, as it does
+    not go together with this configuration; in a conditional space no trial of the branch that it
+    lies in may have it.
     """
 
     params: dict[str, Value]
@@ -82,6 +83,43 @@ class Recommendation:
                 "no rule about it is printed."
             )
         return text
+
+
+def that_go_together(
+    frame: Frame,
+    results: Sequence[SubspaceResults],
+    rules: Sequence[Rule],
+    level: float,
+    chance: ChanceToFail,
+) -> tuple[list[Rule], Recommendation | None]:
+    """The rules to print, and the configuration to use with them.
+
+    Not among them are those that name a value which contradicts the others, or the branch that is
+    recommended.
+    """
+
+    def without(rule: Rule) -> list[Rule]:
+        return [one for one in kept if one is not rule]
+
+    kept, left_out = list(rules), list[str]()
+    first = advised = recommend_inside(frame, results, kept, level, chance)
+    while advised is not None and not advised.rules_hold:
+        tried = [
+            (recommend_inside(frame, results, without(rule), level, chance), rule)
+            for rule in kept
+            if rule.kind in NAMING
+        ]
+        found = [(one, rule) for one, rule in tried if one is not None]
+        advised, rule = min(found, key=lambda each: (each[0].shortfall, each[1].share.value))
+        kept, left_out = without(rule), [*left_out, rule.param]
+    if first is None or advised is None:
+        return kept, None
+    gone = set(advised.against)
+    named = [one for one in kept if one.kind in NAMING and one.param not in gone]
+    if not named and not first.rules_hold:  # nothing goes together
+        return [one for one in kept if one.kind not in NAMING], first
+    kept = [one for one in kept if one.kind not in NAMING or one.param not in gone]
+    return kept, replace(advised, against=(*advised.against, *left_out))
 
 
 def recommend_inside(
@@ -275,15 +313,6 @@ def of_one_run(
     return Estimate(
         mean, min(predicted + float(low), mean), max(predicted + float(high), mean)
     ).within(*bounds)
-
-
-def which_hold(rules: Sequence[Rule], advised: Recommendation | None) -> list[Rule]:
-    """The rules to print: without those that name a value where these contradict each other, or
-    contradict the branch that is recommended."""
-    if advised is None:
-        return list(rules)
-    gone = {one.param for one in rules} if not advised.rules_hold else set(advised.against)
-    return [one for one in rules if one.kind not in NAMING or one.param not in gone]
 
 
 def to_choose(

@@ -33,6 +33,7 @@ STEP = 0.1  # of logarithms, for differences of the gradient
 SIGNAL_AT, SIGNAL_SPREAD = 0.0, 1.0
 NOISE_AT, NOISE_SPREAD = -1.5, 1.5
 FARTHEST = 8.0  # standard deviations of the prior: no likelihood makes up for it
+IMPOSSIBLE = 1e9
 
 
 @dataclass(frozen=True)
@@ -162,16 +163,19 @@ class _Posterior:
     def loss(self, log: Floats) -> tuple[float, Floats]:
         """Minus the logarithm of the density, and its gradient."""
         (d, _), n, z = self.square.shape, len(self.z), self.z
+        off = (log - self.at) / self.spread
+        too_far = IMPOSSIBLE + 0.5 * float(off @ off), off / self.spread  # leads back
+        if np.abs(off).max() > FARTHEST:  # a step may go to lengths of e^700
+            return too_far
         narrow = np.exp(-2 * log[:d])
         covariance = np.exp(log[d] - 0.5 * (narrow @ self.square)).reshape(n, n)
         diagonal = np.exp(log[d + 1]) / self.weight
         try:
             factor = cho_factor(covariance + np.diag(diagonal + JITTER), lower=True)
         except LinAlgError:
-            return math.inf, np.zeros(d + 2)
+            return too_far
         inverse = cho_solve(factor, np.eye(n))
         alpha = inverse @ z
-        off = (log - self.at) / self.spread
         value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
         slope = np.outer(alpha, alpha) - inverse
         weighted = (slope * covariance).ravel()
@@ -185,12 +189,8 @@ def choose_kernel(x: Floats, z: Floats, weight: Floats, levels: Ints) -> Kernel:
     posterior, d = _Posterior(x, z, weight, levels), x.shape[1]
     start = posterior.at.copy()
     start[:d] += math.log(LENGTH_FROM / LENGTH_AT)
-    far = FARTHEST * posterior.spread  # a first step may go to lengths of e^700
-    bounds = list(zip(posterior.at - far, posterior.at + far, strict=True))
-    found = minimize(
-        posterior.loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
-        options={"maxiter": STEPS},
-    )  # fmt: skip
+    steps = {"maxiter": STEPS}
+    found = minimize(posterior.loss, start, jac=True, method="L-BFGS-B", options=steps)
     return _kernel_of(found.x)
 
 

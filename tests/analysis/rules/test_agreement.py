@@ -45,6 +45,7 @@ def both():
     with pytest.MonkeyPatch.context() as patch:
         module = sys.modules["hpsearch.analysis.explain"]  # a function has this name, too
         patch.setattr(module, "agreed", lambda frame, found, rules, level, chance: rules)
+        patch.setattr(module, "that_go_together", lambda frame, found, rules, *_: (rules, None))
         alone = [explain(study) for study in studies]
     return agreed, alone
 

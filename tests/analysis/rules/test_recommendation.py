@@ -15,7 +15,12 @@ from hpsearch.analysis.effects.failures import ChanceToFail
 from hpsearch.analysis.effects.one_subspace import Settings, analyse
 from hpsearch.analysis.read.frame import COMPLETE, read_study
 from hpsearch.analysis.read.subspaces import subspaces
-from hpsearch.analysis.rules.recommendation import drawn_back, of_one_run, recommend
+from hpsearch.analysis.rules.recommendation import (
+    drawn_back,
+    of_one_run,
+    recommend,
+    that_go_together,
+)
 from hpsearch.analysis.rules.rules import rules_of
 
 
@@ -51,6 +56,21 @@ def test_rules_that_contradict_each_other_do_not_hold(analysed):
     row = int(np.flatnonzero(frame.number == advised.trial)[0])
     assert frame.state[row] == COMPLETE
     assert list(advised.params.values()) == pytest.approx(frame.unit[row].tolist())
+
+
+def test_of_rules_that_contradict_each_other_one_is_left_out(analysed):
+    """x0 and x1 must be equal, as they nearly are in the best trial; x2 is best at 1."""
+    frame, found = analysed
+    x0, x1, _ = frame.unit[np.argmax(frame.value)]
+    far = 0.1 if x1 > 0.5 else 0.9
+    named = {"x0": float(x0), "x1": far, "x2": 0.95}
+    rules = [rule_like(found, param, value) for param, value in named.items()]
+    chance = ChanceToFail(frame, np.random.SeedSequence(0))
+    kept, advised = that_go_together(frame, [found], rules, 0.9, chance)
+    assert advised.rules_hold
+    assert [rule.param for rule in kept] == ["x0", "x2"]
+    assert advised.against == ("x1",)
+    assert "On average another `x1` is better" in advised.statement
 
 
 def test_rules_that_agree_hold(analysed):

@@ -10,6 +10,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from hpsearch.analysis.surrogate.gaussian_process import (
     JITTER,
     Kernel,
+    _Posterior,
     choose_kernel,
     condition,
     covariance_of,
@@ -118,3 +119,14 @@ def test_means_without_a_configuration_are_those_of_the_others(refitted):
     found = process.means_without(average, process.covariance(at))
     assert found.shape == (3, 25)
     assert found[:, WITHOUT] == pytest.approx(average @ predict(at), abs=1e-8)
+
+
+def test_a_wild_step_of_the_search_leads_back():
+    """L-BFGS once tried lengths of e^700, where the covariance is not a number."""
+    rng = np.random.default_rng(0)
+    posterior = _Posterior(rng.random((20, 3)), rng.normal(size=20), np.ones(20), np.zeros(3, int))
+    near, _ = posterior.loss(posterior.at)
+    for sign in (-1, 1):
+        far, slope = posterior.loss(posterior.at + sign * 700)
+        assert near < far < np.inf
+        assert (slope * sign > 0).all()
