@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from evidence import Study
 
-PARAM, LESSON = "lr_decay", 2.6
+PARAM, LESSON, NONE = "lr_decay", 2.6, 1.0
 LEAST = 100  # trials of a study that counts
 WORTH = 0.005  # of accuracy
 SHOWN = (1.0, 1.6, 2.6, 4.0, 6.3, 10.0)
@@ -244,24 +244,46 @@ def by_moderators(studies: Sequence[Study]) -> list[str]:
 
 
 def by_pairs(studies: Sequence[Study]) -> list[str]:
-    rows = []
-    for study in studies:
-        for row in study.recording.about["verifications"]:
-            if row["param"] == PARAM and row["effect"] is not None:
-                rows.append(
-                    (
-                        study.name,
-                        f"{format_value(row['value'])} against {format_value(row['against'])}",
-                        str(row["pairs"]),
-                        f"{digits(row['effect'], 2)} ({digits(row['low'], 2)} to "
-                        f"{digits(row['high'], 2)})",
-                        row["verdict"], outcome(row),
-                    )
-                )  # fmt: skip
-    if not rows:
+    told = [
+        (study, row)
+        for study in studies
+        for row in study.recording.about["verifications"]
+        if row["param"] == PARAM and row["effect"] is not None
+    ]
+    if not told:
         return ["None was run yet: out of reach so far, with no number of trials seen to need."]
+    rows, turned = [], False
+    for study, row in told:
+        rows.append(pairs_row(study, row, row["verdict"]))
+        if (row["value"], row["against"]) == (NONE, LESSON):
+            rows.append(pairs_row(study, turned_round(row), "the same pairs"))
+            turned = True
     header = ("study", "contrast", "pairs", "gain", "verify's verdict", "in the plan's words")
-    return [*table(header, rows), "", f"{how_many(len(rows), 'contrast')} in all."]
+    lines = [*table(header, rows), "", f"{how_many(len(rows), 'contrast')} in all."]
+    if turned:
+        lines += [
+            "Where the recovered optimum is 1, both contrasts of the plan are of the same two "
+            "values: the same pairs are read both ways, and their error is not divided."
+        ]
+    return lines
+
+
+def pairs_row(study: Study, row: Mapping, verdict: str) -> tuple[str, ...]:
+    return (
+        study.name, f"{format_value(row['value'])} against {format_value(row['against'])}",
+        str(row["pairs"]),
+        f"{digits(row['effect'], 2)} ({digits(row['low'], 2)} to {digits(row['high'], 2)})",
+        verdict, outcome(row),
+    )  # fmt: skip
+
+
+def turned_round(row: Mapping) -> Mapping:
+    """The verification read the other way: what `against` gains over `value`."""
+    gains = [None if one is None else -one for one in row["payload"]["gains"]]
+    return {
+        **row, "value": row["against"], "against": row["value"], "effect": -row["effect"],
+        "low": -row["high"], "high": -row["low"], "payload": {**row["payload"], "gains": gains},
+    }  # fmt: skip
 
 
 def outcome(row: Mapping) -> str:

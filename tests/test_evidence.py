@@ -141,6 +141,17 @@ def test_the_outcome_is_the_first_sentence_of_the_plan_that_holds(evidence, row,
     assert outcome == said if "pairs" not in said else outcome.startswith(said)
 
 
+def test_a_contrast_read_the_other_way_has_the_other_sign(evidence):
+    payload = {"gains": [0.03, None, 0.05], "plan": {"worth": 0.02, "level": 0.9}}
+    row = {"value": 1.0, "against": 2.6, "effect": 0.04, "low": 0.01, "high": 0.06,
+           "verdict": "confirmed", "payload": payload}  # fmt: skip
+    other = evidence.evidence_decay.turned_round(row)
+    assert (other["value"], other["against"]) == (2.6, 1.0)
+    assert (other["effect"], other["low"], other["high"]) == (-0.04, -0.06, -0.01)
+    assert evidence.evidence_decay.outcome(row) == "confirmed"
+    assert evidence.evidence_decay.outcome(other) == "refuted, it is worse"
+
+
 def test_a_typed_figure_is_found(tmp_path, evidence):
     page = tmp_path / "page.md"
     page.write_text("use 2.7\n")
