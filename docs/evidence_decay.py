@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PARAM, LESSON, NONE = "lr_decay", 2.6, 1.0
 LEAST = 100  # trials of a study that counts
 WORTH = 0.005  # of accuracy
+BREAKS = 0.1  # of accuracy: so much less, and a training has broken down
 SHOWN = (1.0, 1.6, 2.6, 4.0, 6.3, 10.0)
 MODERATORS = {"layers": "layers", "reviews": "training texts", "perplexity": "log of perplexity"}
 ASSETS = hpsearch.__path__[0] + "/assets/models/{}/config.json"
@@ -259,7 +260,8 @@ def by_pairs(studies: Sequence[Study]) -> list[str]:
             rows.append(pairs_row(study, turned_round(row), "the same pairs"))
             turned = True
     header = ("study", "contrast", "pairs", "gain", "verify's verdict", "in the plan's words")
-    lines = [*table(header, rows), "", f"{how_many(len(rows), 'contrast')} in all."]
+    lines = [*table(header, rows), "", f"{how_many(len(rows), 'contrast')} in all.", ""]
+    lines += [*(f"- {each_pair(study, row)}" for study, row in told), ""]
     if turned:
         lines += [
             "Where the recovered optimum is 1, both contrasts of the plan are of the same two "
@@ -275,6 +277,18 @@ def pairs_row(study: Study, row: Mapping, verdict: str) -> tuple[str, ...]:
         f"{digits(row['effect'], 2)} ({digits(row['low'], 2)} to {digits(row['high'], 2)})",
         verdict, outcome(row),
     )  # fmt: skip
+
+
+def each_pair(study: Study, row: Mapping) -> str:
+    """How the gains of a verification's pairs lie, which their mean does not say."""
+    gains = np.array([one for one in row["payload"]["gains"] if one is not None], float)
+    least, most = digits(float(gains.min()), 2), digits(float(gains.max()), 2)
+    value, against = format_value(row["value"]), format_value(row["against"])
+    return (
+        f"{study.name}: {value} is better than {against} in {int((gains > 0).sum())} of "
+        f"{how_many(len(gains), 'pair')}, by {digits(float(np.median(gains)), 2)} in the median "
+        f"({least} to {most}); in {int((gains < -BREAKS).sum())} it is worse by more than {BREAKS}."
+    )
 
 
 def turned_round(row: Mapping) -> Mapping:

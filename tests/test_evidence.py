@@ -94,6 +94,7 @@ def test_the_decay_page_has_each_study_with_its_own_best_value(decay, studies):
         assert f"({low} to {high})" in page
     assert "2.6 against 1" in page
     assert "| confirmed | confirmed |" in page
+    assert "2.6 is better than 1 in 5 of 5 pairs, by 0.005 in the median (0.004 to 0.006)" in page
     assert "A regression takes 5 studies" in page
     assert page.count("| gradual |") == page.count("| all at once |") == 2
     assert "<svg" in decay["decay-forest.svg"]

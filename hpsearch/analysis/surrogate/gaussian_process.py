@@ -32,7 +32,7 @@ FEW = 100  # configurations from which is computed how little the kernel is know
 STEP = 0.1  # of logarithms, for differences of the gradient
 SIGNAL_AT, SIGNAL_SPREAD = 0.0, 1.0
 NOISE_AT, NOISE_SPREAD = -1.5, 1.5
-FARTHEST = 8.0  # standard deviations of the prior: no likelihood makes up for it
+FARTHEST = 30.0  # standard deviations of the prior: beyond, a covariance may be no number
 IMPOSSIBLE = 1e9
 
 
