@@ -17,6 +17,7 @@ from hpsearch.analysis.read.axes import Bools, Floats, Ints, Value
 from hpsearch.study.metric_names import UNBOUNDED
 
 BESIDE = 0.05  # of the range: as near to a jump is beside it
+UNKNOWN = 0.5  # of the range: whoever cannot say better where the jump is says nothing of it
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Curve:
         """
         cut, points = self.marginal.cut, self.grid.points
         low, high = self.best_interval()
-        if cut is None or not low - BESIDE <= cut <= high + BESIDE:
+        if cut is None or not low - BESIDE <= cut <= high + BESIDE or high - low > UNKNOWN:
             return None
         below = (points <= cut) & (points > cut - BESIDE)
         above = (points > cut) & (points <= cut + BESIDE)
