@@ -71,6 +71,7 @@ class Trainer:
     """A study's trainer that notes what each of its trainings gave."""
 
     inner: Any
+    metric: str
     rows: list[dict] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -90,8 +91,6 @@ class Trainer:
             replayed = getattr(self.inner, "spent", None)
             row["seconds"] = time.process_time() - begun if replayed is None else replayed
             self.rows.append(row)
-
-    metric: str = ""
 
 
 class Declared:
@@ -195,7 +194,7 @@ def by_hpsearch(search, spec, preset, trainer, trials: int, seed: int) -> None:
 
 def repetition(arm: str, spec, preset, inner, trials: int, seed: int) -> list[dict]:
     """The rows of one arm's trials in the order in which they ran."""
-    trainer = Trainer(inner, metric=spec.metric)
+    trainer = Trainer(inner, spec.metric)
     how = ARMS[arm]
     if isinstance(how, dict):
         by_hpsearch(how, spec, preset, trainer, trials, seed)

@@ -21,7 +21,7 @@ from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.read.axes import Floats
 from hpsearch.analysis.read.frame import Frame
 from hpsearch.analysis.rules.recommendation import best_trial, joint_setting, to_choose, worth_of
-from hpsearch.analysis.rules.rules import EDGE, Rule
+from hpsearch.analysis.rules.rules import AS_GOOD, EDGE, Rule, default_may_be_as_good
 
 
 def agreed(
@@ -106,6 +106,7 @@ def _naming(rule: Rule, curve: Curve, unit: float) -> Rule:
     others = tuple(one for one in (rule.value, *rule.alternatives) if one != value)
     ends = curve.grid.points[[0, -1]]
     at_edge = bool(np.abs(ends - unit).min() <= EDGE)
+    kept = tuple(flag for flag in rule.flags if flag != AS_GOOD)
     best = [rule.best_low, value, rule.best_high]
     if rule.low is not None:
         best.sort(key=lambda one: float(str(one)))
@@ -117,11 +118,6 @@ def _naming(rule: Rule, curve: Curve, unit: float) -> Rule:
         value=value,
         gain=gain,
         gain_worst=None if rule.gain_worst is None else there.gain_over_worst(),
-        flags=_flags(rule, gain is not None and gain.low <= 0 and gain.value != 0),
+        flags=(*kept, AS_GOOD) if default_may_be_as_good(curve, gain) else kept,
         alternatives=others if rule.low is None else (),
     )
-
-
-def _flags(rule: Rule, unsure: bool) -> tuple[str, ...]:
-    kept = tuple(flag for flag in rule.flags if flag != "default-may-be-as-good")
-    return (*kept, "default-may-be-as-good") if unsure else kept

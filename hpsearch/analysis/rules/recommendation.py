@@ -115,10 +115,9 @@ def that_go_together(
     if first is None or advised is None:
         return kept, None
     gone = set(advised.against)
-    named = [one for one in kept if one.kind in NAMING and one.param not in gone]
-    if not named and not first.rules_hold:  # nothing goes together
-        return [one for one in kept if one.kind not in NAMING], first
     kept = [one for one in kept if one.kind not in NAMING or one.param not in gone]
+    if not first.rules_hold and not any(one.kind in NAMING for one in kept):
+        return kept, first  # which says that nothing goes together
     return kept, replace(advised, against=(*advised.against, *left_out))
 
 

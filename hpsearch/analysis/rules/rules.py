@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a
 FALSE_RATE = 0.05
 FALSE_RATE_LEARNED = 0.02
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
+AS_GOOD = "default-may-be-as-good"
+"""The flag of a rule whose default may be as good as its value."""
 WIDE = 0.7  # of the range: no rule where the best value and what may be as good are less sure
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
@@ -257,9 +259,7 @@ def _make(
     gain = curve.gain(curve.default) if curve.default_given else None
     flags = {
         "default-unknown": gain is None,
-        "default-may-be-as-good": kind != "no-effect"
-        and _unsure(gain)
-        and bool(curve.may_be_best[curve.default]),
+        AS_GOOD: kind != "no-effect" and default_may_be_as_good(curve, gain),
         "conditional-parameter": curve.active < 1,
         "weighed-by-failures": kind != "no-effect" and curve.weighed is not None,
         "nothing-ruled-out": kind != "no-effect" and bool(curve.may_be_best.all()),
@@ -338,7 +338,7 @@ def _evidence(rule: Rule) -> str:
     """Why to believe it."""
     share = rule.share
     parts = [_explains(share) if rule.kind != "avoid" or share.value > 0 else ""]
-    if rule.gain is not None and "default-may-be-as-good" in rule.flags:  # a finding as well
+    if rule.gain is not None and AS_GOOD in rule.flags:  # a finding as well
         parts.append(f"{format_value(rule.default)} may be as good ({_amount(rule.gain)}).")
     elif rule.gain is not None and rule.gain.value != 0:
         parts.append(f"Against {format_value(rule.default)} it gains {_amount(rule.gain)}.")
@@ -363,9 +363,11 @@ def _explains(share: Estimate) -> str:
     return f"Explains {percent(share.value)} of the variance ({between})."
 
 
-def _unsure(gain: Estimate | None) -> TypeGuard[Estimate]:
-    """Whether the best value may be no better than the default; not where it is the default."""
-    return gain is not None and gain.low <= 0 and gain.value != 0
+def default_may_be_as_good(curve: Curve, gain: Estimate | None) -> bool:
+    """Whether the default may be as good as the value that gains so much over it; not where it is
+    that value."""
+    unsure = gain is not None and gain.low <= 0 and gain.value != 0
+    return unsure and bool(curve.may_be_best[curve.default])
 
 
 def _amount(gain: Estimate) -> str:
