@@ -36,9 +36,10 @@ ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide
 MAX_TERMS = 200  # pairs beyond these are as strong as the forest says
 MAX_ERROR = 0.03  # squared standard error of a product, in variances of the values
 MAX_SCALE = 2.0  # by how much the forest's interactions may be too flat
-# Shares of functions drawn from a process lie so many times too near to each other: its kernel fits
-# no function of the benchmark exactly.
-WIDEN_DRAWN = 1.6
+# The roots of shares of functions drawn from a process, which are the sizes of effects, lie so many
+# times too near to each other: its kernel fits no function of the benchmark exactly. Shares
+# themselves would hardly be widened where they are small.
+WIDEN_DRAWN = 1.8
 FEW_LEVELS = 16  # an axis with more is integrated as if it were continuous
 NODES = 8  # of Gauss and Legendre
 
@@ -127,8 +128,9 @@ def process_components(
     total, main, pair = drawn.total.mean(), drawn.main.mean(axis=1), drawn.pair.mean(axis=2)
 
     def widened(copies: Floats, value: Floats) -> Floats:
-        share = value[..., None] / total
-        return np.asarray(drawn.total * (share + WIDEN_DRAWN * (copies / drawn.total - share)))
+        size = np.sqrt(value[..., None] / total)
+        sizes = size + WIDEN_DRAWN * (np.sqrt(copies / drawn.total) - size)
+        return np.asarray(drawn.total * np.maximum(sizes, 0.0) ** 2)
 
     rest = float(total - main.sum() - pair.sum() / 2)
     copies = widened(drawn.main, main), widened(drawn.pair, pair)

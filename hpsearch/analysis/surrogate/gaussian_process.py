@@ -27,9 +27,13 @@ JITTER = 1e-6
 # Log-normal priors, in units of the range and of the variance. Lengths grow with the root of the
 # number of parameters (Hvarfner, Hellsten and Nardi 2024): else points of many are all far apart.
 LENGTH_AT, LENGTH_SPREAD = 1.5, 1.5
-LENGTH_FROM = 0.35  # where the search begins
+DRAWN_AT = 1.0  # of the lengths of kernels that are drawn: less sure that a parameter does nothing
+LENGTHS_FROM = (0.15, 0.35)  # where the search begins: there may be a mode with and one without x
 FEW = 100  # configurations from which is computed how little the kernel is known
 STEP = 0.1  # of logarithms, for differences of the gradient
+SWEEPS = 2  # before the first kernel is drawn
+NARROWEST = 1e-3  # slice of a logarithm that is looked into
+REACH = 6.0  # standard deviations of the prior, within which kernels are drawn
 SIGNAL_AT, SIGNAL_SPREAD = 0.0, 1.0
 NOISE_AT, NOISE_SPREAD = -1.5, 1.5
 FARTHEST = 30.0  # standard deviations of the prior: beyond, a covariance may be no number
@@ -162,59 +166,125 @@ class _Posterior:
 
     def loss(self, log: Floats) -> tuple[float, Floats]:
         """Minus the logarithm of the density, and its gradient."""
-        (d, _), n, z = self.square.shape, len(self.z), self.z
+        d, z = len(self.square), self.z
         off = (log - self.at) / self.spread
-        too_far = IMPOSSIBLE + 0.5 * float(off @ off), off / self.spread  # leads back
-        if np.abs(off).max() > FARTHEST:  # a step may go to lengths of e^700
-            return too_far
-        narrow = np.exp(-2 * log[:d])
-        covariance = np.exp(log[d] - 0.5 * (narrow @ self.square)).reshape(n, n)
-        diagonal = np.exp(log[d + 1]) / self.weight
-        try:
-            factor = cho_factor(covariance + np.diag(diagonal + JITTER), lower=True)
-        except LinAlgError:
-            return too_far
-        inverse = cho_solve(factor, np.eye(n))
+        covariance, factor = self._covariance(log)
+        if factor is None:
+            return IMPOSSIBLE + 0.5 * float(off @ off), off / self.spread  # leads back
+        inverse = cho_solve(factor, np.eye(len(z)))
         alpha = inverse @ z
         value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
         slope = np.outer(alpha, alpha) - inverse
         weighted = (slope * covariance).ravel()
-        ends = [weighted.sum(), np.diag(slope) @ diagonal]
+        ends = [weighted.sum(), np.diag(slope) @ (np.exp(log[d + 1]) / self.weight)]
+        narrow = np.exp(-2 * log[:d])
         gradient = -0.5 * np.append((self.square @ weighted) * narrow, ends)
         return float(value), gradient + off / self.spread
+
+    def log_density(self, log: Floats) -> float:
+        """The logarithm of the density, but for a constant."""
+        off = (log - self.at) / self.spread
+        _, factor = self._covariance(log)
+        if factor is None:
+            return -math.inf
+        misfit = 0.5 * self.z @ cho_solve(factor, self.z) + np.log(np.diag(factor[0])).sum()
+        return float(-misfit - 0.5 * off @ off)
+
+    def _covariance(self, log: Floats) -> tuple[Floats, tuple[Floats, bool] | None]:
+        """That of the signal, (n, n), and Cholesky's factor of it with the noise or None."""
+        d, n = len(self.square), len(self.z)
+        if np.abs((log - self.at) / self.spread).max() > FARTHEST:  # a step may go to e^700
+            return np.zeros((n, n)), None
+        covariance = np.exp(log[d] - 0.5 * (np.exp(-2 * log[:d]) @ self.square)).reshape(n, n)
+        noise = np.exp(log[d + 1]) / self.weight + JITTER
+        try:
+            return covariance, cho_factor(covariance + np.diag(noise), lower=True)
+        except LinAlgError:
+            return covariance, None
 
 
 def choose_kernel(x: Floats, z: Floats, weight: Floats, levels: Ints) -> Kernel:
     """The kernel with the largest marginal likelihood times its prior."""
     posterior, d = _Posterior(x, z, weight, levels), x.shape[1]
-    start = posterior.at.copy()
-    start[:d] += math.log(LENGTH_FROM / LENGTH_AT)
-    steps = {"maxiter": STEPS}
-    found = minimize(posterior.loss, start, jac=True, method="L-BFGS-B", options=steps)
-    return _kernel_of(found.x)
+    found = []
+    for length in LENGTHS_FROM:
+        start = posterior.at.copy()
+        start[:d] += math.log(length / LENGTH_AT)
+        steps = {"maxiter": STEPS}
+        found.append(minimize(posterior.loss, start, jac=True, method="L-BFGS-B", options=steps))
+    return _kernel_of(min(found, key=lambda one: one.fun).x)
 
 
-def kernels_near(process: Process, count: int, rng: np.random.Generator) -> list[Kernel]:
+def drawn_kernels(process: Process, count: int, rng: np.random.Generator) -> list[Kernel]:
     """So many kernels as the values allow beside the one that was chosen.
 
-    From Laplace's approximation of their density (Rasmussen and Williams 2006, chapter 3.4):
-    normal logarithms with the curvature at the chosen one, each at most as uncertain as a priori.
+    With few configurations their density has several modes: in one a parameter does something, in
+    another it does nothing. With more, there is one mode that is left.
     """
     some = np.linspace(0, len(process.y) - 1, min(len(process.y), FEW)).astype(int)
     z = (process.y - process.centre) / (float(process.y.std()) or 1.0)
     posterior = _Posterior(process.x[some], z[some], process.weight[some], process.levels)
     kernel = process.kernel
     log = np.log(np.append(kernel.lengths, [kernel.signal, kernel.noise]))
+    if len(process.y) <= FEW:
+        drawn = _by_slices(posterior, log, count, rng)
+    else:
+        drawn = _by_curvature(posterior, log, len(process.y), count, rng)
+    return [_kernel_of(one) for one in drawn]
+
+
+def _by_curvature(
+    posterior: _Posterior, log: Floats, n: int, count: int, rng: np.random.Generator
+) -> list[Floats]:
+    """Laplace's approximation (Rasmussen and Williams 2006, chapter 3.4): normal logarithms with
+    the curvature at the mode `log`, each at most as uncertain as a priori."""
     steps = STEP * np.eye(len(log))
     rows = [posterior.loss(log + step)[1] - posterior.loss(log - step)[1] for step in steps]
     curvature = np.array(rows) / (2 * STEP)
     prior = np.diag(1 / posterior.spread**2)
     curvature = (curvature + curvature.T) / 2 - prior
-    curvature = curvature * len(process.y) / len(some) + prior  # all trials say more than some
+    curvature = curvature * n / len(posterior.z) + prior  # all trials say more than some
     values, vectors = np.linalg.eigh(curvature)
     spread = 1 / np.sqrt(np.maximum(values, 1 / posterior.spread.max() ** 2))
-    drawn = rng.standard_normal((count, len(log))) * spread
-    return [_kernel_of(log + vectors @ one) for one in drawn]
+    return [log + vectors @ (rng.standard_normal(len(log)) * spread) for _ in range(count)]
+
+
+def _by_slices(
+    posterior: _Posterior, log: Floats, count: int, rng: np.random.Generator
+) -> list[Floats]:
+    """Slice sampling, one logarithm after the other (Neal 2003, "Slice sampling", Annals of
+    Statistics 31, figure 5). The slice is looked for in all that the prior allows, so that a draw
+    can step from one mode to another."""
+    posterior.at[:-2] = math.log(DRAWN_AT)
+    reach = REACH * posterior.spread
+    low, high = posterior.at - reach, posterior.at + reach
+    log = log.clip(low, high)
+    height, drawn = posterior.log_density(log), []
+    for _ in range(SWEEPS + count):
+        for j in range(len(log)):
+            log, height = _slice(posterior, log, height, j, (low[j], high[j]), rng)
+        drawn.append(log)
+    return drawn[SWEEPS:]
+
+
+def _slice(
+    posterior: _Posterior,
+    log: Floats,
+    height: float,
+    j: int,
+    ends: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[Floats, float]:
+    """The next point, with one coordinate drawn anew between the ends, and its log density."""
+    least, (low, high) = height - rng.exponential(), ends
+    while high - low > NARROWEST:
+        tried = log.copy()
+        tried[j] = rng.uniform(low, high)
+        there = posterior.log_density(tried)
+        if there >= least:
+            return tried, there
+        low, high = (tried[j], high) if tried[j] < log[j] else (low, tried[j])
+    return log, height
 
 
 def _kernel_of(log: Floats) -> Kernel:

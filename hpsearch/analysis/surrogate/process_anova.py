@@ -23,7 +23,7 @@ from hpsearch.analysis.surrogate.gaussian_process import (
     Process,
     along,
     condition,
-    kernels_near,
+    drawn_kernels,
     level_of,
 )
 
@@ -75,7 +75,7 @@ def drawn_anova(process: Process, nodes: Nodes, rng: np.random.Generator) -> Dra
     points = sobol_points(len(nodes))[:N_POINTS].astype(np.float64)
     strongest, pair = _strongest_pairs(process, nodes)
     found = []
-    for kernel in kernels_near(process, N_KERNELS, rng):
+    for kernel in drawn_kernels(process, N_KERNELS, rng):
         one = condition(kernel, process.x, process.y, process.weight, process.levels)
         found.append(_draw(one, nodes, strongest, points, rng))
     main = np.concatenate([mains for mains, _, _ in found], axis=1)
