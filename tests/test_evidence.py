@@ -123,6 +123,14 @@ def test_a_page_of_a_study_says_what_was_learned_and_what_was_not(studies, evide
     assert "120 trials" in learned
 
 
+def test_every_published_rule_changes_something():
+    """It rules values out, or its value surely gains over the default."""
+    for path in sorted(Path("studies").glob("*/results/*/explanation.json")):
+        for rule in json.loads(path.read_text())["rules"]:
+            if "nothing-ruled-out" in rule["flags"] and rule["kind"] != "conditional":
+                assert rule["gain"] is None or rule["gain"]["low"] > 0, (path, rule["param"])
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -16,6 +16,7 @@ from hpsearch.analysis.estimates import Estimate
 from hpsearch.analysis.read.axes import Bools, Floats, Ints, Value
 from hpsearch.study.metric_names import UNBOUNDED
 
+WIDEN_GAINS = 1.15  # copies keep the good region of one model, which other trials would move
 BESIDE = 0.05  # of the range: as near to a jump is beside it
 UNKNOWN = 0.5  # of the range: whoever cannot say better where the jump is says nothing of it
 
@@ -147,7 +148,8 @@ class Curve:
         off = float(np.quantile(error, low))
         over = max(float(np.quantile(excess, high)), float(np.quantile(error, high)))
         corrected = max(value - float(np.median(excess)), min(value, 0.0))
-        gain = Estimate(corrected, value - over, value - off)
+        below, above = corrected - (value - over), (value - off) - corrected
+        gain = Estimate(corrected, corrected - WIDEN_GAINS * below, corrected + WIDEN_GAINS * above)
         return gain.within(*self._possible_gains(against))
 
     def _possible_gains(self, against: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a
 # Of effects called real. Where only a sampler that learns drew the trials, the test's level is not
 # exact, and with .05 too many would be false.
 FALSE_RATE = 0.05
-FALSE_RATE_LEARNED = 0.02
+FALSE_RATE_LEARNED = 0.03
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 AS_GOOD = "default-may-be-as-good"
 """The flag of a rule whose default may be as good as its value."""
@@ -157,7 +157,8 @@ def rule_of(curve: Curve, metric: str, *, matters: bool) -> Rule | None:
         return _conditional(curve, metric, curve.conditional)
     if not matters or curve.may_be_best.all():
         nothing = _no_effect(curve, metric)
-        if nothing is not None or not matters:
+        keeps = curve.default_given and curve.gain(curve.default).low <= 0
+        if nothing is not None or not matters or keeps:  # what would a user change?
             return nothing
     gain_worst = curve.gain_over_worst()
     if curve.grid.axis.is_categorical:
