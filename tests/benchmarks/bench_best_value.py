@@ -6,9 +6,9 @@
 Every arm has the same space, the same number of trials and the published defaults as its first
 trial; ten repetitions with seeds of their own. The first form trains each trial (in its CPU
 seconds). The second asks a model of a recorded study's trials instead, a surrogate benchmark
-(Eggensperger and others, AAAI 2015): a forest of the final value and one of the seconds, the
-residual of a recorded trial as the noise, and the curve of the nearest recorded trial, so that
-hopeless trials can be ended early. There `true` is the value without its noise.
+(Eggensperger and others, AAAI 2015): a Gaussian process of the final value, with normal noise
+that varies as the replicates do, a forest of the seconds, and the curve of the nearest recorded
+trial, so that hopeless trials can be ended early. There `true` is the value without its noise.
 
 Both write docs/evidence/search/NAME.parquet, a row for each trial, from which `make evidence`
 makes the page. A repetition that the file has is not run again: a long run goes on where it
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import functools
 import io
 import json
 import os
@@ -45,10 +44,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from calls import run
 
+from hpsearch.analysis.surrogate.gaussian_process import fit_process
 from hpsearch.core import environment
 from hpsearch.exchange.together import all_recorded
 from hpsearch.search.plan.cohorts import trial_seed
 from hpsearch.search.samplers.by_name import suggest
+from hpsearch.store.tables.attributes import REPLICATE_OF
 from hpsearch.study.conditions import is_active
 from hpsearch.study.space import to_unit
 from hpsearch.study.spec import load_spec
@@ -121,27 +122,30 @@ class Replay:
         self.space, self.metric, self.spent = preset.distributions, metric, 0.0
         self.x = np.array([self.place(one.params) for one in trials])
         self.final = np.array([one.value for one in trials])
+        levels = [len(one.choices) if isinstance(one, CategoricalDistribution) else 0
+                  for one in self.space.values()]  # fmt: skip
+        self.process = fit_process(self.x, self.final, np.ones(len(trials)), np.array(levels))
+        left = self.process.left_out - self.final
+        self.r2 = float(1 - (left**2).mean() / self.final.var())
+        values = {one.number: one.value for one in trials}
+        pairs = [one.value - values[one.user_attrs[REPLICATE_OF]] for one in trials
+                 if one.user_attrs.get(REPLICATE_OF) in values]  # fmt: skip
+        self.noise = float(np.sqrt(np.mean(np.square(pairs)) / 2))
         columns = recording.columns
         seconds = dict(zip(columns["number"], columns["ran_seconds"], strict=True))
-        numbers = [n for n, state in zip(columns["number"], columns["state"], strict=True)
-                   if state == "COMPLETE"]  # fmt: skip
-        forest = functools.partial(
-            RandomForestRegressor, 500, min_samples_leaf=2, max_features=0.5, random_state=0
-        )
-        self.values = forest(oob_score=True).fit(self.x, self.final)
-        self.residuals = self.final - self.values.oob_prediction_
-        self.costs = forest().fit(self.x, np.log([seconds[n] for n in numbers]))
+        self.costs = RandomForestRegressor(
+            500, min_samples_leaf=2, max_features=0.5, random_state=0
+        ).fit(self.x, np.log([seconds[one.number] for one in trials]))
         self.curves = [[*one.intermediate_values.values()] for one in trials]
 
     def place(self, params) -> list[float]:
-        """A configuration in the unit cube, a column for each choice."""
-        numbers = []
-        for name, one in self.space.items():
-            if isinstance(one, CategoricalDistribution):
-                numbers += [float(params[name] == choice) for choice in one.choices]
-            else:
-                numbers.append(to_unit(one, params[name]))
-        return numbers
+        """A configuration on the sampling scale."""
+        return [
+            (one.choices.index(params[name]) + 0.5) / len(one.choices)
+            if isinstance(one, CategoricalDistribution)
+            else to_unit(one, params[name])
+            for name, one in self.space.items()
+        ]
 
     def prepare(self, data, settings, setup):
         return SimpleNamespace(
@@ -151,9 +155,8 @@ class Replay:
 
     def train(self, settings, params, data, setup) -> TrainResult:
         place = np.array([self.place(params)])
-        true = float(self.values.predict(place)[0])
-        generator = np.random.default_rng(setup.seed)
-        value = true + float(generator.choice(self.residuals))
+        true = float(self.process.predict(self.process.covariance(place))[0])
+        value = true + self.noise * float(np.random.default_rng(setup.seed).standard_normal())
         nearest = int(np.abs(self.x - place).sum(axis=1).argmin())
         curve = np.array(self.curves[nearest]) + value - self.final[nearest]
         seconds = float(np.exp(self.costs.predict(place)[0]))
@@ -235,7 +238,8 @@ def main() -> None:
         spec = load_spec(recording.declared)
         preset = spec.resolve(recording.attrs["hps_preset"])
         inner = Replay(recording, preset, spec.metric)
-        sources |= {"recorded": recording.about["files"]["trials.parquet"]["sha256"]}
+        sources |= {"recorded": recording.about["files"]["trials.parquet"]["sha256"],
+                    "r2": inner.r2, "noise": inner.noise}  # fmt: skip
     else:
         spec = load_spec(args.study)
         preset = spec.resolve(args.preset)
