@@ -150,6 +150,7 @@ def index_page(studies: Sequence[Study], *, searched: bool) -> str:
     header = ("study", "trainer", "trials", "epochs", "training", "rules")
     lines += table(header, rows, left=2) if rows else ["Nothing is recorded yet."]
     lines += ["", "## Rules of thumb", "", rules_of_thumb(studies)]
+    lines += ["", "## What new runs in pairs say", "", *verified(studies)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -254,10 +255,42 @@ def within(value: float, low: float, high: float) -> str:
 def verdicts(param: str, studies: Sequence[Study]) -> str:
     """What new runs in pairs said about values of the parameter."""
     found = [
-        f"{format_value(row['value'])} against {format_value(row['against'])} in {study.name}: "
-        f"{row['verdict']}"
-        for study in studies
-        for row in study.recording.about["verifications"]
-        if row["param"] == param
+        f"{contrast(looks[-1])} in {study.name}: {looks[-1]['verdict']}"
+        for study, looks in contrasts(studies)
+        if looks[-1]["param"] == param
     ]
     return "; ".join(found) or "not verified"
+
+
+def verified(studies: Sequence[Study]) -> list[str]:
+    """A row for each contrast that was verified."""
+    rows = []
+    for study, looks in contrasts(studies):
+        last = looks[-1]
+        gain = within(last["effect"], last["low"], last["high"])
+        pairs = sum(len(look["payload"]["gains"]) for look in looks)
+        claimed = last["payload"]["plan"]["claimed"]
+        metric = study.explanation.metric
+        rows.append(
+            (
+                study.name, f"`{last['param']}` {contrast(last)}", str(len(looks)),
+                str(pairs), digits(claimed, 2),
+                f"{gain} {metric}", last["verdict"],
+            )
+        )  # fmt: skip
+    header = ("study", "contrast", "looks", "pairs", "claimed gain", "gain (90%)", "verdict")
+    return table(header, rows, left=2) if rows else ["None was run yet."]
+
+
+def contrasts(studies: Sequence[Study]) -> list[tuple[Study, list[dict]]]:
+    """Each contrast that was verified with its looks, for the last of which all pairs decide."""
+    found: dict[tuple, tuple[Study, list[dict]]] = {}
+    for study in studies:
+        for row in study.recording.about["verifications"]:
+            key = (study.name, row["param"], row["value"], row["against"])
+            found.setdefault(key, (study, []))[1].append(row)
+    return list(found.values())
+
+
+def contrast(row: dict) -> str:
+    return f"{format_value(row['value'])} against {format_value(row['against'])}"

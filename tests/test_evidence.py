@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -159,6 +160,26 @@ def test_a_contrast_read_the_other_way_has_the_other_sign(evidence):
     assert (other["effect"], other["low"], other["high"]) == (-0.04, -0.06, -0.01)
     assert evidence.evidence_decay.outcome(row) == "confirmed"
     assert evidence.evidence_decay.outcome(other) == "refuted, it is worse"
+
+
+def test_of_a_contrast_that_was_looked_at_twice_the_last_verdict_counts(evidence):
+    def look(verdict, gains):
+        return {
+            "param": "lr", "value": 0.1, "against": 0.01, "effect": 2.0, "low": 1.0, "high": 3.0,
+            "verdict": verdict, "payload": {"gains": gains, "plan": {"claimed": 2.5}},
+        }  # fmt: skip
+
+    about = {"verifications": [look("inconclusive", [1.0, 2.0]), look("confirmed", [3.0])]}
+    study = SimpleNamespace(
+        name="made",
+        recording=SimpleNamespace(about=about),
+        explanation=SimpleNamespace(metric="r2"),
+    )
+    pages = evidence.evidence_pages
+    assert pages.verdicts("lr", [study]) == "0.1 against 0.01 in made: confirmed"
+    assert pages.verdicts("wd", [study]) == "not verified"
+    row = pages.verified([study])[-1]
+    assert row == "| made | `lr` 0.1 against 0.01 | 2 | 3 | 2.5 | 2 (1 to 3) r2 | confirmed |"
 
 
 def test_a_typed_figure_is_found(tmp_path, evidence):
