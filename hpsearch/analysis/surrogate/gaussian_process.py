@@ -156,12 +156,14 @@ def along(process: Process, j: int, at: Floats) -> Floats:
 class _Posterior:
     """Of a kernel's logarithms (d + 2,), given values (n,) of mean 0 and variance 1 at (n, d)."""
 
-    def __init__(self, x: Floats, z: Floats, weight: Floats, levels: Ints) -> None:
+    def __init__(
+        self, x: Floats, z: Floats, weight: Floats, levels: Ints, length: float | None = None
+    ) -> None:
         n, d = x.shape
         self.z, self.weight = z, weight
         self.square = _squares(x, levels).reshape(d, n * n)
-        length = math.log(LENGTH_AT) + 0.5 * math.log(d)
-        self.at = np.append(np.full(d, length), [SIGNAL_AT, NOISE_AT])
+        at = math.log(length) if length else math.log(LENGTH_AT) + 0.5 * math.log(d)
+        self.at = np.append(np.full(d, at), [SIGNAL_AT, NOISE_AT])
         self.spread = np.append(np.full(d, LENGTH_SPREAD), [SIGNAL_SPREAD, NOISE_SPREAD])
 
     def loss(self, log: Floats) -> tuple[float, Floats]:
@@ -223,13 +225,13 @@ def drawn_kernels(process: Process, count: int, rng: np.random.Generator) -> lis
     """
     some = np.linspace(0, len(process.y) - 1, min(len(process.y), FEW)).astype(int)
     z = (process.y - process.centre) / (float(process.y.std()) or 1.0)
-    posterior = _Posterior(process.x[some], z[some], process.weight[some], process.levels)
+    values = process.x[some], z[some], process.weight[some], process.levels
     kernel = process.kernel
     log = np.log(np.append(kernel.lengths, [kernel.signal, kernel.noise]))
     if len(process.y) <= FEW:
-        drawn = _by_slices(posterior, log, count, rng)
+        drawn = _by_slices(_Posterior(*values, DRAWN_AT), log, count, rng)
     else:
-        drawn = _by_curvature(posterior, log, len(process.y), count, rng)
+        drawn = _by_curvature(_Posterior(*values), log, len(process.y), count, rng)
     return [_kernel_of(one) for one in drawn]
 
 
@@ -255,7 +257,6 @@ def _by_slices(
     """Slice sampling, one logarithm after the other (Neal 2003, "Slice sampling", Annals of
     Statistics 31, figure 5). The slice is looked for in all that the prior allows, so that a draw
     can step from one mode to another."""
-    posterior.at[:-2] = math.log(DRAWN_AT)
     reach = REACH * posterior.spread
     low, high = posterior.at - reach, posterior.at + reach
     log = log.clip(low, high)

@@ -154,9 +154,7 @@ def covered(pieces: Sequence[Sequence[float]], points: np.ndarray) -> list[bool]
 
 def _add_shares(values: dict[str, list[float]], line: Mapping, truth: Truth) -> None:
     for param, actual in truth.main.items():
-        if param not in line["main"]:  # of a branch with too few trials nothing is said
-            continue
-        share, low, high = line["main"][param]
+        share, low, high = line["main"].get(param, (0.0, 0.0, 0.0))
         values["off"].append(abs(share - actual))
         if actual > SEEN:
             values["main"].append(low <= actual <= high)
