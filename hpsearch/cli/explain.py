@@ -101,6 +101,12 @@ def explain(
     from hpsearch.exchange.together import recorded_source
     from hpsearch.store.sources import find_in, is_default_missing, open_sources
 
+    for name in studies or ():
+        if Path(name).suffix in (".csv", ".tsv", ".parquet", ".jsonl") and Path(name).is_file():
+            raise InputError(
+                f"{name} is a file, not a study: `hpsearch import {name} --study NAME` puts its "
+                "trials into a study, which `hpsearch explain NAME` explains."
+            )
     format = format or format_of(output)
     names = [*(studies or []), *(study or [])]
     analyse = partial(

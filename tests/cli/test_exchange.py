@@ -30,6 +30,13 @@ def test_somebodys_runs_are_imported_explained_and_exported(tmp_path):
     assert (status, "has no study 'none'" in err) == (2, True)
 
 
+def test_explaining_a_file_says_how_to_import_it(tmp_path):
+    (tmp_path / "runs.csv").write_text("lr,acc\n0.1,0.5\n")
+    status, _, err = typed(tmp_path, "explain", "runs.csv")
+    assert status == 2
+    assert "`hpsearch import runs.csv --study NAME`" in err
+
+
 def test_a_whole_study_moves_to_another_store(tmp_path):
     (tmp_path / "runs.csv").write_text("lr,acc\n0.1,0.5\n0.01,0.75\n")
     typed(tmp_path, "import", "runs.csv", "--study", "mine", "--metric", "acc")
