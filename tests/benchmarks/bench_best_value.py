@@ -44,7 +44,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from calls import run
 
-from hpsearch.analysis.surrogate.gaussian_process import fit_process
+from hpsearch.analysis.gaussian_process import fit_process
 from hpsearch.core import environment
 from hpsearch.exchange.together import all_recorded
 from hpsearch.search.plan.cohorts import trial_seed

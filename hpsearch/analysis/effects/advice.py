@@ -19,11 +19,11 @@ import numpy as np
 
 from hpsearch.analysis.effects.grids import MIN_LEVELS_TO_SMOOTH, Grid
 from hpsearch.analysis.effects.partial_residuals import Marginal, PartialResiduals
+from hpsearch.analysis.gaussian_process import Process
 from hpsearch.analysis.read.axes import Floats, Ints
 from hpsearch.analysis.surrogate.anova import sobol_points
 from hpsearch.analysis.surrogate.fit import Fit
 from hpsearch.analysis.surrogate.forest import Forest, Table
-from hpsearch.analysis.surrogate.gaussian_process import Process
 
 BEST = 0.25  # the share of the space, at each value, that counts as set well
 N_BINS = 16  # of a continuous axis; Sobol points fill each evenly, as the number is a power of 2

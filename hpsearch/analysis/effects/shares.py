@@ -26,10 +26,10 @@ import numpy as np
 
 from hpsearch.analysis.effects.grids import Grid
 from hpsearch.analysis.effects.partial_residuals import WIDEN, Marginal, PartialResiduals
+from hpsearch.analysis.gaussian_process import Process
 from hpsearch.analysis.read.axes import Bools, Floats, Ints
 from hpsearch.analysis.surrogate.anova import Anova, sobol_points
 from hpsearch.analysis.surrogate.forest import Forest
-from hpsearch.analysis.surrogate.gaussian_process import Process
 from hpsearch.analysis.surrogate.process_anova import drawn_anova
 
 ROWS_PER_TERM = 3  # fewer rows for each coefficient let the noise decide

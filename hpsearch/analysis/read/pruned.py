@@ -2,16 +2,16 @@
 
 The trials that went on beyond a step say how final values follow from the parameters and from the
 reports at that step: final = a(parameters) + slope x report. This is the partly linear model of
-Robinson (1988, "Root-N-consistent semiparametric regression", Econometrica 56): a forest takes the
-parameters' part off both, and a line of Theil and Sen goes through the rest. A trial that was
+Robinson (1988, "Root-N-consistent semiparametric regression", Econometrica 56), with a Gaussian
+process or a forest for a, whichever is nearer to trials that it has not seen. A trial that was
 stopped at that step gets the value that the model says. This is fair because the pruner saw nothing
 but that report. Without the parameters it would not be: among good configurations the first report
-may say nothing of the end, and trials that were stopped by chance would look like bad ones. Steps
+may say nothing of the end, and a trial of many epochs reports less at first than one of few. Steps
 are taken from the last to the first, and trials stopped later, once carried on, count for those
 stopped earlier.
 
-A forest could take the number of steps as one more parameter instead. But pruning makes steps a
-consequence of the parameters, and the forest would credit the steps with what the parameters did.
+The surrogate could take the number of steps as one more parameter instead. But pruning makes steps
+a consequence of the parameters, and it would credit the steps with what the parameters did.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import theilslopes
 
-from hpsearch.analysis.read.axes import Bools, Floats
+from hpsearch.analysis.gaussian_process import fit_process
+from hpsearch.analysis.read.axes import Bools, Floats, Ints
 from hpsearch.store.trials.columns import Reports
 
 MIN_PAIRS = 6  # trials that went on, for a slope; with fewer the line is parallel to y = x
-MAX_PAIRS = 300  # the slope takes time in their square
 MAX_SLOPE = 2.0
-MIN_ROWS = 20  # trials that went on, for a forest; with fewer the parameters have no part
-MAX_ROWS = 500  # no nearer to the truth with 2,000 of 20,000 trials, in four times the time
-MAX_FORESTS = 20  # steps with one of their own; the others take that of the next later step
-N_TREES = 100
+MIN_ROWS = 8  # trials that went on, for a process; with fewer the parameters have no part
+FOREST_ROWS = 20  # the same for a forest
+TURNS = 3
+SAME = 0.05  # slopes, between which another turn makes no difference
+N_TREES = 50
+MAX_ROWS = 100  # the process takes time in their cube
+MAX_MODELS = 20  # steps with one of their own; the others take that of the next later step
 FAR = 10.0  # interquartile ranges from the median: a diverged trial counts as if it were no farther
 
 Carry = Callable[[Floats, Floats], Floats]
@@ -38,17 +41,22 @@ Carry = Callable[[Floats, Floats], Floats]
 
 
 def at_full_budget(
-    value: Floats, pruned: Bools, last_step: Floats, reports: Reports, unit: Floats
+    value: Floats,
+    pruned: Bools,
+    last_step: Floats,
+    reports: Reports,
+    unit: Floats,
+    levels: Ints,
 ) -> Floats:
     """`value` (n,) with the pruned ones carried on to the end; NaN where a trial has none.
 
     `unit` (n, d) are the trials' positions on the sampling scales, NaN where a parameter is not
-    active.
+    active; `levels` (d,) the number of a parameter's categories or 0.
     """
     found, where = value.copy(), np.where(np.isfinite(unit), unit, -1.0)
     at = np.full(len(value), np.nan)
     steps = np.unique(last_step[pruned])[::-1]
-    own = steps[_spread(len(steps), MAX_FORESTS)]
+    own = steps[_spread(len(steps), MAX_MODELS)]
     carry: Carry | None = None
     for step in steps:
         here = reports.step == step
@@ -61,7 +69,7 @@ def at_full_budget(
         if len(went_on) >= MIN_ROWS:
             if carry is None or step in own:
                 some = went_on[_spread(len(went_on), MAX_ROWS)]
-                carry = _partly_linear(where[some], at[some], found[some])
+                carry = _partly_linear(where[some], at[some], found[some], levels)
             found[stopped] = carry(where[stopped], at[stopped])
         elif len(went_on):
             slope, shift = _line(at[went_on], found[went_on])
@@ -69,28 +77,64 @@ def at_full_budget(
     return found
 
 
-def _partly_linear(unit: Floats, x: Floats, y: Floats) -> Carry:
+def _partly_linear(unit: Floats, x: Floats, y: Floats, levels: Ints) -> Carry:
     """From trials at positions (n, d) with reports x (n,) and final values y (n,)."""
-    from sklearn.ensemble import RandomForestRegressor
+    x, y = _tamed(x), _tamed(y)
+    found = [_by_process(unit, x, y, levels)]
+    if len(x) >= FOREST_ROWS:
+        found.append(_by_forest(unit, x, y))
+    return min(found, key=lambda one: one[0])[1]
 
-    both = np.column_stack([_tamed(x), _tamed(y)])
-    scale = both.std(axis=0)
-    scale[scale == 0] = 1.0
-    forest = RandomForestRegressor(N_TREES, min_samples_leaf=2, oob_score=True, random_state=0).fit(
-        unit, both / scale
-    )
-    rest = both - forest.oob_prediction_ * scale
-    slope, _ = _line(rest[:, 0], rest[:, 1])
+
+def _by_process(unit: Floats, x: Floats, y: Floats, levels: Ints) -> tuple[float, Carry]:
+    """The mean error at trials left out, and the model: slope and process are found in turn, since
+    each of them takes the other."""
+    once, slope, before = np.ones(len(x)), 1.0, np.inf
+    process = fit_process(unit, y - x, once, levels)
+    for _ in range(TURNS):
+        if abs(slope - before) < SAME:
+            break
+        before, slope = slope, _slope(x, y, process.inverse)
+        process = fit_process(unit, y - slope * x, once, levels)
 
     def carry(unit: Floats, report: Floats) -> Floats:
-        expected = forest.predict(unit) * scale
-        return np.asarray(expected[:, 1] + slope * (report - expected[:, 0]))
+        return np.asarray(process.predict(process.covariance(unit)) + slope * report)
 
-    return carry
+    return float(np.abs(process.left_out - process.y).mean()), carry
+
+
+def _by_forest(unit: Floats, x: Floats, y: Floats) -> tuple[float, Carry]:
+    """The same with a forest, which sees jumps. It takes the parameters' part off both, and a line
+    of Theil and Sen goes through the rest."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    def grow(values: Floats) -> RandomForestRegressor:
+        settings = {"min_samples_leaf": 2, "oob_score": True, "random_state": 0}
+        return RandomForestRegressor(N_TREES, **settings).fit(unit, values)
+
+    both = np.column_stack([x, y])
+    scale = both.std(axis=0)
+    scale[scale == 0] = 1.0
+    rest = both - grow(both / scale).oob_prediction_ * scale
+    slope, _ = _line(rest[:, 0], rest[:, 1])
+    forest = grow(y - slope * x)
+
+    def carry(unit: Floats, report: Floats) -> Floats:
+        return np.asarray(forest.predict(unit) + slope * report)
+
+    return float(np.abs(y - slope * x - forest.oob_prediction_).mean()), carry
+
+
+def _slope(x: Floats, y: Floats, inverse: Floats) -> float:
+    """By generalized least squares, with the inverse (n, n) of the covariance of the rest."""
+    x, y = x - x.mean(), y - y.mean()
+    weighted = inverse @ x
+    total = float(weighted @ x)
+    return float(np.clip(weighted @ y / total, 0.0, MAX_SLOPE)) if total > 0 else 1.0
 
 
 def _tamed(values: Floats) -> Floats:
-    """The values, none of them FAR from the others: a forest's means stand no diverged trial."""
+    """The values, none of them FAR from the others: no mean stands a diverged trial."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     reach = FAR * (high - low)
     return np.clip(values, middle - reach, middle + reach) if reach > 0 else values
@@ -99,8 +143,7 @@ def _tamed(values: Floats) -> Floats:
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
     if len(x) < MIN_PAIRS or np.ptp(x) == 0:
         return 1.0, float(np.median(y - x))
-    some = _spread(len(x), MAX_PAIRS)
-    slope = float(np.clip(theilslopes(y[some], x[some])[0], 0.0, MAX_SLOPE))
+    slope = float(np.clip(theilslopes(y, x)[0], 0.0, MAX_SLOPE))
     return slope, float(np.median(y - slope * x))
 
 

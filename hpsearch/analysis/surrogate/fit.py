@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hpsearch.analysis.gaussian_process import MOST, Process, fit_process
 from hpsearch.analysis.read.axes import Floats
 from hpsearch.analysis.surrogate.anova import Anova, decompose
 from hpsearch.analysis.surrogate.forest import (
@@ -28,7 +29,6 @@ from hpsearch.analysis.surrogate.forest import (
     r2,
     subset,
 )
-from hpsearch.analysis.surrogate.gaussian_process import MOST, Process, fit_process
 
 N_REFITS = 59
 N_REFIT_TREES = 24

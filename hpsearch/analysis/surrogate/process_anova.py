@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.analysis.read.axes import Floats
-from hpsearch.analysis.surrogate.anova import sobol_points
-from hpsearch.analysis.surrogate.gaussian_process import (
+from hpsearch.analysis.gaussian_process import (
     Process,
     along,
     condition,
     drawn_kernels,
     level_of,
 )
+from hpsearch.analysis.read.axes import Floats
+from hpsearch.analysis.surrogate.anova import sobol_points
 
 N_KERNELS = 8  # drawn, as the lengths are not known either
 N_EACH = 25  # functions for each of them

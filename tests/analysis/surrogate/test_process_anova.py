@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hpsearch.analysis.surrogate.gaussian_process import (
+from hpsearch.analysis.gaussian_process import (
     DRAWN_AT,
     Kernel,
     _Posterior,

@@ -18,7 +18,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-from hpsearch.analysis.read.axes import Floats, Ints
+from hpsearch.store.trials.columns import Floats, Ints
 
 MOST = 500  # configurations; with more a forest alone sees whatever is of use
 MAX_TO_CHOOSE = 200  # configurations of which the kernel is chosen; more take time in their cube

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from hpsearch.analysis.surrogate.gaussian_process import (
+from hpsearch.analysis.gaussian_process import (
     JITTER,
     Kernel,
     _Posterior,
