@@ -1,4 +1,4 @@
-"""Losses that explode must not hide what all others say (method.md, section 1)."""
+"""Trials that explode must not hide what all others say (method.md, section 1)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from hpsearch.analysis.read.frame import Frame
 from hpsearch.core.words import digits
 
 EXPLODED = 100.0  # times the median: a loss that large says no more than that training collapsed
-FENCE = 1.5  # interquartile ranges beyond the upper quartile (Tukey 1977), of the logarithms
+COLLAPSED = 20.0  # the same of other values, in their interquartile range and the median's size
+FENCE = 1.5  # interquartile ranges beyond the worse quartile (Tukey 1977), of the logarithms
+FAR_FENCE = 3.0  # the same of other values, whose scale nobody knows
 
 
 def without_explosions(frame: Frame) -> Frame:
-    """The frame with `final` drawn in where losses exploded, and a note that says so."""
-    if frame.maximize:
+    """The frame with `final` drawn in where trials exploded, and a note that says so."""
+    if frame.maximize and np.isfinite(frame.bounds[0]):  # an accuracy of 0 is believed
         return frame
-    final, note = winsorised(frame.final)
+    final, note = winsorised(frame.final, maximize=frame.maximize)
     return frame if note is None else replace(frame, final=final, notes=(*frame.notes, note))
 
 
-def winsorised(value: Floats) -> tuple[Floats, str | None]:
-    """Values (n,) of which less is better, the largest drawn in, and what to say of that.
+def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | None]:
+    """Values (n,) with the worst drawn in where they explode, and what to say of that.
 
-    Where all are positive and the largest is more than EXPLODED times the median, those above the
-    fence are read as the fence: so they stay the worst, but no longer make all of the variance.
+    Losses of which all are positive explode where the largest is more than EXPLODED times the
+    median. Other values, such as an R2, collapse where the worst lies COLLAPSED times farther from
+    the median than their interquartile range and the median's size together. What lies beyond a
+    fence is read as the fence: so it stays the worst, but no longer makes all of the variance.
 
     Source: Tukey (1977), Exploratory data analysis, on fences; that of logarithms, since losses are
     skewed.
@@ -37,17 +41,30 @@ def winsorised(value: Floats) -> tuple[Floats, str | None]:
         (0.789, '1 value above 0.789 is read as 0.789')
         >>> winsorised(np.array([0.5, 0.4, 0.6, 40.0]))[1] is None
         True
+        >>> winsorised(np.array([0.5, 0.4, 0.6, 0.5, -80.0]), maximize=True)[1].split(":")[0]
+        '1 value below 0.1 is read as 0.1'
     """
-    known = value[np.isfinite(value)]
-    if known.min() <= 0 or known.max() <= EXPLODED * np.median(known):
-        return value, None
-    low, high = np.quantile(np.log(known), [0.25, 0.75])
-    fence = float(np.exp(high + FENCE * (high - low)))
+    worse = -value if maximize else value
+    known = worse[np.isfinite(worse)]
+    middle, greatest = float(np.median(known)), float(known.max())
+    if known.min() > 0:
+        if greatest <= EXPLODED * middle:
+            return value, None
+        low, high = np.quantile(np.log(known), [0.25, 0.75])
+        fence = float(np.exp(high + FENCE * (high - low)))
+        why = f"{greatest / middle:,.0f} times the median"
+    else:
+        low, high = np.quantile(known, [0.25, 0.75])
+        if greatest - middle <= COLLAPSED * (high - low + abs(middle)):
+            return value, None
+        fence = float(high + FAR_FENCE * (high - low))
+        why = f"{digits(-greatest if maximize else greatest)}, far from all others,"
     count = int(np.sum(known > fence))
     if not count:
         return value, None
-    times = float(known.max() / np.median(known))
-    which = f"{count} value{'s' if count > 1 else ''} above {digits(fence)}"
-    note = f"{which} {'are' if count > 1 else 'is'} read as {digits(fence)}: "
-    note += f"the largest is {times:,.0f} times the median and would hide what all others say."
-    return np.minimum(value, fence), note
+    shown = digits(-fence if maximize else fence)
+    which = f"{count} value{'s' if count > 1 else ''} {'below' if maximize else 'above'} {shown}"
+    note = f"{which} {'are' if count > 1 else 'is'} read as {shown}: "
+    note += f"the worst is {why} and would hide what all others say."
+    drawn = np.minimum(worse, fence)
+    return -drawn if maximize else drawn, note
