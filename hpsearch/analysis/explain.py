@@ -203,7 +203,7 @@ def _assemble(
     results = [_weigh_failures(frame, one, avoid, fourth) for one in results]
     trusted, main, named = _trusted(results), results[0], list[Rule]()
     for one in trusted:
-        named += rules_of(one.curves, frame.metric, learned=one.learned)
+        named += rules_of(one.curves, frame.metric)
     rules = [*beside(frame, avoid, named), *named]
     chance = ChanceToFail(frame, third)
     for one in sorted(trusted, key=lambda one: -one.subspace.active):  # what is inside comes last

@@ -44,8 +44,7 @@ class SubspaceResults:
 
     `null` is what forests reach where there is nothing to find, None for the exact surrogate.
     `variance` is that of all effects of the parameters that this subspace reports, then its copies
-    (1 + B,). `learned`: a sampler that learns drew all trials. `worth`: the smallest difference
-    that is worth having, in the metric's unit.
+    (1 + B,). `worth`: the smallest difference that is worth having, in the metric's unit.
     """
 
     subspace: Subspace
@@ -58,7 +57,6 @@ class SubspaceResults:
     importances: list[Importance]
     remainder: float
     variance: Floats
-    learned: bool
     curves: list[Curve]
     advice: Advice
     surfaces: list[Surface]
@@ -137,7 +135,6 @@ def analyse(
         importances=importances,
         remainder=shares.rest / (shares.total or 1.0),
         variance=own,
-        learned=not strata.even.any(),
         curves=_curves(frame, space, residuals, tested, importances, worth, level),
         advice=advice,
         surfaces=_surfaces(frame, space, fitted, importances),

@@ -18,13 +18,11 @@ from hpsearch.core.words import code_html, digits, format_ranges, format_value, 
 Kind = Literal["optimum", "threshold", "avoid", "no-effect", "conditional", "edge"]
 NAMING: tuple[Kind, ...] = ("optimum", "threshold", "edge")  # rules that name a value to use
 
-# Of effects called real. Where only a sampler that learns drew the trials, the test's level is not
-# exact, and with .05 too many would be false.
-FALSE_RATE = 0.05
-FALSE_RATE_LEARNED = 0.03
+FALSE_RATE = 0.05  # of effects called real
 EDGE = 0.03  # an optimum this near to an end of the range lies at the edge
 AS_GOOD = "default-may-be-as-good"
 """The flag of a rule whose default may be as good as its value."""
+KNOWN = 0.5  # of the range: a best value within so much is worth a rule that rules no value out
 WIDE = 0.7  # of the range: no rule where the best value and what may be as good are less sure
 PLATEAU_DROP = 0.1  # of the curve's span: points within it of the best are as good
 PLATEAU_WIDTH = 0.4  # a plateau at least this wide, reaching an end, makes a threshold
@@ -121,13 +119,9 @@ class Rule:
         return visible(f"<div><b>{code_html(self.advice)}</b> {code_html(why)}</div>")
 
 
-def rules_of(curves: Sequence[Curve], metric: str, *, learned: bool = False) -> list[Rule]:
-    """The rules of a trusted forest, the strongest parameters first.
-
-    `learned`: a sampler that learns drew all trials.
-    """
-    rate = FALSE_RATE_LEARNED if learned else FALSE_RATE
-    matters = discoveries([curve.p_value for curve in curves], rate)
+def rules_of(curves: Sequence[Curve], metric: str) -> list[Rule]:
+    """The rules of a trusted forest, the strongest parameters first."""
+    matters = discoveries([curve.p_value for curve in curves], FALSE_RATE)
     rules = [
         rule
         for curve, shown in zip(curves, matters, strict=True)
@@ -157,13 +151,22 @@ def rule_of(curve: Curve, metric: str, *, matters: bool) -> Rule | None:
         return _conditional(curve, metric, curve.conditional)
     if not matters or curve.may_be_best.all():
         nothing = _no_effect(curve, metric)
-        keeps = curve.default_given and curve.gain(curve.default).low <= 0
-        if nothing is not None or not matters or keeps:  # what would a user change?
+        if nothing is not None or not matters or _changes_nothing(curve):
             return nothing
     gain_worst = curve.gain_over_worst()
     if curve.grid.axis.is_categorical:
         return _category(curve, metric, gain_worst)
     return _numeric(curve, metric, gain_worst)
+
+
+def _changes_nothing(curve: Curve) -> bool:
+    """Of a curve that rules no value out: what would a user change?"""
+    if curve.default_given and curve.gain(curve.default).low > 0:
+        return False
+    if curve.grid.axis.is_categorical:
+        return curve.default_given
+    low, high = curve.best_interval()
+    return high - low > KNOWN
 
 
 def _numeric(curve: Curve, metric: str, gain_worst: Estimate) -> Rule | None:
@@ -300,6 +303,9 @@ def _advice(rule: Rule) -> str:
     name, value = f"`{rule.param}`:", format_value(rule.value)
     between = format_ranges(rule.pieces)
     sure = f"{rule.level:.0%} interval {between}"
+    if "nothing-ruled-out" in rule.flags and rule.best_low is not None:
+        within = format_ranges(((rule.best_low, rule.best_high),))
+        sure = f"{rule.level:.0%} interval of the best value {within}"
     if rule.kind == "no-effect":
         if "default-unknown" in rule.flags:  # somebody else's study says of no value that it is
             return f"{name} any value does: it makes no difference."

@@ -10,6 +10,7 @@ import pytest
 
 from hpsearch.analysis import explain
 from hpsearch.analysis.effects.curve import effect_of
+from hpsearch.analysis.effects.partial_residuals import Marginal
 from hpsearch.analysis.read.frame import read_study
 from hpsearch.analysis.report.plots.figures import effect_plots
 from hpsearch.study.metric_names import UNBOUNDED
@@ -110,3 +111,16 @@ def test_axes_of_plots_end_where_the_metric_does(explained):
 def test_per_cent_are_bounded_by_100_and_an_unknown_metric_is_not(studies):
     assert read_study(accuracies(studies, unit=100.0)).bounds == (0, 100)
     assert read_study(accuracies(studies, "score")).bounds == UNBOUNDED
+
+
+def test_the_ends_of_a_gain_lie_farther_off_than_its_copies_say(explained):
+    """All copies agree on the best point, so no winner's curse: their gains over the first point
+    are 10 + z, and the 90% interval is 1.15 times as wide as that of z."""
+    curve = explained.curves[0]
+    line = np.linspace(0, 1, len(curve.grid.points))
+    z = np.linspace(-1, 1, 201)
+    copies = 10 * line + z[:, None] * line
+    exact = Marginal(10 * line, copies, copies, covariance=np.zeros((len(line), len(line))))
+    gain = replace(curve, marginal=exact, weighed=None, bounds=UNBOUNDED).gain(0)
+    assert gain.value == pytest.approx(10)
+    assert [gain.low, gain.high] == pytest.approx([10 - 1.15 * 0.9, 10 + 1.15 * 0.9])
