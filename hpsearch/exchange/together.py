@@ -116,13 +116,16 @@ def _of_name(name: str, own: Sequence[Own]) -> Iterator[optuna.Study]:
             yield together(one.source.load(one.summary), one.source.shown, of_preset)
     rest = [each for each in found if each.study not in covered]
     for study in dict.fromkeys(each.study for each in rest):
-        largest = max((each for each in rest if each.study == study), key=lambda each: each.count)
-        trials = [one for one in largest.trials() if one.state.is_finished()]
-        yield _with_note(
-            in_memory(study, largest, _renumbered(trials, 0, {})),
-            f"All {how_many(len(trials), 'trial')} are recorded ones, {whence(largest)}; "
-            "none is yours.",
-        )
+        yield _alone(study, [each for each in rest if each.study == study])
+
+
+def _alone(name: str, recorded: Sequence[Recording], why: str = "") -> optuna.Study:
+    """The largest of the recordings as a study of that name."""
+    largest = max(recorded, key=lambda one: one.count)
+    trials = [one for one in largest.trials() if one.state.is_finished()]
+    count = how_many(len(trials), "trial")
+    sentence = f"{why}All {count} are recorded ones, {whence(largest)}; none is yours."
+    return _with_note(in_memory(name, largest, _renumbered(trials, 0, {})), sentence)
 
 
 def of_family(name: str, files: Sequence[Path] = ()) -> Iterator[Recording]:
@@ -149,9 +152,10 @@ def all_recorded() -> list[Recording]:
 
 def together(study: optuna.Study, shown: str, recorded: Sequence[Recording]) -> optuna.Study:
     """The user's study, which lies where `shown` says, with the trials of that recording which it
-    can be compared with.
+    can be compared with; of a study of other data the recorded trials alone.
 
-    Raises InputError with the reason where it can be with none.
+    Which copy of the data a machine can get is not the user's choice, and so no error. Raises
+    InputError with the reason where the studies differ in anything else.
     """
     reasons = [mismatch(study, one) for one in recorded]
     if all(reasons):
@@ -159,10 +163,12 @@ def together(study: optuna.Study, shown: str, recorded: Sequence[Recording]) -> 
             f"Your trials of {study.study_name} cannot be explained together with the recorded "
             f"ones: {reasons[0]}. Leave out --recorded, or explain those in another folder."
         )
-    chosen = max(
-        (one for one, reason in zip(recorded, reasons, strict=True) if not reason),
-        key=lambda one: one.count,
-    )
+    comparable = [one for one, reason in zip(recorded, reasons, strict=True) if not reason]
+    of_same_data = [one for one in comparable if _other_data(study, one) is None]
+    if not of_same_data:
+        why = f"Your trials are left out: {_other_data(study, comparable[0])}. "
+        return _alone(study.study_name, comparable, why)
+    chosen = max(of_same_data, key=lambda one: one.count)
     mine = all_trials(study)
     known = {_what(trial): trial.number for trial in mine if trial.state.is_finished()}
     numbers: dict[int, int] = {}
@@ -187,7 +193,8 @@ def together(study: optuna.Study, shown: str, recorded: Sequence[Recording]) -> 
 
 
 def mismatch(study: optuna.Study, recording: Recording) -> str | None:
-    """Why trials of the study cannot be compared with the recorded ones; None if they can."""
+    """Why trials of the study cannot be compared with the recorded ones, but for their data; None
+    if they can."""
     mine, other = study.user_attrs, recording.attrs
     if missing := [key for key in attributes.REQUIRED if key not in mine]:
         return f"the study lacks {missing[0]}"
@@ -201,13 +208,18 @@ def mismatch(study: optuna.Study, recording: Recording) -> str | None:
             changes.append(f"its {what} is {to_json(left)} (recorded: {to_json(right)})")
     if [one.name.lower() for one in study.directions] != recording.about["directions"]:
         changes.append("its direction is the other")
-    mine_data, other_data = mine[attributes.DATA], other[attributes.DATA]
-    if mine_data["fingerprint"] != other_data["fingerprint"]:
-        changes.append(
-            f"its data is {mine_data['source']}, fingerprint {mine_data['fingerprint'][:12]} "
-            f"(recorded: {other_data['source']}, fingerprint {other_data['fingerprint'][:12]})"
-        )
     return "; ".join(changes) or None
+
+
+def _other_data(study: optuna.Study, recording: Recording) -> str | None:
+    """How the data of the study differ from the recording's; None if they are the same."""
+    mine, other = study.user_attrs[attributes.DATA], recording.attrs[attributes.DATA]
+    if mine["fingerprint"] == other["fingerprint"]:
+        return None
+    return (
+        f"their data is {mine['source']}, fingerprint {mine['fingerprint'][:12]} "
+        f"(recorded: {other['source']}, fingerprint {other['fingerprint'][:12]})"
+    )
 
 
 def whence(recording: Recording) -> str:

@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution
@@ -182,7 +183,20 @@ def test_replicates_keep_what_they_repeat(both):
         assert (one.number < 12) == (original.number < 12)
 
 
-def test_trials_of_another_space_or_data_are_refused_in_a_sentence(recorded, mine):
+def test_beside_trials_of_other_data_the_recorded_ones_stand_alone(recorded, mine):
+    """A machine that reaches the publisher of the data has another copy than one with a mirror."""
+    run(mine, 6)
+    study = optuna.load_study(study_name="shop-quick", storage=mine)
+    data = {**study.user_attrs["hps_data"], "source": "a mirror", "fingerprint": "0" * 64}
+    study.set_user_attr("hps_data", data)
+    explained = hpsearch.explain("shop", storage=mine, recorded=True)
+    assert explained.n_trials == 40
+    said = explained.notes[0]
+    assert said.startswith("Your trials are left out: their data is a mirror, fingerprint 000000")
+    assert "All 40 trials are recorded ones" in said
+
+
+def test_trials_of_another_space_are_refused_in_a_sentence(recorded, mine):
     other = recorded[1].parents[1] / "other.toml"
     other.write_text(TOML.replace("high = 9.0", "high = 8.0"))
     hpsearch.run(other, preset="quick", trials=6, storage=mine, console=QUIET)
