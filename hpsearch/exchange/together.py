@@ -1,6 +1,7 @@
 """The user's own trials of a study together with the recorded ones: `explain --recorded`.
 
-Both are put into a study in memory, the user's first, so that his trials keep their numbers.
+Both are put into a study in memory, the user's first, so that his trials keep their numbers. Of
+another copy of the data the recorded ones stand alone.
 """
 
 from __future__ import annotations
@@ -116,16 +117,16 @@ def _of_name(name: str, own: Sequence[Own]) -> Iterator[optuna.Study]:
             yield together(one.source.load(one.summary), one.source.shown, of_preset)
     rest = [each for each in found if each.study not in covered]
     for study in dict.fromkeys(each.study for each in rest):
-        yield _alone(study, [each for each in rest if each.study == study])
+        largest = max((each for each in rest if each.study == study), key=lambda each: each.count)
+        yield _alone(study, largest)
 
 
-def _alone(name: str, recorded: Sequence[Recording], why: str = "") -> optuna.Study:
-    """The largest of the recordings as a study of that name."""
-    largest = max(recorded, key=lambda one: one.count)
-    trials = [one for one in largest.trials() if one.state.is_finished()]
+def _alone(name: str, recording: Recording, why: str = "") -> optuna.Study:
+    """The recorded trials as a study of that name; `why` without the user's."""
+    trials = [one for one in recording.trials() if one.state.is_finished()]
     count = how_many(len(trials), "trial")
-    sentence = f"{why}All {count} are recorded ones, {whence(largest)}; none is yours."
-    return _with_note(in_memory(name, largest, _renumbered(trials, 0, {})), sentence)
+    sentence = f"{why}All {count} are recorded ones, {whence(recording)}; none is yours."
+    return _with_note(in_memory(name, recording, _renumbered(trials, 0, {})), sentence)
 
 
 def of_family(name: str, files: Sequence[Path] = ()) -> Iterator[Recording]:
@@ -166,8 +167,9 @@ def together(study: optuna.Study, shown: str, recorded: Sequence[Recording]) -> 
     comparable = [one for one, reason in zip(recorded, reasons, strict=True) if not reason]
     of_same_data = [one for one in comparable if _other_data(study, one) is None]
     if not of_same_data:
-        why = f"Your trials are left out: {_other_data(study, comparable[0])}. "
-        return _alone(study.study_name, comparable, why)
+        largest = max(comparable, key=lambda one: one.count)
+        why = f"Your trials are left out: {_other_data(study, largest)}. "
+        return _alone(study.study_name, largest, why)
     chosen = max(of_same_data, key=lambda one: one.count)
     mine = all_trials(study)
     known = {_what(trial): trial.number for trial in mine if trial.state.is_finished()}

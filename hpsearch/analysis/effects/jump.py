@@ -35,7 +35,8 @@ def with_cut(scatter: Scatter) -> Scatter:
     errors = left_out_errors(scatter, [None, *cuts])
     least = errors.min(axis=1)
     best = 1 + int(np.argmin(least[1:]))
-    gained = len(scatter.index) * math.log(least[0] / max(least[best], 1e-300))
+    before, after = np.maximum(least[[0, best]], 1e-300)  # 0 where all values are the same
+    gained = len(scatter.index) * math.log(before / after)
     likely = 1.0 / (1.0 + math.exp(min((PENALTY - gained) / 2, 50.0)))
     scatter = replace(scatter, bandwidths=(bandwidth_of(errors[0]), bandwidth_of(errors[best])))
     if likely < FEW:

@@ -18,7 +18,8 @@ FAR_FENCE = 3.0  # the same of other values, whose scale nobody knows
 
 def without_explosions(frame: Frame) -> Frame:
     """The frame with `final` drawn in where trials exploded, and a note that says so."""
-    if frame.maximize and np.isfinite(frame.bounds[0]):  # an accuracy of 0 is believed
+    worst = frame.bounds[0] if frame.maximize else frame.bounds[1]
+    if np.isfinite(worst):  # an accuracy of 0 or an error rate of 1 is as bad as it gets
         return frame
     final, note = winsorised(frame.final, maximize=frame.maximize)
     return frame if note is None else replace(frame, final=final, notes=(*frame.notes, note))
@@ -55,10 +56,10 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
         why = f"{greatest / middle:,.0f} times the median"
     else:
         low, high = np.quantile(known, [0.25, 0.75])
-        if greatest - middle <= COLLAPSED * (high - low + abs(middle)):
+        if high == low or greatest - middle <= COLLAPSED * (high - low + abs(middle)):
             return value, None
         fence = float(high + FAR_FENCE * (high - low))
-        why = f"{digits(-greatest if maximize else greatest)}, far from all others,"
+        why = digits(-greatest if maximize else greatest)
     count = int(np.sum(known > fence))
     if not count:
         return value, None

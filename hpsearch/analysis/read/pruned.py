@@ -1,4 +1,4 @@
-"""What pruned trials would have reached with the full budget (method.md, section 2).
+"""What pruned trials would have reached with the full budget (method.md, section 1).
 
 The trials that went on beyond a step say how final values follow from the parameters and from the
 reports at that step: final = a(parameters) + slope x report. This is the partly linear model of
@@ -53,7 +53,7 @@ def at_full_budget(
     `unit` (n, d) are the trials' positions on the sampling scales, NaN where a parameter is not
     active; `levels` (d,) the number of a parameter's categories or 0.
     """
-    found, where = value.copy(), np.where(np.isfinite(unit), unit, -1.0)
+    found, (where, levels) = value.copy(), _everywhere(unit, levels)
     at = np.full(len(value), np.nan)
     steps = np.unique(last_step[pruned])[::-1]
     own = steps[_spread(len(steps), MAX_MODELS)]
@@ -77,20 +77,32 @@ def at_full_budget(
     return found
 
 
+def _everywhere(unit: Floats, levels: Ints) -> tuple[Floats, Ints]:
+    """Positions (n, d) and numbers of categories (d,), where "not active" is a place as well: far
+    below all numbers, one more category."""
+    more = levels + 1
+    inside = np.where(levels > 0, unit * levels / more, unit)
+    outside = np.where(levels > 0, 1 - 0.5 / more, -1.0)
+    return np.where(np.isfinite(unit), inside, outside), np.where(levels > 0, more, 0)
+
+
 def _partly_linear(unit: Floats, x: Floats, y: Floats, levels: Ints) -> Carry:
     """From trials at positions (n, d) with reports x (n,) and final values y (n,)."""
     x, y = _tamed(x), _tamed(y)
-    found = [_by_process(unit, x, y, levels)]
+    # From parallel to the report, and from deaf to it: the process of one may hide the other.
+    found = [_by_process(unit, x, y, levels, slope) for slope in (1.0, 0.0)]
     if len(x) >= FOREST_ROWS:
         found.append(_by_forest(unit, x, y))
     return min(found, key=lambda one: one[0])[1]
 
 
-def _by_process(unit: Floats, x: Floats, y: Floats, levels: Ints) -> tuple[float, Carry]:
+def _by_process(
+    unit: Floats, x: Floats, y: Floats, levels: Ints, slope: float
+) -> tuple[float, Carry]:
     """The mean error at trials left out, and the model: slope and process are found in turn, since
-    each of them takes the other."""
-    once, slope, before = np.ones(len(x)), 1.0, np.inf
-    process = fit_process(unit, y - x, once, levels)
+    each of them takes the other. `slope` is where this begins."""
+    once, before = np.ones(len(x)), np.inf
+    process = fit_process(unit, y - slope * x, once, levels)
     for _ in range(TURNS):
         if abs(slope - before) < SAME:
             break
@@ -127,10 +139,11 @@ def _by_forest(unit: Floats, x: Floats, y: Floats) -> tuple[float, Carry]:
 
 def _slope(x: Floats, y: Floats, inverse: Floats) -> float:
     """By generalized least squares, with the inverse (n, n) of the covariance of the rest."""
+    if np.ptp(x) == 0:
+        return 1.0
     x, y = x - x.mean(), y - y.mean()
     weighted = inverse @ x
-    total = float(weighted @ x)
-    return float(np.clip(weighted @ y / total, 0.0, MAX_SLOPE)) if total > 0 else 1.0
+    return float(np.clip(weighted @ y / (weighted @ x), 0.0, MAX_SLOPE))
 
 
 def _tamed(values: Floats) -> Floats:

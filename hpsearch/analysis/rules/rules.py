@@ -183,7 +183,7 @@ def _numeric(curve: Curve, metric: str, gain_worst: Estimate) -> Rule | None:
     elif not plateau and at_edge:
         kind = "edge"
     rule = _make(curve, metric, kind, best, pieces, gain_worst)
-    at_a_jump = kind == "optimum" and curve.stay is not None
+    at_a_jump = kind == "optimum" and curve.stay is not None and not curve.may_be_best.all()
     return replace(rule, detail=_at_a_jump(curve)) if at_a_jump else rule
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,10 +78,31 @@ def test_a_score_that_collapses_hides_no_rule(studies, metric):
     assert explained.recommendation.predicted.value <= best + 0.05
 
 
-def test_an_accuracy_is_left_as_it_is(studies):
-    study = studies.uniform(lambda p: np.where(p[:, 0] > 0.9, 0.0, 0.99 + 1e-4 * p[:, 1]), 60, 2)
-    study.set_metric_names(["accuracy"])
-    assert np.ptp(without_explosions(read_study(study)).final) > 0.98
+def test_what_has_a_worst_end_is_left_as_it_is(studies):
+    """A correlation of -1 is as bad as it gets, and so is an error rate of 1."""
+    study = studies.uniform(lambda p: np.where(p[:, 0] > 0.9, -1.0, 0.01 * p[:, 1]), 60, 2)
+    study.set_metric_names(["mcc"])
+    frame = read_study(study)
+    assert np.ptp(without_explosions(frame).final) > 1
+    unbounded = replace(frame, bounds=(-np.inf, np.inf))
+    assert np.ptp(without_explosions(unbounded).final) < 0.1
+
+
+@pytest.mark.parametrize("metric", ["error_rate", "value"])
+def test_where_most_values_are_the_same_the_others_are_what_there_is_to_explain(studies, metric):
+    """Three quarters of all trials make no error; the rest depends on x0 and x1."""
+    rng = np.random.default_rng(5)
+
+    def values(points):
+        wrong = (points[:, 0] > 0.6) & (rng.random(len(points)) < 0.6)
+        return (0.2 + 0.3 * points[:, 1]) * wrong
+
+    study = studies.uniform(values, 200, 2, direction="minimize")
+    study.set_metric_names([metric])
+    frame = read_study(study)
+    assert np.median(frame.final) == 0
+    assert np.array_equal(without_explosions(frame).final, frame.final)
+    assert explain(study).n_trials == 200
 
 
 def test_where_more_is_better_good_values_are_not_drawn_in(studies):

@@ -65,6 +65,29 @@ def test_more_epochs_gain_although_they_report_less_at_first():
     assert np.abs(found - final)[stopped].mean() < 0.1
 
 
+def test_a_report_that_says_no_more_than_the_parameters_counts_nothing():
+    """The end follows from the parameters alone, of which the report is a noisy picture."""
+    rng = np.random.default_rng(0)
+    x = rng.random((120, 3))
+    final = (x[:, 0] - 0.3) ** 2 + 0.2 * x[:, 1]
+    early = final + 0.5 + rng.normal(0, 0.02, 120)
+    stopped = np.arange(120) >= 60
+    found = carried_on(x, early, final, stopped)
+    assert np.abs(found - final)[stopped].mean() < 0.005
+
+
+def test_a_category_that_is_not_active_is_none_of_the_others():
+    """Three categories and none end at 0, 1, 2 and 5; the report is the same for all."""
+    kind = np.arange(48) % 4
+    unit = np.where(kind == 3, np.nan, (kind + 0.5) / 3)[:, None]
+    final = np.array([0.0, 1.0, 2.0, 5.0])[kind]
+    stopped = np.arange(48) >= 32
+    value, last = np.where(stopped, 0.0, final), np.where(stopped, 1.0, 9.0)
+    reports = Reports(np.arange(48), np.ones(48), np.zeros(48))
+    found = at_full_budget(value, stopped, last, reports, unit, np.array([3]))
+    assert found == pytest.approx(final, abs=0.1)
+
+
 def test_a_few_diverged_trials_move_the_others_little():
     rng = np.random.default_rng(2)
     x, early = rng.random((200, 2)), rng.random(200)
