@@ -9,7 +9,7 @@ PROCESSES ?= 2
 demo: .venv/installed
 	$(BIN)/hpsearch run imdb-clas --preset quick --trials 12
 	$(BIN)/hpsearch explain imdb-clas-quick
-	$(BIN)/hpsearch explain imdb-clas-small --recorded
+	$(BIN)/hpsearch explain imdb-clas-quick --recorded
 
 # In as many processes as PROCESSES says, each test file in one of them, the slow files first.
 test: .venv/installed-test

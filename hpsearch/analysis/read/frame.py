@@ -288,14 +288,9 @@ def _which(trials: TrialColumns) -> Ints:
 
 
 def _groups(trials: TrialColumns) -> Ints:
-    """Configuration of each trial: same parameters, or `hps_replicate_of`, are one of them."""
-    groups = _in_order(_which(trials))
-    row_of = {number: row for row, number in enumerate(trials.number.tolist())}
-    for row, number in sorted(trials.attrs.get(attributes.REPLICATE_OF, {}).items()):
-        original = row_of.get(number, row)
-        if original < row:
-            groups[row] = groups[original]
-    return _in_order(groups[:, None])
+    """Configuration of each trial: trials with the same parameters are of one. What a trial says it
+    repeats is not asked: the trials of a part of a study may have other numbers."""
+    return _in_order(_which(trials))
 
 
 def _in_order(codes: Ints) -> Ints:

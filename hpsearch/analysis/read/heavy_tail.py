@@ -12,6 +12,8 @@ from hpsearch.core.words import digits
 
 EXPLODED = 100.0  # times the median: a loss that large says no more than that training collapsed
 COLLAPSED = 20.0  # the same of other values, in their interquartile range and the median's size
+FEW = 1 / 8  # of the trials
+MOST_VARIANCE = 0.8  # if so few make so much of it, squares say nothing of the others
 FENCE = 1.5  # interquartile ranges beyond the worse quartile (Tukey 1977), of the logarithms
 FAR_FENCE = 3.0  # the same of other values, whose scale nobody knows
 
@@ -29,9 +31,10 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
     """Values (n,) with the worst drawn in where they explode, and what to say of that.
 
     Losses of which all are positive explode where the largest is more than EXPLODED times the
-    median. Other values, such as an R2, collapse where the worst lies COLLAPSED times farther from
-    the median than their interquartile range and the median's size together. What lies beyond a
-    fence is read as the fence: so it stays the worst, but no longer makes all of the variance.
+    median, or where FEW of them lie beyond the fence and make MOST_VARIANCE of the variance. Other
+    values, such as an R2, collapse where the worst lies COLLAPSED times farther from the median
+    than their interquartile range and the median's size together. What lies beyond a fence is read
+    as the fence: so it stays the worst, but no longer makes all of the variance.
 
     Source: Tukey (1977), Exploratory data analysis, on fences; that of logarithms, since losses are
     skewed.
@@ -49,11 +52,11 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
     known = worse[np.isfinite(worse)]
     middle, greatest = float(np.median(known)), float(known.max())
     if known.min() > 0:
-        if greatest <= EXPLODED * middle:
-            return value, None
         low, high = np.quantile(np.log(known), [0.25, 0.75])
         fence = float(np.exp(high + FENCE * (high - low)))
-        why = f"{greatest / middle:,.0f} times the median"
+        if greatest <= EXPLODED * middle and not _few_make_the_variance(known, fence):
+            return value, None
+        why = f"{digits(greatest / middle, 3)} times the median"
     else:
         low, high = np.quantile(known, [0.25, 0.75])
         if high == low or greatest - middle <= COLLAPSED * (high - low + abs(middle)):
@@ -69,3 +72,9 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
     note += f"the worst is {why} and would hide what all others say."
     drawn = np.minimum(worse, fence)
     return -drawn if maximize else drawn, note
+
+
+def _few_make_the_variance(known: Floats, fence: float) -> bool:
+    """Of losses (n,): whether those beyond the fence are few and yet all that squares see."""
+    squares, beyond = (known - known.mean()) ** 2, known > fence
+    return bool(beyond.mean() <= FEW and squares[beyond].sum() >= MOST_VARIANCE * squares.sum() > 0)

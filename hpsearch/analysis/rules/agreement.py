@@ -31,7 +31,8 @@ def agreed(
     level: float,
     chance: ChanceToFail,
 ) -> list[Rule]:
-    """The rules, some of which name the best trial's value instead of their curve's best.
+    """The rules, some of which name the best trial's value instead of their curve's best. One that
+    then rules no value out and names the default is left out.
 
     Only those of what the subspace reports change, and the best trial is that of the subspace. As
     long as the interval (of `level`) of what their joint setting gains over that trial does not lie
@@ -68,7 +69,12 @@ def agreed(
         if joint[column] == x[column]:
             exact = float(unit[columns[column]])
             agreed[index] = _naming(rules[index], curves[rules[index].param], exact)
-    return agreed
+    return [rule for rule in agreed if not _keeps_the_default(rule)]
+
+
+def _keeps_the_default(rule: Rule) -> bool:
+    """Whether a user who follows the rule changes nothing, and learns of no value to avoid."""
+    return "nothing-ruled-out" in rule.flags and rule.value == rule.default
 
 
 def _by_column(found: SubspaceResults, rules: Sequence[Rule], x: Floats) -> dict[int, int]:

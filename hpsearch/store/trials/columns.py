@@ -17,7 +17,7 @@ from hpsearch.store.tables import attributes
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-KEPT_ATTRS = (attributes.COHORT, attributes.SEED, attributes.REPLICATE_OF)
+KEPT_ATTRS = (attributes.COHORT, attributes.SEED)
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,12 @@ def test_pruned_failed_and_infinite_trials():
     assert frame.steps[0] == frame.steps.max()
 
 
-def test_replicates_are_one_configuration(studies):
+def test_trials_with_the_same_parameters_are_one_configuration(studies):
+    """Whatever they say that they repeat: in a part of a study that number is another trial's."""
     rows = [{"x": 0.1}, {"x": 0.2}, {"x": 0.1}, {"x": 0.3}]
-    attrs = [{}, {}, {}, {"hps_replicate_of": 1}]
+    attrs = [{}, {}, {"hps_replicate_of": 0}, {"hps_replicate_of": 1}]
     study = studies.of(rows, [1, 2, 3, 4], {"x": studies.unit}, attrs=attrs)
-    assert read_study(study).group.tolist() == [0, 1, 0, 1]
+    assert read_study(study).group.tolist() == [0, 1, 0, 2]
 
 
 def test_a_range_that_changed_is_read_whole(studies):

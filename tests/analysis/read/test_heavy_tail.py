@@ -57,6 +57,24 @@ def test_other_values_are_left_as_they_are(value):
     assert winsorised(value) == (pytest.approx(value), None)
 
 
+def test_few_losses_that_are_some_times_as_large_hide_no_rule(studies, monkeypatch):
+    """As squared errors of ratings: nine of ten within 15% of the best, the others, anywhere, up to
+    four times as large. Squares see these alone."""
+    rng = np.random.default_rng(7)
+
+    def loss(points):
+        good = 0.8 + 0.3 * (points[:, 0] - 0.45) ** 2 + 0.01 * rng.normal(size=len(points))
+        return np.where(rng.random(len(points)) < 0.1, good * rng.uniform(1.2, 4, len(good)), good)
+
+    study = studies.uniform(loss, 120, 2, direction="minimize")
+    explained = explain(study)
+    (rule,) = (rule for rule in explained.rules if rule.param == "x0")
+    assert rule.low < 0.45 < rule.high
+    assert " times the median and would hide" in explained.notes[-1]
+    monkeypatch.setattr(heavy_tail, "_few_make_the_variance", lambda *_: False)
+    assert not any(rule.param == "x0" for rule in explain(study).rules)
+
+
 @pytest.mark.parametrize("metric", ["r2", "value", "neg_mse"])
 def test_a_score_that_collapses_hides_no_rule(studies, metric):
     """R2 of gradient boosting, some runs of which diverge; losses that were negated."""
