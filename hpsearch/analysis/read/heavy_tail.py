@@ -51,6 +51,9 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
     worse = -value if maximize else value
     known = worse[np.isfinite(worse)]
     middle, greatest = float(np.median(known)), float(known.max())
+    low, high = np.quantile(known, [0.25, 0.75])
+    if low == high:  # most are the same, and the others are all that there is to explain
+        return value, None
     if known.min() > 0:
         low, high = np.quantile(np.log(known), [0.25, 0.75])
         fence = float(np.exp(high + FENCE * (high - low)))
@@ -58,8 +61,7 @@ def winsorised(value: Floats, *, maximize: bool = False) -> tuple[Floats, str | 
             return value, None
         why = f"{digits(greatest / middle, 3)} times the median"
     else:
-        low, high = np.quantile(known, [0.25, 0.75])
-        if high == low or greatest - middle <= COLLAPSED * (high - low + abs(middle)):
+        if greatest - middle <= COLLAPSED * (high - low + abs(middle)):
             return value, None
         fence = float(high + FAR_FENCE * (high - low))
         why = digits(-greatest if maximize else greatest)
