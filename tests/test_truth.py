@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import hpsearch
 from hpsearch.store.tables import attributes
 from tests.benchmarks.truth.integrals import truth_of
 from tests.benchmarks.truth.report import gates_of
@@ -26,14 +25,6 @@ def test_a_cliffs_optimum_level_set_and_shares():
     assert truth.main["wd"] == pytest.approx(0.25 / total, abs=0.01)
     assert truth.idle() == {"drop", "bs", "act"}
     assert truth.best_value == pytest.approx(3 + np.sqrt(3) * 0.5 + np.sqrt(12) * 0.35 * 0.4375)
-
-
-def test_a_rule_that_would_change_nothing_is_none():
-    """Of `drop`, which does nothing, no value is ruled out, and its default may be as good."""
-    seed = study_seed("tuning", 10, "accuracy", "mix", 60)
-    found = hpsearch.explain(make_study(SHAPES["accuracy"], "mix", 60, seed), seed=seed)
-    assert found.trusted
-    assert "drop" not in {rule.param for rule in found.rules}
 
 
 def test_a_ridges_curves_and_interaction():
