@@ -125,6 +125,13 @@ def test_a_page_of_a_study_says_what_was_learned_and_what_was_not(studies, evide
     assert "120 trials" in learned
 
 
+def test_no_published_rule_names_a_value_that_is_surely_worse_than_the_default():
+    """A lucky best trial may have such a value, which rules that go together would name."""
+    for path in sorted(Path("studies").glob("*/results/*/explanation.json")):
+        for rule in json.loads(path.read_text())["rules"]:
+            assert rule["gain"] is None or rule["gain"]["high"] >= 0, (path, rule["param"])
+
+
 def test_every_published_rule_changes_something():
     """It rules values out, or surely gains over the default, or says where the best value is."""
     for path in sorted(Path("studies").glob("*/results/*/explanation.json")):

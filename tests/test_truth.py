@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import hpsearch
+from hpsearch.analysis.rules import rules
 from hpsearch.store.tables import attributes
 from tests.benchmarks.truth.integrals import truth_of
 from tests.benchmarks.truth.report import gates_of
@@ -25,6 +27,18 @@ def test_a_cliffs_optimum_level_set_and_shares():
     assert truth.main["wd"] == pytest.approx(0.25 / total, abs=0.01)
     assert truth.idle() == {"drop", "bs", "act"}
     assert truth.best_value == pytest.approx(3 + np.sqrt(3) * 0.5 + np.sqrt(12) * 0.35 * 0.4375)
+
+
+def test_a_rule_that_would_change_nothing_is_none(monkeypatch):
+    """Of `drop`, which does nothing, no value is ruled out, its best one is not known to half of
+    the range, and its default may be as good."""
+    seed = study_seed("tuning", 31, "accuracy", "mix", 60)
+    study = make_study(SHAPES["accuracy"], "mix", 60, seed)
+    found = hpsearch.explain(study, seed=seed)
+    assert found.trusted
+    assert "drop" not in {rule.param for rule in found.rules}
+    monkeypatch.setattr(rules, "_changes_nothing", lambda curve: False)
+    assert "drop" in {rule.param for rule in hpsearch.explain(study, seed=seed).rules}
 
 
 def test_a_ridges_curves_and_interaction():

@@ -42,12 +42,15 @@ class Axis:
         return self.kind == "categorical"
 
     @property
+    def n_categories(self) -> int:
+        """0 for a number."""
+        return len(self.choices) if self.is_categorical else 0
+
+    @property
     def n_levels(self) -> int:
         """How many values the parameter can take; 0 when it is continuous."""
-        if self.is_categorical:
-            return len(self.choices)
-        if self.step is None:
-            return 0
+        if self.is_categorical or self.step is None:
+            return self.n_categories
         return round((self.high - self.low) / self.step) + 1
 
     def to_unit(self, values: Sequence[Value]) -> Floats:

@@ -118,7 +118,7 @@ def build_frame(trials: TrialColumns, metric: str | None = None) -> Frame:
     cohort = trials.attrs.get(attributes.COHORT, {})
     bounds = bounds_of(name, float(np.nanmin(value)), float(np.nanmax(value)))
     unit = _unit(trials, axes)
-    levels = np.array([axis.n_levels if axis.is_categorical else 0 for axis in axes], np.int64)
+    levels = np.array([axis.n_categories for axis in axes], np.int64)
     pruned = state == PRUNED
     final = at_full_budget(value, pruned, trials.last_step, trials.reports, unit, levels)
     return Frame(

@@ -68,7 +68,9 @@ def agreed(
     for column, index in may_change.items():
         if joint[column] == x[column]:
             exact = float(unit[columns[column]])
-            agreed[index] = _naming(rules[index], curves[rules[index].param], exact)
+            named = _naming(rules[index], curves[rules[index].param], exact)
+            if named.gain is None or named.gain.high >= 0:  # else the default is surely better
+                agreed[index] = named
     return [rule for rule in agreed if not _keeps_the_default(rule)]
 
 

@@ -164,7 +164,7 @@ def _changes_nothing(curve: Curve) -> bool:
     if curve.default_given and curve.gain(curve.default).low > 0:
         return False
     if curve.grid.axis.is_categorical:
-        return curve.default_given
+        return True
     low, high = curve.best_interval()
     return high - low > KNOWN
 

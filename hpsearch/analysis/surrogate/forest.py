@@ -106,7 +106,7 @@ class Forest:
 def build_table(axes: Sequence[Axis], unit: Floats, y: Floats, group: Ints) -> Table:
     """The table of one subspace. `unit` (n, d) without NaN."""
     columns = [_binned(unit[:, j]) for j in range(len(axes))]
-    levels = np.array([a.n_levels if a.is_categorical else 0 for a in axes], np.int64)
+    levels = np.array([axis.n_categories for axis in axes], np.int64)
     _, compact = np.unique(group, return_inverse=True)
     x = np.ascontiguousarray(np.column_stack(columns), np.float32)
     return Table(x, np.asarray(y, np.float64), compact, levels)
